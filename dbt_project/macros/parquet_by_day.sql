@@ -1,0 +1,68 @@
+{# True for rows of the day being written; for all rows when no day is set, so that the compiled SQL of the model is
+   an ordinary query over the whole month. The variables fold to constants, and reach the Parquet scan. #}
+{% macro within_written_day(instant) -%}
+(
+        getvariable('written_day_start') is null
+        or (
+            {{ instant }} >= cast(getvariable('written_day_start') as timestamptz)
+            and {{ instant }} < cast(getvariable('written_day_end') as timestamptz)
+        )
+    )
+{%- endmacro %}
+
+{# Rows of one of the close's control relations, in order of the first column. Nothing while parsing. #}
+{% macro control_rows(relation_name, columns) %}
+{%- if execute -%}
+    {%- set query -%}
+        select {{ columns }} from {{ source('landing', relation_name) }} order by 1
+    {%- endset -%}
+    {{ return(run_query(query).rows) }}
+{%- endif -%}
+{{ return([]) }}
+{% endmacro %}
+
+{#
+    Writes a model straight to Parquet, one file per UTC day, and leaves a view over exactly those files.
+
+    A month of records is never stored twice and never sorted as a whole: memory is that of the busiest day. A day
+    without records gets a file without rows. The folder `<out_dir>/<model>` exists before. `file_order` must be a
+    total order, so that equal input gives equal bytes.
+#}
+{% materialization parquet_by_day, adapter='duckdb', supported_languages=['sql'] %}
+    {%- set target = this.incorporate(type='view') -%}
+    {%- set file_order = config.require('file_order') | join(', ') -%}
+    {%- set close = control_rows('close', 'out_dir')[0] -%}
+    {%- set days = control_rows('close_days', "cast(day as varchar), cast(day + 1 as varchar)") -%}
+    {%- set files = [] -%}
+
+    {{ run_hooks(pre_hooks) }}
+
+    {% if config.get('contract').enforced %}
+        {% do get_assert_columns_equivalent(sql) %}
+    {% endif %}
+
+    {% for day in days %}
+        {%- set file = (close[0] ~ '/' ~ this.identifier ~ '/day=' ~ day[0][8:10] ~ '.parquet').replace("'", "''") -%}
+        {% do files.append("'" ~ file ~ "'") %}
+        {% call statement('write_day', auto_begin=false) -%}
+            set variable written_day_start = timestamptz '{{ day[0] }} 00:00:00+00';
+            set variable written_day_end = timestamptz '{{ day[1] }} 00:00:00+00';
+            copy (
+                select * from ({{ sql }}) as written_day
+                order by {{ file_order }}
+            ) to '{{ file }}' (format parquet, compression zstd, parquet_version v2)
+        {%- endcall %}
+    {% endfor %}
+
+    {% call statement('main', auto_begin=false) -%}
+        reset variable written_day_start;
+        reset variable written_day_end;
+        create or replace view {{ target }} as
+        select * from read_parquet([{{ files | join(', ') }}], hive_partitioning = false)
+    {%- endcall %}
+
+    {% do persist_docs(target, model) %}
+    {{ run_hooks(post_hooks) }}
+    {{ adapter.commit() }}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}

@@ -1,0 +1,28 @@
+{# What well-formed keys look like. Each is the complement of one `*_malformed` reason. #}
+
+{% macro matches_fully(value, pattern) -%}
+regexp_full_match({{ value }}, '{{ pattern }}')
+{%- endmacro %}
+
+{% macro is_e164(value) -%}
+{{ matches_fully(value, '[+][1-9][0-9]{6,14}') }}
+{%- endmacro %}
+
+{# Canonical text only: IPv4 without leading zeros, or anything with a colon made of hexadecimal digits and colons.
+   Landing has already written every valid address canonically, and left the others as they came. #}
+{% macro is_canonical_ip(value) -%}
+{%- set part = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])' -%}
+({{ matches_fully(value, part ~ '([.]' ~ part ~ '){3}') }}
+    or {{ matches_fully(value, '[0-9a-f:]*:[0-9a-f:]*') }})
+{%- endmacro %}
+
+{# What an Account ID may look like; a comma, a blank or two dots in a row make it impossible. #}
+{% macro is_possible_account_id(value) -%}
+({{ matches_fully(value, '[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?') }}
+    and {{ value }} not like '%..%')
+{%- endmacro %}
+
+{# Spreads text over 64 bits. Equal text gives equal numbers; the reverse must be checked on the text itself. #}
+{% macro fingerprint(value) -%}
+hash({{ value }})
+{%- endmacro %}

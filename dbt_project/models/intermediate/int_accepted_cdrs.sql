@@ -1,0 +1,29 @@
+{{ config(materialized='view') }}
+{#
+    The records of the month: of each, the delivery that counts.
+    **Grain: one row per record (`record_id`).**
+#}
+with cdrs as (
+    select * from {{ ref('stg_cdrs') }}
+),
+
+redelivered as (
+    select row_id from {{ ref('int_redelivered_cdrs') }}
+),
+
+final as (
+    select
+        {%- for column in canonical_columns() %}
+        cdrs.{{ column }},
+        {%- endfor %}
+        cdrs.batch_id,
+        cdrs.source_row,
+    from cdrs
+    where not exists (
+        select 1
+        from redelivered
+        where redelivered.row_id = cdrs.row_id
+    )
+)
+
+select * from final

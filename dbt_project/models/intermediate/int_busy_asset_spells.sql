@@ -1,0 +1,32 @@
+{#
+    Second lookup of the attribution: by asset and UTC hour, for the few assets that change hands many times.
+    **Grain: one row per busy asset, spell and UTC hour that the spell touches within the month.**
+    Hours are floored in whole microseconds: rounding would lose the calls in the last half second of an hour.
+#}
+with spells as (
+    select * from {{ ref('int_month_spells') }}
+),
+
+busy_spells as (
+    select
+        *,
+        cast(dense_rank() over (order by asset) as bigint) as busy_asset,
+    from spells
+    where is_busy
+),
+
+final as (
+    select
+        asset,
+        busy_asset,
+        {{ each_whole_number('first_hour', 'last_hour') }} as utc_hour,
+        account_id,
+        valid_from,
+        valid_until,
+        alive_from,
+        alive_until,
+        assignment_id,
+    from busy_spells
+)
+
+select * from final

@@ -1,0 +1,61 @@
+{#
+    The part of the timeline that records of this month can meet, with the holder's life beside it.
+    **Grain: one row per asset and spell that overlaps the month.**
+    Assets whose text is malformed are left out, so a key that matches here is well-formed by that alone.
+#}
+with close as (
+    select month_start, month_end from {{ source('landing', 'close') }}
+),
+
+timeline as (
+    select * from {{ ref('int_asset_timeline') }}
+),
+
+lives as (
+    select * from {{ ref('int_tenant_lives') }}
+),
+
+well_formed as (
+    select *
+    from timeline
+    where
+        (asset_type = 'number' and {{ is_e164('asset') }})
+        or (asset_type = 'ip' and {{ is_canonical_ip('asset') }})
+),
+
+overlapping as (
+    select
+        well_formed.*,
+        close.month_start,
+        close.month_end,
+        count(*) over (partition by well_formed.asset) as spells_of_asset,
+    from well_formed
+    cross join close
+    where
+        well_formed.valid_from < close.month_end
+        and (well_formed.valid_to is null or well_formed.valid_to > close.month_start)
+),
+
+final as (
+    select
+        overlapping.asset,
+        overlapping.account_id,
+        overlapping.valid_from,
+        coalesce(overlapping.valid_to, {{ end_of_time() }}) as valid_until,
+        lives.alive_from,
+        coalesce(lives.archived_at, {{ end_of_time() }}) as alive_until,
+        overlapping.assignment_id,
+        -- Above four spells, testing them one by one for each record costs more than a finer key.
+        overlapping.spells_of_asset > 4 as is_busy,
+        {{ utc_hour('greatest(overlapping.valid_from, overlapping.month_start)') }} as first_hour,
+        -- The hour of the spell's last microsecond, not of its end.
+        {{ whole(
+            microseconds('least(coalesce(overlapping.valid_to, overlapping.month_end), overlapping.month_end)')
+            ~ ' - 1', 3600000000
+        ) }} as last_hour,
+    from overlapping
+    left join lives
+        on overlapping.account_id = lives.account_id
+)
+
+select * from final

@@ -1,0 +1,25 @@
+{#
+    What no tenant can be charged for, and why. Part of the organization's statement.
+    **Grain: one row per currency, line type, usage month, service, direction, reason and asset.**
+#}
+with totals as (
+    select * from {{ ref('int_usage_totals') }}
+    where account_id is null
+),
+
+final as (
+    select
+        line_type,
+        usage_month,
+        service,
+        direction,
+        section,
+        currency,
+        reason,
+        asset,
+        {{ measures() }},
+    from totals
+    group by line_type, usage_month, service, direction, section, currency, reason, asset
+)
+
+select * from final

@@ -1,0 +1,26 @@
+{#
+    A statement line taken apart: which number, IP or header it came through.
+    **Grain: one row per statement line, method and asset.**
+#}
+with totals as (
+    select * from {{ ref('int_usage_totals') }}
+    where account_id is not null
+),
+
+final as (
+    select
+        account_id,
+        line_type,
+        usage_month,
+        service,
+        direction,
+        section,
+        currency,
+        attributed_by,
+        asset,
+        {{ measures() }},
+    from totals
+    group by account_id, line_type, usage_month, service, direction, section, currency, attributed_by, asset
+)
+
+select * from final

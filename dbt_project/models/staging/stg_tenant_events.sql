@@ -1,0 +1,22 @@
+{#
+    What was ever said about a tenant that concerns its statements: name and archiving. No contact data.
+    **Grain: one row per landed tenant event.**
+#}
+with source as (
+    select * from {{ source('landing', 'tenants') }}
+),
+
+final as (
+    select
+        batch_id || ':' || source_row as event_id,
+        account_id,
+        name as tenant_name,
+        archived as is_archived,
+        recorded_at,
+        greatest(recorded_at, coalesce(sealed_at, recorded_at)) as effective_at,
+        batch_id,
+        source_row,
+    from source
+)
+
+select * from final

@@ -1,0 +1,128 @@
+"""Closing a month: check, pin, build, freeze; or verify, when it is frozen already.
+
+What belongs here: the order of a close, the same for the command line, the UI, the schedule and a backfill. What does
+not: the steps themselves, which are the modules beside this one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestration import clock, files, warehouse
+from orchestration.close import dbt_build, pinning, publishing, readiness, verify
+from orchestration.close import manifest as manifests
+from orchestration.close.dbt_build import NodeResult
+from orchestration.close.manifest import Manifest
+from orchestration.close.publishing import Inputs
+from orchestration.errors import Refused
+from orchestration.landing import receipts as landed
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A month that is frozen: now, or since earlier and verified just now."""
+
+    manifest: Manifest
+    already_frozen: bool
+    nodes: Sequence[NodeResult] = field(default_factory=tuple)
+
+
+def close_month(settings: Settings, month: Month, *, accept_rejected: bool, progress: Progress) -> Closed:
+    """Freeze the month, or verify it. Raises Refused with the reason and the way out, or Damaged."""
+    with files.disk_errors(), files.only_writer(settings.lock):
+        known = manifests.load(settings)
+        if month in [manifest.month for manifest in known]:
+            progress("Verifying")
+            verify.require_intact(settings, month)
+            if not settings.warehouse.exists():
+                warehouse.rebuild(settings)
+            return Closed(manifests.read(settings, month), already_frozen=True)
+        inputs = _inputs(settings, month, known, accept_rejected=accept_rejected)
+        build_file, out_dir = _private_build(settings, month)
+        nodes = _build(settings, inputs, build_file, out_dir, progress)
+        progress("Freezing")
+        frozen = publishing.freeze(settings, inputs, build_file, out_dir)
+        progress("Rebuilding the warehouse")
+        warehouse.rebuild(settings)
+        files.remove(build_file.parent)
+        return Closed(frozen, already_frozen=False, nodes=nodes)
+
+
+def rehearse(settings: Settings, month: Month, progress: Progress, report: Callable[[Path, Inputs], None]) -> None:
+    """Build and check the month privately and hand the build to `report`; publish nothing."""
+    with files.disk_errors(), files.only_writer(settings.lock):
+        known = manifests.load(settings)
+        if month in [manifest.month for manifest in known]:
+            raise Refused(f"{month} is frozen already; `statements show {month}` shows it.")
+        inputs = _inputs(settings, month, known, accept_rejected=True)
+        build_file, out_dir = _private_build(settings, month)
+        try:
+            _build(settings, inputs, build_file, out_dir, progress)
+            report(build_file, inputs)
+        finally:
+            files.remove(build_file.parent)
+
+
+def due_months(settings: Settings) -> list[Month]:
+    """The ended months after the grace that are not frozen, oldest first. Refused when no first month is known."""
+    frozen = manifests.load(settings)
+    now = clock.now()
+    if frozen:
+        month = frozen[-1].month.next
+    elif settings.first_month:
+        month = Month.parse(settings.first_month)
+    else:
+        raise Refused(
+            "Which month is the first to be stated? Name it once with `statements close YYYY-MM`, or set "
+            f"STATEMENTS_FIRST_MONTH. {readiness.months_with_records(landed.load(settings))}"
+        )
+    due = []
+    while now >= month.end + settings.grace:
+        due.append(month)
+        month = month.next
+    return due
+
+
+def _inputs(settings: Settings, month: Month, known: Sequence[Manifest], *, accept_rejected: bool) -> Inputs:
+    now = clock.now()
+    receipts = landed.load(settings)
+    readiness.require_ended(month, settings, now)
+    readiness.require_next(month, settings, known, receipts)
+    readiness.require_landed(month, known, receipts, now)
+    if known:
+        verify.require_intact(settings, known[-1].month)
+    rejected = readiness.rejected_rows(settings, month, known, receipts)
+    readiness.require_rejected_answered(month, rejected, accepted=accept_rejected)
+    files.require_hashes(readiness.pinned_files(receipts, month))
+    return Inputs(
+        month=month,
+        previous=known[-1] if known else None,
+        receipts=receipts,
+        rejected=rejected,
+        accepted_rejected=accept_rejected and any(not row.cleared for row in rejected),
+        warnings=readiness.warnings(month, receipts),
+        closed_at=now,
+    )
+
+
+def _private_build(settings: Settings, month: Month) -> tuple[Path, Path]:
+    """A fresh folder outside of every read path; what a killed close left there goes."""
+    folder = settings.build / "close"
+    files.remove(folder)
+    out_dir = folder / f"month={month}"
+    (out_dir / "usage").mkdir(parents=True)
+    return folder / "build.duckdb", out_dir
+
+
+def _build(
+    settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path, progress: Progress
+) -> list[NodeResult]:
+    progress("Pinning what has landed")
+    pinning.pin(
+        settings, build_file, inputs.month, inputs.receipts, inputs.previous, inputs.rejected, out_dir
+    )
+    return dbt_build.build(settings, build_file, progress)

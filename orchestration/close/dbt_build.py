@@ -1,0 +1,199 @@
+"""dbt, run inside this process with a manifest that was made ahead, on one private DuckDB file.
+
+What belongs here: preparing the manifest, running the models, and the compiled SQL of single models. What does not:
+what the models say, or what is done with their results. dbt is imported when it is needed: that alone takes seconds.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration import settings
+from orchestration.errors import Refused
+from orchestration.settings import DBT_PROJECT, SEEDS, Settings
+
+TARGET = DBT_PROJECT / "target"
+MANIFEST = TARGET / "manifest.json"
+PARSED = TARGET / "partial_parse.msgpack"
+# What the prepared manifest was made from. dbt would look at every file again; one hash tells us as much.
+PREPARED_FROM = TARGET / "prepared_from.sha256"
+QUIET = ("--no-version-check", "--log-level", "none", "--log-level-file", "none")
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """One model, seed or test that dbt ran."""
+
+    unique_id: str
+    name: str
+    resource_type: str
+    status: str
+    seconds: float
+    failures: int
+    message: str
+
+
+def prepare() -> Path:
+    """Make the manifest, with compiled SQL, unless it is of this code already. Returns its path."""
+    if PREPARED_FROM.is_file() and MANIFEST.is_file() and PREPARED_FROM.read_text(encoding="utf-8") == _made_from():
+        return MANIFEST
+    scratch = TARGET / "prepare"
+    scratch.mkdir(parents=True, exist_ok=True)
+    PREPARED_FROM.unlink(missing_ok=True)
+    PARSED.unlink(missing_ok=True)
+    with _environment(scratch / "build.duckdb", scratch / "spill", "1GB", 2):
+        # `--no-introspect`: no model may need a database to be compiled.
+        _invoke(["compile", "--no-introspect", "--target-path", str(TARGET)], manifest=None, callbacks=[])
+    (scratch / "build.duckdb").unlink(missing_ok=True)
+    PREPARED_FROM.write_text(_made_from(), encoding="utf-8")
+    return MANIFEST
+
+
+def _made_from() -> str:
+    digest = hashlib.sha256()
+    for name in ("dbt-core", "dbt-duckdb", "duckdb"):
+        digest.update(importlib.metadata.version(name).encode())
+    for root in (DBT_PROJECT, SEEDS):
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and TARGET not in path.parents and path.suffix in (".sql", ".yml", ".md", ".csv"):
+                digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def build(
+    configuration: Settings, build_file: Path, progress: Callable[[str], None] = lambda _: None
+) -> list[NodeResult]:
+    """Run every seed, model and data test on `build_file`; the `landing` relations are there already.
+
+    Raises Refused when a model fails or a test finds something, with what and how many.
+    """
+    prepare()
+    results: list[NodeResult] = []
+
+    def note(event) -> None:
+        if event.info.name in ("LogModelResult", "LogSeedResult"):
+            progress(event.data.node_info.node_name)
+
+    with _environment(build_file, configuration.build / "spill", configuration.memory_limit, configuration.threads):
+        outcome = _invoke(
+            [
+                "build",
+                "--exclude-resource-type",
+                "unit_test",
+                "--target-path",
+                str(build_file.parent / "target"),
+                "--no-write-json",
+            ],
+            manifest=_parsed_manifest(),
+            callbacks=[note],
+        )
+    results = [_result(result) for result in outcome.result]
+    failed = [result for result in results if result.status in ("error", "fail", "runtime error")]
+    if failed:
+        told = "; ".join(f"{result.name}: {result.message}" for result in failed[:5])
+        raise Refused(f"The month does not add up or cannot be computed, so nothing was published. {told}")
+    return results
+
+
+def compiled(names: list[str]) -> dict[str, str]:
+    """The compiled SQL of these models and of every model and seed below them, in the order to create them.
+
+    Keys are relation names as the SQL spells them. Seeds come as a query over their file.
+    """
+    nodes = json.loads(prepare().read_text(encoding="utf-8"))["nodes"]
+    wanted = [f"model.tenant_statements.{name}" for name in names]
+    found: dict[str, str] = {}
+
+    def visit(unique_id: str) -> None:
+        node = nodes.get(unique_id)
+        if node is None or node["relation_name"] in found:
+            return
+        for parent in node["depends_on"].get("nodes", []):
+            visit(parent)
+        if node["resource_type"] == "seed":
+            found[node["relation_name"]] = f"select * from read_csv('{SEEDS / node['path']}', all_varchar = true)"
+        else:
+            found[node["relation_name"]] = node["compiled_code"]
+
+    for unique_id in wanted:
+        visit(unique_id)
+    return found
+
+
+def contract(model: str) -> dict[str, str]:
+    """Column → type of a mart, as its contract fixes them."""
+    node = json.loads(prepare().read_text(encoding="utf-8"))["nodes"][f"model.tenant_statements.{model}"]
+    return {name: column["data_type"] for name, column in node["columns"].items()}
+
+
+def _parsed_manifest():
+    from dbt.contracts.graph.manifest import Manifest
+
+    return Manifest.from_msgpack(PARSED.read_bytes())
+
+
+def _invoke(arguments: list[str], manifest, callbacks: list[Callable]):
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    try:
+        outcome = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
+            [
+                *QUIET,
+                *arguments,
+                "--project-dir",
+                str(DBT_PROJECT),
+                "--profiles-dir",
+                str(DBT_PROJECT),
+            ]
+        )
+    finally:
+        # dbt keeps the file open; nobody else in this process could open it with other settings.
+        DuckDBConnectionManager.close_all_connections()
+    if outcome.exception is not None:
+        raise Refused(f"dbt could not run: {str(outcome.exception).strip().splitlines()[0]}") from outcome.exception
+    return outcome
+
+
+def _result(result) -> NodeResult:
+    message = (result.message or "").strip()
+    return NodeResult(
+        unique_id=result.node.unique_id,
+        name=result.node.name,
+        resource_type=str(result.node.resource_type),
+        status=str(result.status),
+        seconds=result.execution_time,
+        failures=result.failures or 0,
+        message=" ".join(message.split())[:300],
+    )
+
+
+@contextmanager
+def _environment(build_file: Path, spill: Path, memory_limit: str, threads: int) -> Iterator[None]:
+    """What the profile reads while dbt runs: it can take its values from the environment alone."""
+    values = {
+        "STATEMENTS_BUILD_FILE": str(build_file),
+        "STATEMENTS_TEMP_DIRECTORY": str(spill),
+        "STATEMENTS_MEMORY_LIMIT": memory_limit,
+        "STATEMENTS_THREADS": str(threads),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+if __name__ == "__main__":
+    print(f"Prepared {prepare().relative_to(settings.PROJECT_ROOT)}")

@@ -1,0 +1,72 @@
+"""A frozen month's manifest: what it was made of and what came out, hashed; each names the hash of the one before.
+
+What belongs here: its content, its canonical JSON, and reading it again. What does not: making the files it lists.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from orchestration.errors import Damaged
+from orchestration.landing.seal import frozen_months
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+MANIFEST = "manifest.json"
+NO_PREVIOUS = "0" * 64
+ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "dagster", "pyarrow", "tenant-statements")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest as it was read: its month, content and hash (the head of the chain, when it is the last)."""
+
+    month: Month
+    content: dict[str, Any]
+    sha256: str
+    folder: Path
+
+    @property
+    def closed_at(self) -> datetime:
+        return datetime.fromisoformat(self.content["closed_at"])
+
+    @property
+    def landed_up_to(self) -> int:
+        """The landing sequence of the last batch that the close knew of."""
+        return self.content["landed_up_to"]
+
+
+def month_folder(settings: Settings, month: Month) -> Path:
+    return settings.statements / f"month={month}"
+
+
+def versions() -> dict[str, str]:
+    """What computed the month."""
+    return {name: importlib.metadata.version(name) for name in ENGINES} | {"python": platform.python_version()}
+
+
+def canonical(content: dict[str, Any]) -> bytes:
+    """JSON with sorted keys and no spare blanks; numbers are whole, amounts are text, so it reads the same everywhere."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def read(settings: Settings, month: Month) -> Manifest:
+    folder = month_folder(settings, month)
+    try:
+        raw = (folder / MANIFEST).read_bytes()
+        content = json.loads(raw)
+        if content["month"] != str(month):
+            raise ValueError("another month's")
+        return Manifest(month, content, hashlib.sha256(raw).hexdigest(), folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"{folder / MANIFEST} is not the manifest that was frozen. Restore it from a backup.") from error
+
+
+def load(settings: Settings) -> list[Manifest]:
+    """The manifests of all frozen months, oldest first."""
+    return [read(settings, month) for month in frozen_months(settings)]

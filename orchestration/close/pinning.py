@@ -1,0 +1,177 @@
+"""Pinning: the relations of dbt's `landing` source, over exactly the files of the receipts, in a private build.
+
+What belongs here: which files and rows a build may see, and under which names. What does not: any rule about them.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from orchestration import engine
+from orchestration.close.manifest import Manifest
+from orchestration.close.readiness import RejectedRow
+from orchestration.engine import text
+from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+CDRS_COLUMNS = {
+    "record_id": "varchar",
+    "call_id": "varchar",
+    "service": "varchar",
+    "direction": "varchar",
+    "started_at": "timestamptz",
+    "duration_seconds": "integer",
+    "billed_seconds": "integer",
+    "number": "varchar",
+    "from_number": "varchar",
+    "to_number": "varchar",
+    "source_ip": "varchar",
+    "x_tenant": "varchar",
+    "routed_to": "varchar",
+    "cost": "decimal(18, 9)",
+    "currency": "varchar",
+    "batch_id": "varchar",
+    "source_row": "bigint",
+}
+EVENT_COLUMNS = {
+    "account_id": "varchar",
+    "event_type": "varchar",
+    "valid_from": "timestamptz",
+    "recorded_at": "timestamptz",
+    "sealed_at": "timestamptz",
+    "is_late": "boolean",
+    "is_overtaken": "boolean",
+    "batch_id": "varchar",
+    "source_row": "bigint",
+}
+NUMBER_COLUMNS = {"number": "varchar", "number_type": "varchar"} | EVENT_COLUMNS
+IP_COLUMNS = {"ip": "varchar"} | EVENT_COLUMNS
+# The columns of the tenant directory that may leave it: no contact data is ever shown to a build.
+TENANT_COLUMNS = {
+    "account_id": "varchar",
+    "name": "varchar",
+    "archived": "boolean",
+    "recorded_at": "timestamptz",
+    "sealed_at": "timestamptz",
+    "is_late": "boolean",
+    "is_overtaken": "boolean",
+    "batch_id": "varchar",
+    "source_row": "bigint",
+}
+
+
+def create_assignment_sources(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
+    """The sources that say who held what: everything landed in the three assignment feeds."""
+    connection.execute("create schema if not exists landing")
+    for feed, columns in (
+        ("tenants", TENANT_COLUMNS),
+        ("number_assignments", NUMBER_COLUMNS),
+        ("ip_assignments", IP_COLUMNS),
+    ):
+        _view(connection, feed, columns, files_of_feed(receipts, feed))
+
+
+def create_close(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    month: str,
+    start: datetime | None,
+    end: datetime | None,
+    default_currency: str,
+    out_dir: Path | None,
+) -> None:
+    """The one row that says what is being closed; without an end, the models that tell history give all of it."""
+    connection.execute(
+        """
+        create or replace table landing.close as
+        select
+            ? as month,
+            coalesce(?::timestamptz, '-infinity'::timestamptz) as month_start,
+            coalesce(?::timestamptz, 'infinity'::timestamptz) as month_end,
+            ? as default_currency,
+            ? as out_dir
+        """,
+        [month, start, end, default_currency, str(out_dir) if out_dir else None],
+    )
+
+
+def pin(
+    settings: Settings,
+    build_file: Path,
+    month: Month,
+    receipts: Sequence[Receipt],
+    previous: Manifest | None,
+    rejected: Sequence[RejectedRow],
+    out_dir: Path,
+) -> None:
+    """Create every `landing` relation of the close of a month in `build_file`."""
+    with engine.connect(settings, build_file) as connection:
+        create_assignment_sources(connection, receipts)
+        create_close(
+            connection,
+            month=str(month),
+            start=month.start,
+            end=month.end,
+            default_currency=settings.default_currency,
+            out_dir=out_dir,
+        )
+        connection.execute(
+            "create table landing.close_days as select unnest(?::date[]) as day", [[day.isoformat() for day in month.days]]
+        )
+        _view(connection, "cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month]), row_id=True)
+        _view(connection, "neighbouring_cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month.previous, month.next]))
+        stated = sorted((previous.folder / "usage").glob("day=[0-3][0-9].parquet")) if previous else []
+        _view(connection, "stated_records", {"record_id": "varchar"}, stated)
+        connection.execute(
+            "create table landing.rejected_rows (batch_id varchar, source_row bigint, record_id varchar, reason varchar)"
+        )
+        if rejected:
+            connection.executemany(
+                "insert into landing.rejected_rows values (?, ?, ?, ?)",
+                [(row.batch_id, row.source_row, row.record_id, row.reason) for row in rejected],
+            )
+        connection.execute(
+            "create table landing.cdrs_receipts (batch_id varchar, usable_rows bigint, rejected_rows bigint)"
+        )
+        counts = receipt_counts(month, receipts, previous)
+        if counts:
+            connection.executemany("insert into landing.cdrs_receipts values (?, ?, ?)", counts)
+
+
+def receipt_counts(
+    month: Month, receipts: Sequence[Receipt], previous: Manifest | None
+) -> list[tuple[str, int, int]]:
+    """Usable and rejected rows of each batch that count in this month, as the receipts say, without opening a file."""
+    known_up_to = previous.landed_up_to if previous else 0
+    counts = []
+    for receipt in receipts:
+        usable = sum(file.rows for file in receipt.files_of(month)) if receipt.feed == "cdrs" else 0
+        rejected = receipt.rejected_by_month.get(str(month), 0)
+        if receipt.sequence > known_up_to:
+            rejected += sum(
+                rows
+                for name, rows in receipt.rejected_by_month.items()
+                if name == "" or (previous and previous.content["first_month"] <= name <= str(previous.month))
+            )
+        if usable or rejected:
+            counts.append((receipt.batch_id, usable, rejected))
+    return counts
+
+
+def _view(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, str], files: Sequence[Path], *, row_id: bool = False
+) -> None:
+    """A view over exactly these files; without any, an empty relation of the same columns."""
+    listed = ", ".join(columns)
+    if files:
+        number = ", file_index::bigint * 4294967296 + file_row_number as row_id" if row_id else ""
+        source = engine.parquet(files, file_row_number=True) if row_id else engine.parquet(files)
+        query = f"select {listed}{number} from {source}"
+    else:
+        empty = [f"null::{kind} as {column}" for column, kind in columns.items()]
+        empty += ["null::bigint as row_id"] if row_id else []
+        query = f"select {', '.join(empty)} where false"
+    connection.execute(f"create or replace view landing.{engine.identifier(name)} as {query}")

@@ -1,0 +1,155 @@
+"""Freezing: a build's tables become files, are read back by a second reader, listed in a manifest, and renamed into place.
+
+What belongs here: the write-once protocol, in its order. What does not: what the tables say, or whether the month may be
+closed. Nothing here can replace a frozen month: the rename that publishes fails when its name is taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from orchestration import engine, files, tables
+from orchestration.close import manifest as manifests
+from orchestration.close.manifest import MANIFEST, Manifest
+from orchestration.close.readback import Figures, read_back
+from orchestration.close.readiness import RejectedRow, pinned_files
+from orchestration.landing.receipts import RECEIPT, Receipt
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a close was given, for the manifest to name."""
+
+    month: Month
+    previous: Manifest | None
+    receipts: Sequence[Receipt]
+    rejected: Sequence[RejectedRow]
+    accepted_rejected: bool
+    warnings: Sequence[str]
+    closed_at: datetime
+
+
+def write_tables(connection: duckdb.DuckDBPyConnection, out_dir: Path) -> None:
+    """Write every table beside `usage`, whose day files dbt has written there already."""
+    for table in tables.TABLES:
+        query = f"select * from build.main.{engine.identifier(table.name)}"
+        tables.copy_parquet(connection, query, table.key, out_dir / f"{table.name}.parquet")
+        if table.also_csv:
+            tables.copy_csv(connection, query, table.key, out_dir / f"{table.name}.csv")
+    corrections = "select * from build.main.usage where line_type = 'correction'"
+    tables.copy_parquet(connection, corrections, tables.USAGE.key, out_dir / "usage" / "corrections.parquet")
+
+
+def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """What became of the month's landed rows."""
+    landed, rejected = connection.execute(
+        "select coalesce(sum(usable_rows + rejected_rows), 0)::bigint, coalesce(sum(rejected_rows), 0)::bigint "
+        "from landing.cdrs_receipts"
+    ).fetchone()
+    dropped = dict(
+        connection.execute("select outcome, count(*) from main.int_redelivered_cdrs group by outcome").fetchall()
+    )
+    accepted, attributed, conflicts = connection.execute(
+        "select coalesce(sum(record_count), 0)::bigint, "
+        "coalesce(sum(record_count) filter (account_id is not null), 0)::bigint, "
+        "count(*) filter (conflict_header_ip) from main.usage"
+    ).fetchone()
+    return {
+        "landed": landed,
+        "accepted": accepted,
+        "duplicate": dropped.get("duplicate", 0),
+        "superseded": dropped.get("superseded", 0),
+        "waiting": dropped.get("waiting", 0),
+        "rejected": rejected,
+        "attributed": attributed,
+        "unattributed": accepted - attributed,
+        "conflict_header_ip": conflicts,
+    }
+
+
+def compose(
+    inputs: Inputs, counted: dict[str, int], figures: Figures, hashes: dict[str, str], out_dir: Path
+) -> dict[str, Any]:
+    """The manifest's content. Figures come from the files as a second reader found them."""
+    month, previous = inputs.month, inputs.previous
+    carried = previous.content["totals_since_first_month"] if previous else {}
+    return {
+        "format": 1,
+        "month": str(month),
+        "period_start": month.start.isoformat(),
+        "period_end": month.end.isoformat(),
+        "first_month": previous.content["first_month"] if previous else str(month),
+        "closed_at": inputs.closed_at.isoformat(),
+        "previous_month": str(previous.month) if previous else None,
+        "previous_manifest_sha256": previous.sha256 if previous else manifests.NO_PREVIOUS,
+        "landed_up_to": max(receipt.sequence for receipt in inputs.receipts),
+        "inputs": _inputs(inputs),
+        "outputs": [_output(out_dir / name, name, digest) for name, digest in sorted(hashes.items())],
+        "counts": counted,
+        "totals": {currency: str(cost) for currency, cost in sorted(figures.cost_by_currency.items())},
+        "totals_by_service": [
+            {"service": service, "direction": direction, "currency": currency, "records": records, "cost": str(cost)}
+            for (service, direction, currency), (records, cost) in sorted(figures.by_service.items())
+        ],
+        "totals_since_first_month": {
+            currency: str(Decimal(carried.get(currency, "0")) + figures.cost_by_currency.get(currency, Decimal(0)))
+            for currency in sorted(carried.keys() | figures.cost_by_currency.keys())
+        },
+        "rejected": {
+            "accepted_by_operator": inputs.accepted_rejected,
+            "rows": [
+                {"batch_id": row.batch_id, "source_row": row.source_row, "reason": row.reason, "cleared": row.cleared}
+                for row in inputs.rejected
+            ],
+        },
+        "warnings": list(inputs.warnings),
+        "versions": manifests.versions(),
+    }
+
+
+def _inputs(inputs: Inputs) -> list[dict[str, Any]]:
+    """Each batch that was read, with the hashes of its receipt and of the files that were opened."""
+    opened = pinned_files(inputs.receipts, inputs.month)
+    listed = []
+    for receipt in inputs.receipts:
+        used = [file for file in [*receipt.files, receipt.rejected] if file and receipt.path(file) in opened]
+        if used or receipt.feed != "cdrs":
+            listed.append(
+                {
+                    "feed": receipt.feed,
+                    "batch_id": receipt.batch_id,
+                    "file_name": receipt.file_name,
+                    "source_sha256": receipt.source_sha256,
+                    "receipt_sha256": files.sha256(receipt.folder / RECEIPT),
+                    "files": [{"name": file.name, "rows": file.rows, "sha256": file.sha256} for file in used],
+                }
+            )
+    return listed
+
+
+def _output(path: Path, name: str, digest: str) -> dict[str, Any]:
+    rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
+    return {"name": name, "bytes": path.stat().st_size, "rows": rows, "sha256": digest}
+
+
+def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> Manifest:
+    """Write, read back, list and publish. Returns the manifest of the frozen month."""
+    with engine.connect(settings, build_file) as connection:
+        write_tables(connection, out_dir)
+        counted = counts(connection)
+    figures = read_back(out_dir, counted)
+    hashes = files.hashes_below(out_dir)
+    content = compose(inputs, counted, figures, hashes, out_dir)
+    (out_dir / MANIFEST).write_bytes(manifests.canonical(content))
+    hashes[MANIFEST] = files.sha256(out_dir / MANIFEST)
+    files.seal_folder(out_dir, hashes)
+    files.publish(out_dir, manifests.month_folder(settings, inputs.month))
+    return manifests.read(settings, inputs.month)

@@ -1,0 +1,133 @@
+"""The invariants once more, from the written files alone, by a second reader: pyarrow and Decimal, no DuckDB, no SQL.
+
+What belongs here: re-adding what is about to be frozen, or was. What does not: how it was computed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestration.errors import Refused
+
+SERVICE = ["service", "direction", "currency"]
+MEASURES = ["record_count", "duration_seconds", "billed_seconds", "cost"]
+# A batch of rows that is grouped at once: large enough to be fast, small enough for a small machine.
+BATCH_ROWS = 200_000
+
+
+@dataclass
+class Figures:
+    """What the files add up to. `by_service` maps service, direction, currency to records and cost."""
+
+    by_service: dict[tuple[str, str, str], tuple[int, Decimal]] = field(default_factory=dict)
+    cost_by_currency: dict[str, Decimal] = field(default_factory=dict)
+
+
+def read_back(folder: Path, counted: dict[str, int]) -> Figures:
+    """Add a month's files up in every direction that must agree; Refused says which do not.
+
+    `counted` is what the build says became of the landed rows.
+    """
+    problems: list[str] = []
+
+    def agree(what: str, left: object, right: object) -> None:
+        if left != right:
+            problems.append(f"{what}: {left} against {right}")
+
+    usage = _sums(_usage_batches(folder), [*SERVICE, "account_id"])
+    lines = _sums(_batches(folder / "statement_lines.parquet"), [*SERVICE, "account_id"])
+    by_asset = _sums(_batches(folder / "usage_by_asset.parquet"), [*SERVICE, "account_id"])
+    unattributed = _sums(_batches(folder / "unattributed.parquet"), SERVICE)
+    organization = _sums(_batches(folder / "organization_statement.parquet"), SERVICE)
+
+    attributed = {key: value for key, value in usage.items() if key[3] is not None}
+    agree("usage of tenants against their lines", attributed, lines)
+    agree("usage of tenants against their assets", attributed, by_asset)
+    agree(
+        "usage of nobody against unattributed",
+        {key[:3]: value for key, value in usage.items() if key[3] is None},
+        unattributed,
+    )
+    agree("all usage against the organization", _without_account(usage), organization)
+    agree("tenants and unattributed against the organization", _added(_without_account(lines), unattributed), organization)
+
+    records = sum(value[0] for value in usage.values())
+    agree(
+        "landed against accepted, duplicate, superseded, waiting and rejected",
+        counted["landed"],
+        sum(counted[name] for name in ("accepted", "duplicate", "superseded", "waiting", "rejected")),
+    )
+    agree("accepted against written usage", counted["accepted"], records)
+    agree("attributed against written usage", counted["attributed"], sum(value[0] for value in attributed.values()))
+
+    statements = {
+        (row["account_id"], row["currency"]): row["total_cost"]
+        for row in _rows(folder / "statements.parquet", ["account_id", "currency", "total_cost"])
+    }
+    per_statement: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for (_, _, currency, account), value in lines.items():
+        per_statement[account, currency] += value[3]
+    agree(
+        "statements against their lines",
+        {key: cost for key, cost in statements.items() if cost or key in per_statement},
+        dict(per_statement),
+    )
+    for row in _rows(folder / "reconciliation.parquet", ["check_name", "compared", "difference"]):
+        agree(f"{row['check_name']} of {row['compared']}", row["difference"], 0)
+    if problems:
+        raise Refused(
+            f"The written files do not add up, so nothing was published. {'; '.join(text[:300] for text in problems[:5])}"
+        )
+    costs: dict[str, Decimal] = defaultdict(Decimal)
+    for (_, _, currency), value in organization.items():
+        costs[currency] += value[3]
+    return Figures({key: (value[0], value[3]) for key, value in organization.items()}, dict(costs))
+
+
+def _usage_batches(folder: Path) -> Iterator[pa.RecordBatch]:
+    for path in sorted((folder / "usage").iterdir()):
+        yield from _batches(path, [*SERVICE, "account_id", *MEASURES])
+
+
+def _batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+
+
+def _rows(path: Path, columns: list[str]) -> list[dict]:
+    return pq.read_table(path, columns=columns).to_pylist()
+
+
+def _sums(batches: Iterator[pa.RecordBatch], key: list[str]) -> dict[tuple, tuple]:
+    """Key → the four measures, added exactly: grouped by pyarrow, the groups added by Python."""
+    sums: dict[tuple, list] = {}
+    for batch in batches:
+        table = pa.Table.from_batches([batch]).select([*key, *MEASURES])
+        grouped = table.group_by(key).aggregate([(measure, "sum") for measure in MEASURES])
+        columns = [grouped.column(name).to_pylist() for name in key]
+        values = [grouped.column(f"{measure}_sum").to_pylist() for measure in MEASURES]
+        for group, figures in zip(zip(*columns, strict=True), zip(*values, strict=True), strict=True):
+            known = sums.setdefault(group, [0, 0, 0, Decimal(0)])
+            for place, figure in enumerate(figures):
+                known[place] += figure
+    return {group: tuple(figures) for group, figures in sums.items()}
+
+
+def _without_account(sums: dict[tuple, tuple]) -> dict[tuple, tuple]:
+    merged: dict[tuple, tuple] = {}
+    for key, value in sums.items():
+        merged = _added(merged, {key[:3]: value}) if key[:3] in merged else merged | {key[:3]: value}
+    return merged
+
+
+def _added(left: dict[tuple, tuple], right: dict[tuple, tuple]) -> dict[tuple, tuple]:
+    nothing = (0, 0, 0, Decimal(0))
+    return {
+        key: tuple(a + b for a, b in zip(left.get(key, nothing), right.get(key, nothing), strict=True))
+        for key in left.keys() | right.keys()
+    }

@@ -1,0 +1,76 @@
+"""DuckDB connections, all with the same settings: UTC, bounded memory, spilling under the build folder, no network.
+
+What belongs here: how a connection is made, and quoting of what cannot be a parameter. What does not: any query.
+"""
+
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from orchestration.errors import Refused
+from orchestration.settings import Settings
+
+# What the user's machine, not our SQL, is the cause of: a full disk, a file that went away, memory that ran out.
+MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException)
+
+
+@contextmanager
+def connect(settings: Settings, path: Path | None = None, *, keep_order: bool = False):
+    """A connection to `path` (in memory without one), closed at the end.
+
+    `keep_order` keeps the order of the rows of a file that is copied, which costs memory; leave it off elsewhere.
+    """
+    spill = settings.build / "spill"
+    spill.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(
+        str(path) if path else ":memory:",
+        config={
+            "threads": settings.threads,
+            "memory_limit": settings.memory_limit,
+            "temp_directory": str(spill),
+            "preserve_insertion_order": keep_order,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
+        yield connection
+    except MACHINE_ERRORS as error:
+        raise Refused(f"The machine would not do it: {first_line(error)} Nothing was changed.") from error
+    finally:
+        connection.close()
+
+
+def load_macros(connection: duckdb.DuckDBPyConnection, script: Path) -> None:
+    """Define the macros of a SQL file in this connection."""
+    connection.execute(script.read_text(encoding="utf-8"))
+
+
+def first_line(error: Exception) -> str:
+    """DuckDB's own sentence, without the query and the hints that follow it."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def text(value: object) -> str:
+    """A SQL text literal. For paths and names that cannot be a parameter, as in COPY … TO and in views."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def parquet(files: Iterable[Path], **options: bool) -> str:
+    """`read_parquet` over exactly these files: an explicit list, with the glob characters of their names escaped."""
+    listed = ", ".join(text(_without_globbing(file)) for file in files)
+    switches = "".join(f", {name} = {str(value).lower()}" for name, value in options.items())
+    return f"read_parquet([{listed}], hive_partitioning = false{switches})"
+
+
+def _without_globbing(path: Path) -> str:
+    return "".join(f"[{character}]" if character in "*?[" else character for character in str(path))

@@ -1,0 +1,170 @@
+"""The file system's promises that the rest relies on: one writer, hashes, and bytes that are on the disk before a rename.
+
+What belongs here: locking, hashing, syncing, renaming. What does not: what the files mean.
+"""
+
+import ctypes
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestration.errors import Damaged, Refused
+
+SUMS = "SHA256SUMS"
+READ_ONLY_FOLDER = stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+
+
+@contextmanager
+def only_writer(lock: Path) -> Iterator[None]:
+    """Hold the one lock of a data folder. The kernel lets go of it even when the process is killed."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another command that is changing the data …", file=sys.stderr)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Ask the disk to hold a file's bytes, or a folder's entries, before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if not path.is_dir())
+
+
+def hashes_below(folder: Path) -> dict[str, str]:
+    """Name → SHA-256 of every file in a folder, two at a time: hashing lets go of the interpreter."""
+    paths = files_below(folder)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return {str(path.relative_to(folder)): digest for path, digest in zip(paths, pool.map(sha256, paths), strict=True)}
+
+
+def seal_folder(folder: Path, hashes: dict[str, str]) -> None:
+    """Write SHA256SUMS over everything in a finished folder, make it read-only, and have the disk hold it."""
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(hashes.items())]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    for path in files_below(folder):
+        sync(path)
+        path.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+    for inner in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        sync(inner)
+        inner.chmod(READ_ONLY_FOLDER)
+    sync(folder)
+
+
+def check_folder(folder: Path) -> list[str]:
+    """What in a sealed folder is not as SHA256SUMS says: changed, missing, or never listed. Empty when all is well."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return [f"{folder / SUMS} cannot be read"]
+    listed = {}
+    for line in lines:
+        digest, separator, name = line.partition("  ")
+        if not separator or len(digest) != 64:
+            return [f"{folder / SUMS} is not a list of hashes"]
+        listed[name] = digest
+    found = {str(path.relative_to(folder)): path for path in files_below(folder) if path.name != SUMS}
+    problems = [f"{folder / name} is missing" for name in sorted(listed.keys() - found.keys())]
+    problems += [f"{path} was never listed" for name, path in found.items() if name not in listed]
+    for name in sorted(listed.keys() & found.keys()):
+        try:
+            if sha256(found[name]) != listed[name]:
+                problems.append(f"{found[name]} does not match its hash")
+        except OSError as error:
+            problems.append(f"{found[name]} cannot be read: {error.strerror}")
+    return problems
+
+
+def require_hashes(expected: dict[Path, str]) -> None:
+    """Raise Damaged unless each file has the hash that was written down for it."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        found = dict(zip(expected, pool.map(_sha256_or_none, expected), strict=True))
+    for path, digest in expected.items():
+        if found[path] is None:
+            raise Damaged(f"{path} is missing or cannot be read. Restore it from a backup; `statements verify` lists what is damaged.")
+        if found[path] != digest:
+            raise Damaged(
+                f"{path} does not match the hash on its receipt. Restore it from a backup; "
+                "`statements verify` lists what is damaged."
+            )
+
+
+def _sha256_or_none(path: Path) -> str | None:
+    try:
+        return sha256(path)
+    except OSError:
+        return None
+
+
+def publish(staged: Path, final: Path) -> None:
+    """Rename a finished folder into place, at once and never over another: the commit point."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    _rename_without_replacing(staged, final)
+    final.chmod(READ_ONLY_FOLDER)
+    sync(final.parent)
+
+
+def _rename_without_replacing(source: Path, target: Path) -> None:
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        # Elsewhere: a rename never replaces a folder that holds something, and a finished folder always does.
+        source.rename(target)
+        return
+    if renameat2(_AT_FDCWD, bytes(source), _AT_FDCWD, bytes(target), _RENAME_NOREPLACE) == 0:
+        return
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS):
+        source.rename(target)
+        return
+    raise OSError(code, os.strerror(code), str(target))
+
+
+def swap(staged: Path, final: Path) -> None:
+    """Put a finished file in the place of another. Whoever has the old one open keeps reading it."""
+    sync(staged)
+    staged.replace(final)
+    sync(final.parent)
+
+
+def remove(folder: Path) -> None:
+    """Delete a private folder, read-only parts too."""
+    if not folder.exists():
+        return
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn what the machine refuses (a full disk, a missing permission) into a sentence for the operator."""
+    try:
+        yield
+    except OSError as error:
+        place = f" at {error.filename}" if error.filename else ""
+        raise Refused(f"The machine would not do it: {error.strerror or error}{place}. Nothing was changed.") from error

@@ -1,0 +1,322 @@
+"""What the rows of an assignment feed become: events that say who held what from when, or a refusal of the whole file.
+
+What belongs here: rules 3, 4, 12, 13 and 14 up to the event as it lands. What does not: which event wins (dbt decides,
+from `valid_from`, `recorded_at` and `sealed_at`), or publishing the batch.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from orchestration import engine
+from orchestration.engine import text
+from orchestration.errors import Refused
+from orchestration.landing.feeds import TENANTS, Feed
+from orchestration.landing.records import COPY_OPTIONS, READERS
+from orchestration.landing.source_files import SourceFile
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+# A refusal names this many rows: enough to find the pattern, few enough to read.
+ROWS_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Seal:
+    """How the past is closed for one landing: `at` is the seal that holds, none for a feed that has none yet.
+
+    `trusted` rows are never late: a feed's history, and what the registry records at this moment.
+    """
+
+    at: datetime | None
+    trusted: bool
+    accept_late: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Counts of a landed assignment file. `events` is what it adds; `last_recorded_at` bounds its cutoff."""
+
+    events: int
+    duplicates: int
+    late: int
+    overtaken: int
+    unusable_assets: int
+    last_recorded_at: datetime | None
+
+
+def write(
+    connection: duckdb.DuckDBPyConnection,
+    feed: Feed,
+    source: SourceFile,
+    landed: list[Path],
+    seal: Seal,
+    batch_id: str,
+    now: datetime,
+    folder: Path,
+) -> Outcome:
+    """Check every row, drop the events that had landed already, and write the new ones to one Parquet file."""
+    _create_given(connection, feed, source)
+    if feed is TENANTS:
+        key, values = "account_id", [column.name for column in TENANTS.columns]
+        _check_tenants(connection, source)
+        connection.execute("create or replace temp view event as select * from given")
+    else:
+        key = "number" if feed.name == "number_assignments" else "ip"
+        kind = ["number_type"] if key == "number" else []
+        values = [key, *kind, "account_id", "event_type", "valid_from", "recorded_at"]
+        _check_assignments(connection, source, key, trusted=seal.trusted)
+        _create_assignment_events(connection, key)
+    _refuse_rows(
+        connection,
+        source,
+        f"select source_row, recorded_at from event where recorded_at > timestamptz {text((now + CLOCK_TOLERANCE).isoformat())}",
+        "recorded_at is more than 5 minutes ahead of now. A change is recorded when it is made; use valid_from for "
+        "a change that shall act later.",
+    )
+    _create_new_events(connection, values, landed)
+    if feed is TENANTS:
+        _check_lives(connection, source, landed)
+    _mark_late(connection, source, key, landed, seal)
+    target = folder / f"{feed.name}.parquet"
+    sealed_at = f"timestamptz {text(seal.at.isoformat())}" if seal.at else "null::timestamptz"
+    order = "source_row" if feed is TENANTS else "source_row, event_type"
+    events = connection.execute(
+        f"""
+        copy (
+            select {", ".join(values)}, {sealed_at} as sealed_at, is_late, is_overtaken,
+                {text(batch_id)} as batch_id, source_row
+            from marked_event
+            order by {order}
+        ) to {text(target)} ({COPY_OPTIONS})
+        """
+    ).fetchone()[0]
+    if not events:
+        target.unlink()
+    (all_events, last) = connection.execute("select count(*), max(recorded_at) from event").fetchone()
+    late, overtaken = connection.execute(
+        "select count(*) filter (is_late), count(*) filter (is_overtaken) from marked_event"
+    ).fetchone()
+    unusable = 0
+    if feed is not TENANTS:
+        well_formed = "is_e164(number)" if key == "number" else "is_ip(ip)"
+        (unusable,) = connection.execute(f"select count(*) from marked_event where not {well_formed}").fetchone()
+    return Outcome(events, all_events - events, late, overtaken, unusable, last)
+
+
+def _create_given(connection, feed: Feed, source: SourceFile) -> None:
+    """Create table `given`: the rows with typed values, and every instant beside the text it came as."""
+    columns = []
+    for column in feed.columns:
+        reader = READERS[column.kind, source.types.get(column.name, "VARCHAR")]
+        columns.append(f"{reader.format(source.value(column))} as {column.name}")
+        if column.kind in ("instant", "flag"):
+            columns.append(f"{source.value(column)}::varchar as given_{column.name}")
+    connection.execute(
+        f"create or replace temp table given as select source_row, {', '.join(columns)} from source"
+    )
+    for column in feed.columns:
+        if column.kind == "instant":
+            name, given = column.name, f"given_{column.name}"
+            _refuse_rows(
+                connection,
+                source,
+                f"select source_row, {given} from given where {name} is null and lacks_zone({given})",
+                f"{name} has no zone. Write every time with an offset or Z.",
+            )
+            _refuse_rows(
+                connection,
+                source,
+                f"select source_row, {given} from given where {name} is null and {given} is not null",
+                f"{name} is not a time such as 2026-03-01T00:00:00Z.",
+            )
+    _refuse_rows(
+        connection, source, "select source_row from given where recorded_at is null", "recorded_at is missing."
+    )
+
+
+def _refuse_rows(connection, source: SourceFile, query: str, problem: str) -> None:
+    """Refuse the file when the query finds rows; its columns after source_row are shown, so none may be confidential."""
+    rows = connection.execute(f"{query} order by source_row limit {ROWS_NAMED + 1}").fetchall()
+    if not rows:
+        return
+    named = "; ".join(
+        f"row {row}" + (f" ({', '.join(str(value) for value in values)})" if values else "")
+        for row, *values in rows[:ROWS_NAMED]
+    )
+    more = " and more" if len(rows) > ROWS_NAMED else ""
+    raise Refused(f"{source.path}: {problem} In {named}{more}. Nothing of the file was landed.")
+
+
+ACCOUNT_ID_RULE = (
+    "account_id may hold letters, digits, '.', '_' and '-', up to 128, begins and ends with a letter or digit, "
+    "and has no '..'."
+)
+
+
+def _check_tenants(connection, source: SourceFile) -> None:
+    required = [column.name for column in TENANTS.columns if column.required and column.kind == "text"]
+    lacking = " || ".join(f"case when {name} is null then ' {name}' else '' end" for name in required)
+    _refuse_rows(
+        connection,
+        source,
+        f"select source_row, trim({lacking}) from given where {lacking} <> ''",
+        "all fields of a tenant are required, and some are missing.",
+    )
+    _refuse_rows(
+        connection, source, "select source_row from given where not is_account_id(account_id)", ACCOUNT_ID_RULE
+    )
+    _refuse_rows(
+        connection,
+        source,
+        "select source_row, given_archived from given where archived is null and given_archived is not null",
+        "archived is neither true nor false.",
+    )
+    connection.execute("update given set archived = coalesce(archived, false)")
+
+
+def _check_assignments(connection, source: SourceFile, key: str, *, trusted: bool) -> None:
+    _refuse_rows(connection, source, f"select source_row from given where {key} is null", f"{key} is missing.")
+    _refuse_rows(
+        connection,
+        source,
+        "select source_row from given where account_id is not null and not is_account_id(account_id)",
+        ACCOUNT_ID_RULE,
+    )
+    if key == "number":
+        _refuse_rows(
+            connection,
+            source,
+            "select source_row, number_type from given "
+            "where number_type is not null and number_type not in ('local', 'toll_free')",
+            "number_type is neither local nor toll_free.",
+        )
+    _refuse_rows(
+        connection,
+        source,
+        "select source_row from given where valid_to is not null and account_id is null",
+        "valid_to ends what a tenant holds, but the row names no account_id.",
+    )
+    _refuse_rows(
+        connection,
+        source,
+        "select source_row from given where valid_to <= coalesce(valid_from, recorded_at)",
+        "valid_to is not after valid_from.",
+    )
+    _refuse_rows(
+        connection,
+        source,
+        "select source_row from given where end_recorded_at is not null and valid_to is null",
+        "end_recorded_at says when an end was recorded, but the row has no valid_to.",
+    )
+    if not trusted:
+        _refuse_rows(
+            connection,
+            source,
+            "select source_row from given where valid_to is not null and end_recorded_at is null",
+            "valid_to needs end_recorded_at, the instant at which the end was recorded.",
+        )
+
+
+def _create_assignment_events(connection, key: str) -> None:
+    """Create view `event`: a row is a start or a release, and its valid_to is an end, recorded at a time of its own."""
+    asset = "e164(number) as number, number_type" if key == "number" else "canonical_ip(ip) as ip"
+    connection.execute(
+        f"""
+        create or replace temp table event as
+        select
+            source_row, {asset}, account_id,
+            case when account_id is null then 'release' else 'start' end as event_type,
+            coalesce(valid_from, recorded_at) as valid_from,
+            recorded_at
+        from given
+        union all
+        select
+            source_row, {asset}, account_id,
+            'end' as event_type,
+            valid_to as valid_from,
+            coalesce(end_recorded_at, recorded_at) as recorded_at
+        from given
+        where valid_to is not null
+        """
+    )
+
+
+def _create_new_events(connection, values: list[str], landed: list[Path]) -> None:
+    """Create table `new_event`: the events that neither landed before nor stand earlier in the file."""
+    names = ", ".join(values)
+    seen = f"except select {names} from {engine.parquet(landed)}" if landed else ""
+    same = " and ".join(f"event.{name} is not distinct from fresh.{name}" for name in values)
+    connection.execute(
+        f"""
+        create or replace temp table new_event as
+        with fresh as (
+            select distinct {names} from event
+            {seen}
+        )
+        select min(event.source_row) as source_row, {", ".join(f"event.{name}" for name in values)}
+        from event
+        inner join fresh on {same}
+        group by all
+        """
+    )
+
+
+def _check_lives(connection, source: SourceFile, landed: list[Path]) -> None:
+    """Account IDs are unique ignoring case, and archiving is final (rules 2 and 4)."""
+    known = f"union all select account_id, archived, recorded_at from {engine.parquet(landed)}" if landed else ""
+    connection.execute(
+        f"create or replace temp table known_tenant as "
+        f"select account_id, archived, recorded_at from new_event {known}"
+    )
+    _refuse_rows(
+        connection,
+        source,
+        "select source_row, account_id from new_event where exists (select 1 from known_tenant "
+        "where lower(known_tenant.account_id) = lower(new_event.account_id) "
+        "and known_tenant.account_id <> new_event.account_id)",
+        "another tenant has this account_id in other upper and lower case. Two that differ by case alone would be "
+        "confused by an exact X-Tenant header.",
+    )
+    _refuse_rows(
+        connection,
+        source,
+        "select source_row, account_id from new_event where not archived and exists (select 1 from known_tenant "
+        "where known_tenant.account_id = new_event.account_id and known_tenant.archived "
+        "and known_tenant.recorded_at <= new_event.recorded_at)",
+        "this tenant was archived, and archiving is final. Create a tenant with another account_id.",
+    )
+
+
+def _mark_late(connection, source: SourceFile, key: str, landed: list[Path], seal: Seal) -> None:
+    """Create table `marked_event`: late events refused, or accepted and flagged; and overtaken ones, which act no more."""
+    late = "false"
+    if seal.at and not seal.trusted:
+        late = f"recorded_at < timestamptz {text(seal.at.isoformat())}"
+    if not seal.accept_late:
+        _refuse_rows(
+            connection,
+            source,
+            f"select source_row, {key}, recorded_at from new_event where {late}",
+            f"these changes were recorded before {seal.at:%Y-%m-%d %H:%M:%S} UTC, up to which the feed had been "
+            "landed or its months frozen, so they come too late to act when they say. "
+            "Land them with --accept-late to let them act from that instant on." if seal.at else "",
+        )
+    overtaken = "false"
+    if landed and late != "false":
+        claimed = "newer.recorded_at" if key == "account_id" else "newer.valid_from, newer.recorded_at"
+        overtaken = f"""
+            {late} and exists (
+                select 1
+                from {engine.parquet(landed)} as newer
+                where newer.{key} = new_event.{key}
+                    and newer.recorded_at > new_event.recorded_at
+                    and not newer.is_overtaken
+                    and greatest({claimed}, newer.sealed_at)
+                        <= timestamptz {text(seal.at.isoformat())}
+            )"""
+    connection.execute(
+        f"create or replace temp table marked_event as "
+        f"select *, {late} as is_late, {overtaken} as is_overtaken from new_event"
+    )

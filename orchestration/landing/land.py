@@ -1,0 +1,233 @@
+"""Landing: files of one feed become batches, all of a call or none of it.
+
+What belongs here: the order of things (lock, stage, compare, receipt, publish). What does not: what a row becomes
+(`records`, `events`), or how a file is opened (`source_files`).
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from orchestration import clock, engine, files, settings
+from orchestration.errors import Refused
+from orchestration.landing import events, receipts, records, seal, source_files
+from orchestration.landing.feeds import CDRS, FEEDS, Feed
+from orchestration.landing.receipts import LandedFile, Receipt
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+CANONICAL_SOURCE = "canonical"
+NORMALIZE = Path(__file__).with_name("normalize.sql")
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What became of one file: its receipt, and whether it was new."""
+
+    receipt: Receipt
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How the files of a call are landed: by whom, up to when they are complete, and whether late rows are accepted."""
+
+    landed_by: str = "file"
+    cutoff: datetime | None = None
+    accept_late: bool = False
+
+
+def land(
+    configuration: Settings,
+    feed_name: str,
+    paths: list[Path],
+    delivery: Delivery,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Landing]:
+    """Land files of a feed, in the order given. A file that will not do refuses the call, and nothing of it lands."""
+    feed = _feed(feed_name)
+    for path in paths:
+        source_files.require_readable(path)
+    now = clock.now()
+    if delivery.cutoff and not feed.sealed:
+        raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
+    if delivery.cutoff and delivery.cutoff > now:
+        raise Refused(f"The cutoff {delivery.cutoff.isoformat()} lies in the future: an extract cannot be complete yet.")
+    with files.disk_errors(), files.only_writer(configuration.lock):
+        return _land_all(configuration, feed, paths, delivery, now, progress)
+
+
+def _feed(name: str) -> Feed:
+    if name not in FEEDS:
+        raise Refused(f"{name!r} is no feed. The feeds are {', '.join(FEEDS)}.")
+    return FEEDS[name]
+
+
+def _land_all(configuration, feed, paths, delivery, now, progress) -> list[Landing]:
+    for folder in (configuration.landing / feed.name, configuration.build):
+        folder.mkdir(parents=True, exist_ok=True)
+    (configuration.landing / "tenants").mkdir(mode=0o700, exist_ok=True)
+    staging = configuration.build / "landing"
+    files.remove(staging)
+    staging.mkdir()
+    known = receipts.load(configuration)
+    call = [files.sha256(path) for path in paths]
+    landings: list[Landing] = []
+    try:
+        for path, sha256 in zip(paths, call, strict=True):
+            progress(f"Landing {path.name}")
+            landed = known + [landing.receipt for landing in landings if landing.is_new]
+            if (same := _landed_before(landed, feed, sha256, delivery)) is not None:
+                landings.append(Landing(same, is_new=False))
+                continue
+            draft = Receipt(
+                feed=feed.name,
+                batch_id=receipts.batch_name(_next_sequence(landed), sha256),
+                sequence=_next_sequence(landed),
+                landed_by=delivery.landed_by,
+                source=CANONICAL_SOURCE,
+                file_name=path.name,
+                source_sha256=sha256,
+                source_bytes=path.stat().st_size,
+                rules_sha256=rules_sha256(),
+                call=call,
+                landed_at=now,
+                rows=0,
+            )
+            staged = _stage(configuration, feed, path, draft, landed, delivery, staging)
+            landings.append(Landing(staged, is_new=True))
+        return [_publish(configuration, landing) for landing in landings]
+    finally:
+        files.remove(staging)
+
+
+def rules_sha256() -> str:
+    """The hash of the rules a row is landed with: the same file under other rules is not the same delivery."""
+    digest = hashlib.sha256()
+    for path in (NORMALIZE, settings.SEEDS / "services.csv", settings.SEEDS / "currencies.csv"):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _next_sequence(landed: list[Receipt]) -> int:
+    return max((receipt.sequence for receipt in landed), default=0) + 1
+
+
+def _landed_before(landed: list[Receipt], feed: Feed, sha256: str, delivery: Delivery) -> Receipt | None:
+    """The batch that this very file already is, unless it now comes with a later cutoff."""
+    for receipt in landed:
+        if (receipt.feed, receipt.source_sha256, receipt.source) != (feed.name, sha256, CANONICAL_SOURCE):
+            continue
+        if receipt.rules_sha256 != rules_sha256():
+            continue
+        if delivery.cutoff and (receipt.cutoff is None or receipt.cutoff < delivery.cutoff):
+            continue
+        return receipt
+    return None
+
+
+def _stage(configuration, feed, path, draft: Receipt, landed: list[Receipt], delivery, staging: Path) -> Receipt:
+    """Make a whole batch outside of every read path."""
+    folder = staging / draft.batch_id
+    scratch = staging / f"{draft.batch_id}.scratch"
+    folder.mkdir()
+    scratch.mkdir()
+    draft = replace(draft, folder=folder)
+    with engine.connect(configuration) as connection:
+        engine.load_macros(connection, NORMALIZE)
+        source = source_files.open_source(connection, feed, path, scratch)
+        fill = _fill_cdrs if feed is CDRS else _fill_events
+        receipt = fill(configuration, connection, feed, source, draft, landed, delivery)
+    files.remove(scratch)
+    receipt.write()
+    files.seal_folder(folder, files.hashes_below(folder))
+    return receipt
+
+
+def _fill_cdrs(configuration, connection, feed, source, draft, landed, delivery) -> Receipt:  # noqa: ARG001
+    by_month = records.write(connection, source, draft.batch_id, draft.landed_at, draft.folder)
+    written = [
+        _landed_file(path, draft.folder, month=path.parent.name.removeprefix("month="))
+        for path in files.files_below(draft.folder)
+        if path.parent != draft.folder
+    ]
+    months = {Month.parse(file.month) for file in written}
+    around = sorted({near for month in months for near in (month.previous, month, month.next)})
+    deliveries = records.compare_deliveries(
+        connection,
+        [draft.folder / file.name for file in written],
+        receipts.cdrs_files(landed, around),
+        draft.batch_id,
+    )
+    rejected = draft.folder / "rejected.parquet"
+    return replace(
+        draft,
+        rows=source.rows,
+        duplicates=deliveries.duplicates,
+        superseded=deliveries.superseded,
+        cost_difference=str(deliveries.cost_difference),
+        files=written,
+        rejected=_landed_file(rejected, draft.folder) if rejected.exists() else None,
+        rejected_by_month=by_month,
+    )
+
+
+def _fill_events(configuration, connection, feed, source, draft, landed, delivery) -> Receipt:
+    frozen = seal.frozen_months(configuration)
+    extracts = [receipt for receipt in landed if receipt.feed == feed.name and receipt.landed_by == "file"]
+    is_history = delivery.landed_by == "file" and all(
+        receipt.is_history and receipt.call == draft.call for receipt in extracts
+    )
+    at = seal.seal(feed.name, [] if is_history else landed, frozen)
+    outcome = events.write(
+        connection,
+        feed,
+        source,
+        receipts.files_of_feed(landed, feed.name),
+        events.Seal(at, is_history or delivery.landed_by == "registry", delivery.accept_late),
+        draft.batch_id,
+        draft.landed_at,
+        draft.folder,
+    )
+    cutoff = None
+    if delivery.landed_by == "file":
+        cutoff = delivery.cutoff or outcome.last_recorded_at
+        if delivery.cutoff and outcome.last_recorded_at and delivery.cutoff < outcome.last_recorded_at:
+            raise Refused(
+                f"{source.path} has changes recorded after the cutoff {delivery.cutoff.isoformat()}, "
+                f"the last at {outcome.last_recorded_at.isoformat()}. Name a later cutoff, or none."
+            )
+    return replace(
+        draft,
+        rows=source.rows,
+        duplicates=outcome.duplicates,
+        late=outcome.late,
+        overtaken=outcome.overtaken,
+        unusable_assets=outcome.unusable_assets,
+        cutoff=cutoff,
+        sealed_at=at,
+        is_history=is_history,
+        files=[_landed_file(path, draft.folder) for path in files.files_below(draft.folder)],
+    )
+
+
+def _landed_file(path: Path, folder: Path, month: str | None = None) -> LandedFile:
+    return LandedFile(
+        name=str(path.relative_to(folder)),
+        rows=pq.read_metadata(path).num_rows,
+        bytes=path.stat().st_size,
+        sha256=files.sha256(path),
+        month=month,
+    )
+
+
+def _publish(configuration: Settings, landing: Landing) -> Landing:
+    if not landing.is_new:
+        return landing
+    final = configuration.landing / landing.receipt.feed / landing.receipt.batch_id
+    files.publish(landing.receipt.folder, final)
+    return replace(landing, receipt=replace(landing.receipt, folder=final))

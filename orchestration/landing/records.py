@@ -1,0 +1,230 @@
+"""What the rows of a `cdrs` file become: usable records by month of their start, and rejected rows with their reason.
+
+What belongs here: rules 18 and 19 as sets. What does not: opening the file, or publishing the batch.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+
+from orchestration import engine, settings
+from orchestration.engine import text
+from orchestration.errors import Refused
+from orchestration.landing.feeds import CDRS
+from orchestration.landing.source_files import SourceFile
+
+COPY_OPTIONS = "format parquet, compression zstd, parquet_version v2"
+# A carrier's clock may run ahead of ours, but a call of the day after tomorrow is a broken time.
+FURTHEST_AHEAD = timedelta(hours=24)
+WITHOUT_ZONE = "time_without_zone"
+# How a present value of each kind is read, by the type it arrives with; what cannot be read becomes null.
+READERS = {
+    ("text", "VARCHAR"): "{0}",
+    ("instant", "VARCHAR"): "instant({0})",
+    ("instant", "TIMESTAMPTZ"): "{0}",
+    ("money", "VARCHAR"): "money({0})",
+    ("money", "DECIMAL"): "{0}::decimal(18, 9)",
+    ("seconds", "VARCHAR"): "whole_seconds({0})",
+    ("flag", "VARCHAR"): "flag({0})",
+    ("flag", "BOOLEAN"): "{0}",
+}
+CANONICAL = (
+    "record_id, call_id, service, direction, started_at, duration_seconds, billed_seconds, number, from_number, "
+    "to_number, source_ip, x_tenant, routed_to, cost, currency"
+)
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """What a file's usable rows are beside what had landed before: counts, and the cost that replacing changed."""
+
+    duplicates: int
+    superseded: int
+    cost_difference: Decimal
+
+
+def write(
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, batch_id: str, landed_at: datetime, folder: Path
+) -> dict[str, int]:
+    """Write usable rows as `month=YYYY-MM/…parquet` and the others as `rejected.parquet`.
+
+    Returns the rejected rows by month of their readable time, under "" where there is none.
+    """
+    _create_normalized(connection, source, landed_at)
+    usable = connection.execute(
+        f"""
+        copy (
+            select {CANONICAL}, {text(batch_id)} as batch_id, source_row,
+                strftime(started_at at time zone 'UTC', '%Y-%m') as month
+            from normalized
+            where reason is null
+        ) to {text(folder)} ({COPY_OPTIONS}, partition_by (month))
+        """
+    ).fetchone()[0]
+    if usable == source.rows:
+        return {}
+    return _write_rejected(connection, source, batch_id, folder)
+
+
+def _create_normalized(connection, source: SourceFile, landed_at: datetime) -> None:
+    """Create view `normalized`: every row with its canonical values, and the first reason why it cannot be used."""
+    connection.execute(
+        f"""
+        create or replace temp table known_service as
+            select service, direction from read_csv({text(settings.SEEDS / "services.csv")}, header = true);
+        create or replace temp table known_currency as
+            select currency from read_csv({text(settings.SEEDS / "currencies.csv")}, header = true)
+        """
+    )
+    read = {column.name: READERS[column.kind, source.types.get(column.name, "VARCHAR")] for column in CDRS.columns}
+    values = ",\n".join(f"{source.value(column)} as {column.name}" for column in CDRS.columns)
+    latest = (landed_at + FURTHEST_AHEAD).isoformat()
+    connection.execute(
+        f"""
+        create or replace temp view normalized as
+        with present_values as (
+            select source_row, {values}
+            from source
+        ),
+        typed as (
+            select
+                source_row,
+                record_id,
+                call_id,
+                service,
+                direction,
+                {read["started_at"].format("started_at")} as started_at,
+                {read["duration_seconds"].format("duration_seconds")} as duration_seconds,
+                {read["billed_seconds"].format("billed_seconds")} as billed_seconds,
+                e164(number) as number,
+                from_number,
+                to_number,
+                canonical_ip(source_ip) as source_ip,
+                header_value(x_tenant) as x_tenant,
+                routed_to,
+                {read["cost"].format("cost")} as cost,
+                coalesce(currency, 'USD') as currency,
+                started_at as given_start,
+                duration_seconds as given_duration,
+                billed_seconds as given_billed,
+                cost as given_cost
+            from present_values
+        )
+        select
+            * replace (
+                coalesce(duration_seconds, 0) as duration_seconds,
+                coalesce(billed_seconds, duration_seconds, 0) as billed_seconds
+            ),
+            case
+                when started_at is null and lacks_zone(given_start::varchar) then {text(WITHOUT_ZONE)}
+                when record_id is null then 'record_id_missing'
+                when given_start is null then 'time_missing'
+                when started_at is null then 'time_unreadable'
+                when started_at > timestamptz {text(latest)} then 'time_in_future'
+                when service is null then 'service_missing'
+                when direction is null then 'direction_missing'
+                when direction not in ('inbound', 'outbound') then 'direction_unknown'
+                when service not in (select service from known_service) then 'service_unknown'
+                when (service, direction) not in (select (service, direction) from known_service)
+                    then 'direction_not_of_service'
+                when given_cost is null then 'cost_missing'
+                when cost is null then 'cost_unusable'
+                when given_duration is not null and duration_seconds is null then 'duration_unusable'
+                when given_billed is not null and billed_seconds is null then 'billed_unusable'
+                when currency not in (select currency from known_currency) then 'currency_unknown'
+            end as reason
+        from typed
+        """
+    )
+
+
+def _write_rejected(connection, source: SourceFile, batch_id: str, folder: Path) -> dict[str, int]:
+    """Write the rejected rows with what they held, once the file is known to be one that may land at all."""
+    values = ", ".join(f"{engine.identifier(name)} := source.{engine.identifier(name)}" for name in source.types)
+    target = folder / "rejected.parquet"
+    connection.execute(
+        f"""
+        copy (
+            select {text(batch_id)} as batch_id, source_row, normalized.record_id, reason,
+                strftime(normalized.started_at at time zone 'UTC', '%Y-%m') as month,
+                to_json(struct_pack({values}))::varchar as source_values
+            from normalized
+            inner join source using (source_row)
+            where reason is not null
+        ) to {text(target)} ({COPY_OPTIONS})
+        """
+    )
+    rejected = engine.parquet([target])
+    rows = connection.execute(
+        f"select source_row from {rejected} where reason = {text(WITHOUT_ZONE)} order by 1 limit 5"
+    ).fetchall()
+    if rows:
+        raise Refused(
+            f"{source.path}: started_at has no zone in row {', '.join(str(row) for (row,) in rows)}"
+            f"{' and perhaps others' if len(rows) == 5 else ''}. A time without a zone could fall into another month: "
+            "write it with an offset or Z. Nothing of the file was landed."
+        )
+    return dict(
+        connection.execute(
+            f"select coalesce(month, ''), count(*) from {rejected} group by all order by all"
+        ).fetchall()
+    )
+
+
+def compare_deliveries(
+    connection: duckdb.DuckDBPyConnection, new: list[Path], earlier: list[Path], batch_id: str
+) -> Deliveries:
+    """Count the new rows that repeat the delivery before them, and the deliveries that new rows replace (rule 18)."""
+    if not new:
+        return Deliveries(0, 0, Decimal(0))
+    connection.execute(
+        f"create or replace temp table new_id as "
+        f"select hash(record_id) as h, count(*) as deliveries from {engine.parquet(new)} group by all"
+    )
+    also = (
+        f"union select hash(record_id) as h from {engine.parquet(earlier)} "
+        "where hash(record_id) in (select h from new_id)"
+        if earlier
+        else ""
+    )
+    connection.execute(
+        f"create or replace temp table candidate as select h from new_id where deliveries > 1 {also}; "
+        "drop table new_id"
+    )
+    duplicates, superseded, difference = connection.execute(
+        f"""
+        with deliveries as (
+            select {CANONICAL}, batch_id, source_row
+            from {engine.parquet([*earlier, *new])}
+            where hash(record_id) in (select h from candidate)
+        ),
+        compared as (
+            select
+                *,
+                row({CANONICAL}) is not distinct from lag(row({CANONICAL})) over delivered as is_duplicate
+            from deliveries
+            window delivered as (partition by record_id order by batch_id, source_row)
+        ),
+        replaced as (
+            select
+                *,
+                lead(batch_id) over delivered as replaced_by,
+                lead(cost) over delivered as replacing_cost
+            from compared
+            where not is_duplicate
+            window delivered as (partition by record_id order by batch_id, source_row)
+        )
+        select
+            (select count(*) from compared where is_duplicate and batch_id = {text(batch_id)}),
+            (select count(*) from replaced where replaced_by = {text(batch_id)}),
+            (
+                select coalesce(sum(replacing_cost - cost), 0)
+                from replaced
+                where replaced_by = {text(batch_id)}
+            )
+        """
+    ).fetchone()
+    return Deliveries(duplicates, superseded, difference)

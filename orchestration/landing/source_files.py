@@ -1,0 +1,210 @@
+"""Opening a file that somebody delivered: one relation `source` with the file's own columns and `source_row`.
+
+What belongs here: CSV, JSON Lines and Parquet as they come, and every reason to refuse a file as a whole for its form.
+What does not: what a value means (`normalize.sql`) or what a row becomes (`records`, `events`).
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestration import engine
+from orchestration.engine import identifier, text
+from orchestration.errors import Refused
+from orchestration.landing.feeds import Column, Feed
+
+FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+# Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one.
+LONGEST_LINE = 4_000_000
+# A JSON number is kept as its literal text, since DuckDB's JSON reader goes through double. Every string of the line is
+# matched whole, so that nothing inside a string is taken for a number; chr(1) and chr(2) cannot occur in valid JSON.
+QUOTE_NUMBERS = r"""
+    replace(replace(replace(
+        regexp_replace(
+            json::varchar,
+            '("(?:[^"\\]|\\.)*")(\s*:\s*)?(-?[0-9][0-9.eE+-]*)?',
+            '\1\2' || chr(1) || '\3' || chr(2),
+            'g'
+        ),
+        chr(1) || chr(2), ''), chr(1), '"'), chr(2), '"')::json
+"""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file opened as relation `source`: `types` maps each of its columns to the DuckDB type it arrives with."""
+
+    path: Path
+    rows: int
+    types: dict[str, str]
+
+    def value(self, column: Column) -> str:
+        """SQL of a canonical column's value as it came, null when absent; a type of its own only where `types` says so."""
+        if column.name not in self.types:
+            return "null::varchar"
+        name = f"source.{identifier(column.name)}"
+        return f"present({name}::varchar)" if self.types[column.name] == "VARCHAR" else name
+
+
+def require_readable(path: Path) -> None:
+    """Refuse what is not a file with something in it, before anything is opened."""
+    if path.is_dir():
+        raise Refused(f"{path} is a directory: name the files to land.")
+    if not path.exists():
+        raise Refused(f"{path} does not exist.")
+    if not path.is_file():
+        raise Refused(f"{path} is not a regular file.")
+    if path.suffix.lower() not in FORMATS:
+        raise Refused(f"{path}: the name must end in {', '.join(FORMATS)} to say what the file is.")
+    try:
+        empty = path.stat().st_size == 0
+        path.open("rb").close()
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
+    if empty:
+        raise Refused(f"{path} is empty. An extract without rows still has its header.")
+
+
+def open_source(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
+    """Create relation `source` over the file, or refuse it: unreadable, or not of this feed's columns."""
+    readers = {"csv": _open_csv, "json": _open_json, "parquet": _open_parquet}
+    try:
+        return readers[FORMATS[path.suffix.lower()]](connection, feed, path, scratch)
+    except (*engine.MACHINE_ERRORS, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+        raise Refused(f"{path} cannot be read to its end: {_reason(error)} Nothing of it was landed.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Where DuckDB stopped reading, without the line itself: a tenants file's values must not reach a log."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next((line for line in lines if "Line:" in line or "line:" in line), lines[0] if lines else "")
+    cause = next((line for line in lines if line.lower().startswith(("expected number", "value with unterminated"))), "")
+    place = said.split("Original Line")[0].removeprefix("Invalid Input Error: ").removeprefix("CSV Error on ")
+    return " ".join(part.rstrip(".") + "." for part in (place[:200], cause[:120]) if part)
+
+
+def _require_columns(feed: Feed, path: Path, found: list[str]) -> None:
+    problems = []
+    if repeated := sorted({name for name in found if found.count(name) > 1}):
+        problems.append(f"repeats {', '.join(repeated)}")
+    if missing := [name for name in feed.required if name not in found]:
+        problems.append(f"lacks {', '.join(missing)}")
+    if unknown := [name for name in found if name not in feed.names]:
+        problems.append(f"has unknown columns {', '.join(repr(name) for name in unknown[:12])}")
+    if problems:
+        raise Refused(
+            f"{path} does not fit the feed {feed.name}: it {', and '.join(problems)}. "
+            f"The feed's columns are {', '.join(feed.names)}."
+        )
+
+
+def _open_csv(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            header = next(csv.reader(handle, strict=True), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Refused(f"{path} is not CSV in UTF-8: {error}.") from error
+    _require_columns(feed, path, header)
+    columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in header) + "}"
+    read = (
+        f"read_csv({text(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
+        f"strict_mode = true, max_line_size = {LONGEST_LINE}, columns = {columns})"
+    )
+    return _stage(connection, path, f"select * from {read}", header, scratch)
+
+
+def _open_json(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
+    read = (
+        f"read_ndjson_objects({text(path)}, maximum_object_size = {LONGEST_LINE}, "
+        f"compression = 'uncompressed', ignore_errors = false)"
+    )
+    (found, torn) = connection.execute(
+        f"""
+        with lines as (select json_type(json) as type, json_keys(json) as keys from {read})
+        select
+            list_distinct(flatten(list(distinct keys))),
+            count(*) filter (where type <> 'OBJECT' or len(keys) <> len(list_distinct(keys)))
+        from lines
+        """
+    ).fetchone()
+    if torn:
+        raise Refused(f"{path}: {torn} lines are not JSON objects with each name once. Nothing of it was landed.")
+    present = sorted(found or [])
+    _require_columns(feed, path, present if present else feed.required)
+    fields = ", ".join(f"json_extract_string(line, {text('$.' + name)}) as {identifier(name)}" for name in present)
+    nested = " or ".join(f"json_type(line, {text('$.' + name)}) in ('OBJECT', 'ARRAY')" for name in present)
+    if present and connection.execute(
+        f"select count(*) from (select json as line from {read}) where {nested}"
+    ).fetchone() != (0,):
+        raise Refused(f"{path}: a value is a list or an object. Every value must be text, a number or true/false.")
+    query = f"select {fields} from (select {QUOTE_NUMBERS} as line from {read})" if present else "select 1 limit 0"
+    return _stage(connection, path, query, present, scratch)
+
+
+def _stage(connection, path: Path, query: str, names: list[str], scratch: Path) -> SourceFile:
+    """Write a text file's values to Parquet once, in order: parsed once, and each row knows its place in the file."""
+    staged = scratch / "source.parquet"
+    connection.execute("set preserve_insertion_order = true")
+    rows = connection.execute(
+        f"copy ({query}) to {text(staged)} (format parquet, compression lz4_raw, row_group_size 60000)"
+    ).fetchone()[0]
+    connection.execute("set preserve_insertion_order = false")
+    _view(connection, staged)
+    return SourceFile(path, rows, dict.fromkeys(names, "VARCHAR"))
+
+
+def _view(connection, file: Path) -> None:
+    connection.execute(
+        f"create or replace temp view source as "
+        f"select * exclude (file_row_number), file_row_number + 1 as source_row "
+        f"from {engine.parquet([file], file_row_number=True)}"
+    )
+
+
+def _open_parquet(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:  # noqa: ARG001
+    try:
+        footer = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise Refused(f"{path} is not a whole Parquet file: {str(error).splitlines()[0][:160]}") from error
+    schema = footer.schema_arrow
+    _require_columns(feed, path, schema.names)
+    physical = {footer.schema.column(index).name: footer.schema.column(index) for index in range(len(footer.schema))}
+    types = {}
+    for column in feed.columns:
+        if column.name in schema.names:
+            raw = physical.get(column.name)
+            types[column.name] = _accepted_type(path, column, schema.field(column.name).type, raw)
+    _view(connection, path)
+    return SourceFile(path, footer.metadata.num_rows, types)
+
+
+def _accepted_type(path: Path, column: Column, kind: pa.DataType, physical) -> str:
+    """The type a Parquet column is read with: its own where that is exact and fast, else its text; refuses the others."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+        return "VARCHAR"
+    if pa.types.is_timestamp(kind):
+        if column.kind != "instant":
+            raise Refused(f"{path}: column {column.name} holds times, and must hold {column.kind}.")
+        if kind.tz is None or physical.physical_type == "INT96":
+            raise Refused(
+                f"{path}: column {column.name} holds times without a zone. "
+                "Write them as timestamps adjusted to UTC, or as text with an offset or Z."
+            )
+        return "TIMESTAMPTZ"
+    if pa.types.is_floating(kind):
+        reason = "money would be inexact" if column.kind == "money" else f"it must hold {column.kind}"
+        raise Refused(f"{path}: column {column.name} is {kind}, and {reason}. Write it as text or DECIMAL.")
+    if column.kind == "money" and pa.types.is_decimal(kind):
+        fits = kind.scale <= 9 and kind.precision - kind.scale <= 9
+        return "DECIMAL" if fits else "VARCHAR"
+    if column.kind in ("money", "seconds") and pa.types.is_integer(kind):
+        return "VARCHAR"
+    if column.kind == "flag" and pa.types.is_boolean(kind):
+        return "BOOLEAN"
+    raise Refused(f"{path}: column {column.name} is {kind}, and must hold {column.kind}.")

@@ -1,0 +1,85 @@
+"""Settings: the only reader of environment variables, turned into values and absolute paths.
+
+What belongs here: a setting's name, default and meaning. What does not: anything that opens a file.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from orchestration.errors import Refused
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+SEEDS = PROJECT_ROOT / "seeds"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the data lives and how a close behaves. Every path is absolute."""
+
+    data: Path
+    first_month: str | None
+    grace: timedelta
+    default_currency: str
+    memory_limit: str
+    threads: int
+
+    @property
+    def landing(self) -> Path:
+        """Landed batches, one folder each, and nothing else that a query reads."""
+        return self.data / "landing"
+
+    @property
+    def statements(self) -> Path:
+        """Frozen months."""
+        return self.data / "statements"
+
+    @property
+    def build(self) -> Path:
+        """Private, disposable work: staged batches, builds of a close, spilled queries. Never read by a query."""
+        return self.data / "build"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.data / "warehouse.duckdb"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.data / "dagster"
+
+    @property
+    def lock(self) -> Path:
+        return self.data / ".lock"
+
+
+def load(data_dir: Path | None = None) -> Settings:
+    """Settings from the environment; `data_dir` (the command line's --data-dir) wins over STATEMENTS_DATA_DIR."""
+    environment = os.environ
+    data = data_dir or Path(environment.get("STATEMENTS_DATA_DIR") or "data")
+    first_month = environment.get("STATEMENTS_FIRST_MONTH") or None
+    if first_month and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", first_month):
+        raise Refused(f"STATEMENTS_FIRST_MONTH is {first_month!r}: write a month as YYYY-MM.")
+    currency = environment.get("STATEMENTS_DEFAULT_CURRENCY") or "USD"
+    if not re.fullmatch(r"[A-Z]{3}", currency):
+        raise Refused(f"STATEMENTS_DEFAULT_CURRENCY is {currency!r}: write an ISO 4217 code such as USD.")
+    memory_limit = environment.get("STATEMENTS_MEMORY_LIMIT") or "1GB"
+    if not re.fullmatch(r"[1-9]\d*(MB|GB|MiB|GiB)", memory_limit):
+        raise Refused(f"STATEMENTS_MEMORY_LIMIT is {memory_limit!r}: write a size such as 800MB or 4GB.")
+    return Settings(
+        data=data.expanduser().absolute(),
+        first_month=first_month,
+        grace=timedelta(hours=_whole("STATEMENTS_GRACE_HOURS", "12", least=0)),
+        default_currency=currency,
+        memory_limit=memory_limit,
+        threads=_whole("STATEMENTS_THREADS", str(os.cpu_count() or 2), least=1),
+    )
+
+
+def _whole(name: str, default: str, *, least: int) -> int:
+    text = os.environ.get(name) or default
+    if not text.isdecimal() or int(text) < least:
+        raise Refused(f"{name} is {text!r}: write a whole number, at least {least}.")
+    return int(text)

@@ -1,0 +1,229 @@
+"""`warehouse.duckdb`: views over the frozen files, the history of every asset, and what operations needs to see.
+
+It is a cache: everything in it comes from files, one call makes it anew, and it is only ever replaced by rename, so an
+open session never blocks a close. What does not belong here: anything that exists nowhere else.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from orchestration import engine, files, tables
+from orchestration.close import dbt_build, pinning
+from orchestration.close import manifest as manifests
+from orchestration.close.manifest import Manifest
+from orchestration.engine import identifier, text
+from orchestration.landing import receipts as landed
+from orchestration.landing.receipts import Receipt
+from orchestration.landing.records import CANONICAL
+from orchestration.settings import Settings
+
+HISTORY_MODELS = ["int_tenant_lives", "int_asset_timeline", "int_assignment_periods", "int_number_types"]
+
+
+def rebuild(settings: Settings) -> None:
+    """Make the warehouse from what is landed and frozen, and swap it in."""
+    known, receipts = manifests.load(settings), landed.load(settings)
+    settings.build.mkdir(parents=True, exist_ok=True)
+    staged = settings.build / "warehouse.duckdb"
+    for leftover in (staged, staged.with_suffix(".duckdb.wal")):
+        leftover.unlink(missing_ok=True)
+    with engine.connect(settings) as connection:
+        connection.execute(f"attach {text(staged)} as warehouse")
+        for schema in ("statements", "assets", "operations"):
+            connection.execute(f"create schema warehouse.{schema}")
+        _create_statements(connection, known)
+        _create_assets(connection, receipts)
+        _create_operations(connection, known, receipts)
+        connection.execute("checkpoint warehouse; detach warehouse")
+    # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
+    settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+    files.swap(staged, settings.warehouse)
+
+
+def _create_statements(connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest]) -> None:
+    for table in (tables.USAGE, *tables.TABLES):
+        selects = []
+        columns = dbt_build.contract(table.name)
+        for manifest in known:
+            names = [manifest.folder / f"{table.name}.parquet"]
+            if table is tables.USAGE:
+                names = [manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]]
+            month = "" if "month" in columns else f"{text(manifest.month)} as month, "
+            selects.append(f"select {month}* from {engine.parquet(names)}")
+        if not selects:
+            month = [] if "month" in columns else ["null::varchar as month"]
+            empty = month + [f"null::{kind} as {identifier(name)}" for name, kind in columns.items()]
+            selects = [f"select {', '.join(empty)} where false"]
+        query = " union all by name ".join(selects)
+        connection.execute(f"create view warehouse.statements.{identifier(table.name)} as {query}")
+
+
+def _create_assets(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
+    """Run the models that tell who held what over everything landed, with no end, and keep what they say."""
+    connection.execute("attach ':memory:' as build; use build")
+    pinning.create_assignment_sources(connection, receipts)
+    pinning.create_close(connection, month="", start=None, end=None, default_currency="", out_dir=None)
+    for relation, query in dbt_build.compiled(HISTORY_MODELS).items():
+        connection.execute(f"create view {relation} as {query}")
+    connection.execute("use memory")
+    connection.execute(
+        """
+        create table warehouse.assets.tenants as
+            select account_id, tenant_name, alive_from, archived_at
+            from build.main.int_tenant_lives
+            order by account_id
+        """
+    )
+    for kind, extra in (("number", "number_type, "), ("ip", "")):
+        typed = "left join build.main.int_number_types as typed on typed.number = spell.asset" if extra else ""
+        connection.execute(
+            f"""
+            create table warehouse.assets.{kind}_assignment_history as
+                select
+                    spell.asset as {kind}, {extra} spell.account_id, spell.valid_from, spell.valid_to,
+                    spell.recorded_at, spell.is_late, spell.assignment_id,
+                    life.alive_from as tenant_alive_from, life.archived_at as tenant_archived_at
+                from build.main.int_asset_timeline as spell
+                left join build.main.int_tenant_lives as life on life.account_id = spell.account_id
+                {typed}
+                where spell.asset_type = '{kind}'
+                order by spell.asset, spell.valid_from
+            """
+        )
+        # A view, so that it is right at the time it is asked: a change may be ordered for a later instant.
+        connection.execute(
+            f"""
+            create view warehouse.assets.{kind}s as
+                with held as (
+                    select {kind}, account_id, greatest(valid_from, tenant_alive_from) as held_from, assignment_id
+                    from warehouse.assets.{kind}_assignment_history
+                    where account_id is not null
+                        and valid_from <= now() and (valid_to is null or valid_to > now())
+                        and tenant_alive_from <= now() and (tenant_archived_at is null or tenant_archived_at > now())
+                )
+                select known.{kind}, {extra} held.account_id, held.held_from, held.assignment_id
+                from (select distinct {extra} {kind} from warehouse.assets.{kind}_assignment_history) as known
+                left join held on held.{kind} = known.{kind}
+                order by known.{kind}
+            """
+        )
+    connection.execute("detach build")
+
+
+def _create_operations(
+    connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest], receipts: Sequence[Receipt]
+) -> None:
+    _create_from_rows(
+        connection,
+        "warehouse.operations.batches",
+        "feed varchar, batch_id varchar, landed_at timestamptz, landed_by varchar, source varchar, file_name varchar, "
+        "source_sha256 varchar, source_bytes bigint, row_count bigint, duplicate_rows bigint, superseded_rows bigint, "
+        "cost_difference decimal(38, 9), rejected_rows bigint, late_rows bigint, overtaken_rows bigint, "
+        "cutoff timestamptz, sealed_at timestamptz",
+        [
+            [
+                r.feed, r.batch_id, r.landed_at, r.landed_by, r.source, r.file_name, r.source_sha256, r.source_bytes,
+                r.rows, r.duplicates, r.superseded, r.cost_difference, r.rejected_rows, r.late, r.overtaken, r.cutoff,
+                r.sealed_at,
+            ]
+            for r in receipts
+        ],
+    )  # fmt: skip
+    names = ("landed", "accepted", "duplicate", "superseded", "waiting", "rejected", "attributed", "unattributed")
+    _create_from_rows(
+        connection,
+        "warehouse.operations.closes",
+        "month varchar, period_start timestamptz, period_end timestamptz, closed_at timestamptz, "
+        "manifest_sha256 varchar, previous_manifest_sha256 varchar, "
+        + ", ".join(f"{name} bigint" for name in names)
+        + ", conflict_header_ip bigint, accepted_rejected boolean, totals json, warnings json, versions json",
+        [
+            [
+                str(m.month), m.month.start, m.month.end, m.closed_at, m.sha256,
+                m.content["previous_manifest_sha256"], *(m.content["counts"][name] for name in names),
+                m.content["counts"]["conflict_header_ip"], m.content["rejected"]["accepted_by_operator"],
+                json.dumps(m.content["totals"]), json.dumps(m.content["warnings"]), json.dumps(m.content["versions"]),
+            ]
+            for m in known
+        ],
+    )  # fmt: skip
+    rejected = [receipt.path(receipt.rejected) for receipt in receipts if receipt.rejected]
+    columns = {"batch_id": "varchar", "source_row": "bigint", "record_id": "varchar", "reason": "varchar"}
+    columns |= {"month": "varchar", "source_values": "varchar"}
+    connection.execute(
+        f"create view warehouse.operations.rejected_rows as {_select(columns, rejected)} order by batch_id, source_row"
+    )
+    _create_late_records(connection, known, receipts)
+
+
+def _create_late_records(
+    connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest], receipts: Sequence[Receipt]
+) -> None:
+    """Records that landed and stand on no statement: of frozen months, and of months before the first."""
+    connection.execute(
+        f"create table warehouse.operations.waiting_records as "
+        f"{_select(pinning.CDRS_COLUMNS, [])}"
+    )
+    for manifest in known:
+        _insert_waiting(connection, manifest, known, receipts)
+    first = str(known[0].month) if known else ""
+    before = [r.path(file) for r in receipts if r.feed == "cdrs" for file in r.files if file.month < first]
+    listed = f"{CANONICAL}, batch_id, source_row"
+    connection.execute(
+        f"""
+        create view warehouse.operations.late_records as
+            select 'waiting' as status, strftime(started_at at time zone 'UTC', '%Y-%m') as month, {listed}
+            from warehouse.operations.waiting_records
+            union all
+            select 'before_first_month', strftime(started_at at time zone 'UTC', '%Y-%m'), {listed}
+            from ({_select(pinning.CDRS_COLUMNS, before)})
+        """
+    )
+
+
+def _insert_waiting(
+    connection: duckdb.DuckDBPyConnection, manifest: Manifest, known: Sequence[Manifest], receipts: Sequence[Receipt]
+) -> None:
+    """The latest delivery of each record that came for a frozen month and says other than what was stated.
+
+    Found by file: those landed after the close; and, if the close itself left records waiting, its own files too.
+    """
+    since = 0 if manifest.content["counts"]["waiting"] else manifest.landed_up_to
+    came = landed.cdrs_files([receipt for receipt in receipts if receipt.sequence > since], [manifest.month])
+    if not came:
+        return
+    near = [m for m in known if m.month in (manifest.month.previous, manifest.month, manifest.month.next)]
+    stated = [m.folder / item["name"] for m in near for item in m.content["outputs"] if "usage/" in item["name"]]
+    same = " and ".join(f"stated.{name} is not distinct from came.{name}" for name in CANONICAL.split(", "))
+    connection.execute(
+        f"""
+        insert into warehouse.operations.waiting_records
+        with came as (
+            select *
+            from ({_select(pinning.CDRS_COLUMNS, came)})
+            qualify row_number() over (partition by record_id order by batch_id desc, source_row desc) = 1
+        )
+        select came.*
+        from came
+        where not exists (
+            select 1
+            from {engine.parquet(stated)} as stated
+            where {same} and stated.record_count > 0
+        )
+        """
+    )
+
+
+def _select(columns: dict[str, str], paths: Sequence[Path]) -> str:
+    if paths:
+        return f"select {', '.join(columns)} from {engine.parquet(paths)}"
+    return f"select {', '.join(f'null::{kind} as {name}' for name, kind in columns.items())} where false"
+
+
+def _create_from_rows(connection: duckdb.DuckDBPyConnection, name: str, columns: str, rows: list[list]) -> None:
+    connection.execute(f"create table {name} ({columns})")
+    if rows:
+        connection.executemany(f"insert into {name} values ({', '.join('?' * len(rows[0]))})", rows)

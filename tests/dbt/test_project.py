@@ -1,0 +1,524 @@
+"""The dbt project as a whole: tiny landings made in plain Python go in, and what comes out is judged by plain Python.
+
+Rules that concern one model alone are unit tests beside that model; they run here too, in the first test.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+START = datetime(2026, 2, 1, tzinfo=UTC)
+END = datetime(2026, 3, 1, tzinfo=UTC)
+LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+CANONICAL = {
+    "record_id": "varchar",
+    "call_id": "varchar",
+    "service": "varchar",
+    "direction": "varchar",
+    "started_at": "timestamptz",
+    "duration_seconds": "integer",
+    "billed_seconds": "integer",
+    "number": "varchar",
+    "from_number": "varchar",
+    "to_number": "varchar",
+    "source_ip": "varchar",
+    "x_tenant": "varchar",
+    "routed_to": "varchar",
+    "cost": "decimal(18, 9)",
+    "currency": "varchar",
+}
+LINEAGE = {"batch_id": "varchar", "source_row": "bigint"}
+EVENT = {"valid_from": "timestamptz", "recorded_at": "timestamptz", "sealed_at": "timestamptz"}
+FLAGS = {"is_late": "boolean", "is_overtaken": "boolean"}
+RELATIONS = {
+    "close": {
+        "month": "varchar",
+        "month_start": "timestamptz",
+        "month_end": "timestamptz",
+        "default_currency": "varchar",
+        "out_dir": "varchar",
+    },
+    "close_days": {"day": "date"},
+    "cdrs": CANONICAL | LINEAGE | {"row_id": "bigint"},
+    "neighbouring_cdrs": CANONICAL | LINEAGE,
+    "stated_records": {"record_id": "varchar"},
+    "rejected_rows": LINEAGE | {"record_id": "varchar", "reason": "varchar"},
+    "cdrs_receipts": {"batch_id": "varchar", "usable_rows": "bigint", "rejected_rows": "bigint"},
+    "tenants": {"account_id": "varchar", "name": "varchar", "archived": "boolean"}
+    | {"recorded_at": "timestamptz", "sealed_at": "timestamptz"}
+    | LINEAGE,
+    "number_assignments": {"number": "varchar", "number_type": "varchar", "account_id": "varchar"}
+    | {"event_type": "varchar"}
+    | EVENT
+    | FLAGS
+    | LINEAGE,
+    "ip_assignments": {"ip": "varchar", "account_id": "varchar", "event_type": "varchar"} | EVENT | FLAGS | LINEAGE,
+}
+
+
+@dataclass
+class Landing:
+    """The rows of the `landing` schema; what is not said about a row has an ordinary value."""
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {name: [] for name in RELATIONS})
+
+    def add(self, relation: str, **values: Any) -> None:
+        rows = self.rows[relation]
+        rows.append({"batch_id": "00000001-aaaaaaaaaaaa", "source_row": len(rows) + 1} | values)
+
+    def tenant(self, account_id: str, **values: Any) -> None:
+        self.add(
+            "tenants",
+            **{"account_id": account_id, "name": account_id.title(), "archived": False, "recorded_at": LONG_AGO}
+            | values,
+        )
+
+    def assign(self, asset: str, account_id: str | None, at: datetime, **values: Any) -> None:
+        feed, column = ("number_assignments", "number") if asset.startswith("+") else ("ip_assignments", "ip")
+        ordinary = {
+            column: asset,
+            "account_id": account_id,
+            "event_type": "start" if account_id else "release",
+            "valid_from": at,
+            "recorded_at": LONG_AGO,
+            "is_late": False,
+            "is_overtaken": False,
+        }
+        self.add(feed, **ordinary | values)
+
+    def cdr(self, record_id: str, started_at: datetime, relation: str = "cdrs", **values: Any) -> None:
+        ordinary = {
+            "record_id": record_id,
+            "call_id": "call",
+            "service": "inbound_conversational",
+            "direction": "inbound",
+            "started_at": started_at,
+            "duration_seconds": 60,
+            "billed_seconds": 60,
+            "number": "+12025550100",
+            "cost": Decimal("0.01"),
+            "currency": "USD",
+            "batch_id": "00000002-bbbbbbbbbbbb",
+            "row_id": len(self.rows["cdrs"]),
+        }
+        self.add(relation, **ordinary | values)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build, open for questions."""
+
+    folder: Path
+    failures: list[str]
+
+    def ask(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.folder / "build.duckdb")) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return connection.execute(query, list(parameters)).fetchall()
+
+
+def create_landing(landing: Landing, folder: Path) -> None:
+    """Write the relations that the close would have made."""
+    (folder / "usage").mkdir(parents=True)
+    landing.rows["close"] = [
+        {
+            "month": "2026-02",
+            "month_start": START,
+            "month_end": END,
+            "default_currency": "USD",
+            "out_dir": str(folder),
+        }
+    ]
+    landing.rows["close_days"] = [{"day": date(2026, 2, 1) + timedelta(days=n)} for n in range(28)]
+    if not landing.rows["cdrs_receipts"]:
+        batches = sorted({row["batch_id"] for row in landing.rows["cdrs"]})
+        landing.rows["cdrs_receipts"] = [
+            {
+                "batch_id": batch,
+                "usable_rows": sum(row["batch_id"] == batch for row in landing.rows["cdrs"]),
+                "rejected_rows": 0,
+            }
+            for batch in batches
+        ]
+    with duckdb.connect(str(folder / "build.duckdb")) as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute("create schema landing")
+        for relation, columns in RELATIONS.items():
+            declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            connection.execute(f"create table landing.{relation} ({declared})")
+            insert_rows(connection, relation, columns, landing.rows[relation])
+
+
+def insert_rows(
+    connection: duckdb.DuckDBPyConnection, relation: str, columns: dict[str, str], rows: Iterable[dict[str, Any]]
+) -> None:
+    """Insert through an Arrow table of text: a row at a time would take minutes."""
+    text = {name: [None if row.get(name) is None else str(row[name]) for row in rows] for name in columns}
+    given = pyarrow.table({name: pyarrow.array(values, pyarrow.string()) for name, values in text.items()})
+    connection.register("given", given)
+    casts = ", ".join(f"cast({name} as {kind})" for name, kind in columns.items())
+    connection.execute(f"insert into landing.{relation} select {casts} from given")
+    connection.unregister("given")
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The parsed project, shared by all builds: it does not depend on where the build file lies."""
+    result = run_dbt(tmp_path_factory.mktemp("parse"), None, "parse")
+    assert result.success, result.exception
+    return result.result
+
+
+def run_dbt(folder: Path, manifest: Manifest | None, *arguments: str) -> Any:
+    """Run dbt in this process, and let go of the build file afterwards."""
+    os.environ["STATEMENTS_BUILD_FILE"] = str(folder / "build.duckdb")
+    os.environ["STATEMENTS_TEMP_DIRECTORY"] = str(folder / "spilled")
+    try:
+        return dbtRunner(manifest=manifest).invoke(
+            [
+                *arguments,
+                f"--project-dir={PROJECT}",
+                f"--profiles-dir={PROJECT}",
+                f"--target-path={folder / 'target'}",
+                "--log-level=none",
+                "--log-level-file=none",
+                "--no-version-check",
+            ]
+        )
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+        for name in ("STATEMENTS_BUILD_FILE", "STATEMENTS_TEMP_DIRECTORY"):
+            del os.environ[name]
+
+
+Build = Callable[..., Built]
+
+
+@pytest.fixture(scope="module")
+def build(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Land, build, and insist that it succeeded unless `may_fail`."""
+
+    def run(landing: Landing, *arguments: str, may_fail: bool = False) -> Built:
+        folder = tmp_path_factory.mktemp("close")
+        create_landing(landing, folder)
+        result = run_dbt(folder, manifest, "build", *(arguments or ("--exclude-resource-type", "unit_test")))
+        outcomes = result.result.results if result.result else []
+        failures = [f"{one.node.name}: {one.message}" for one in outcomes if one.status not in ("success", "pass")]
+        assert may_fail or (result.success and not failures), (failures, result.exception)
+        return Built(folder, failures)
+
+    return run
+
+
+def small_landing() -> Landing:
+    """Two tenants, a shared IP, a day with calls and many days without."""
+    landing = Landing()
+    landing.tenant("acme")
+    landing.tenant("bigcustomer.mypbx.com")
+    landing.assign("+12025550100", "acme", LONG_AGO)
+    landing.assign("203.0.113.9", None, LONG_AGO)
+    landing.cdr("r1", START)
+    landing.cdr("r2", END - MICROSECOND, number="+12025550199")
+    outbound = {"service": "outbound_conversational", "direction": "outbound", "source_ip": "203.0.113.9"}
+    landing.cdr("r3", START + timedelta(hours=1), number=None, x_tenant="bigcustomer.mypbx.com", **outbound)
+    landing.cdr("r4", START + timedelta(hours=1), number=None, **outbound)
+    return landing
+
+
+def test_the_project_builds_with_all_its_unit_tests_and_data_tests(build: Build) -> None:
+    built = build(small_landing(), "--quiet")
+    assert built.failures == []
+    assert built.ask("select record_id, account_id, reason from usage order by 1") == [
+        ("r1", "acme", None),
+        ("r2", None, "number_unknown"),
+        ("r3", "bigcustomer.mypbx.com", None),
+        ("r4", None, "ip_unassigned"),
+    ]
+    assert len(list((built.folder / "usage").glob("day=*.parquet"))) == 28
+    assert built.ask("select count(*) from reconciliation where difference <> 0") == [(0,)]
+
+
+def test_a_second_build_of_the_same_landing_writes_the_same_bytes(build: Build) -> None:
+    first, second = build(small_landing()), build(small_landing())
+    files = sorted(path.name for path in (first.folder / "usage").iterdir())
+    assert files
+    for name in files:
+        assert (first.folder / "usage" / name).read_bytes() == (second.folder / "usage" / name).read_bytes()
+
+
+def test_a_month_without_any_record_still_has_statements(build: Build) -> None:
+    landing = Landing()
+    landing.tenant("acme")
+    built = build(landing)
+    assert built.ask("select statement_id, total_cost, peak_channels from statements") == [
+        ("acme/2026-02/USD", Decimal(0), 0)
+    ]
+    assert built.ask("select currency, total_cost from organization") == [("USD", Decimal(0))]
+    assert built.ask("select count(*) from usage") == [(0,)]
+
+
+@dataclass(frozen=True)
+class Call:
+    account_id: str | None
+    began: datetime
+    seconds: int
+
+
+def most_at_once(calls: list[Call]) -> int:
+    """Walk over every beginning and end in order, ends first at a tie."""
+    steps = [(call.began, 1) for call in calls if call.seconds]
+    steps += [(call.began + timedelta(seconds=call.seconds), -1) for call in calls if call.seconds]
+    most = level = 0
+    for _, step in sorted(steps):
+        level += step
+        most = max(most, level)
+    return most
+
+
+def random_calls(source: random.Random) -> list[Call]:
+    """Busy and quiet tenants, bursts, whole seconds so that ties are common, and calls that outlast the month."""
+    calls = []
+    for account_id, count in ((None, 300), ("busy", 3000), ("middling", 200), ("quiet", 3), ("silent", 2)):
+        bursts = [source.randrange(28 * 86400) for _ in range(6)]
+        for _ in range(count):
+            second = source.randrange(28 * 86400)
+            if source.random() < 0.3:
+                second = min(source.choice(bursts) + source.randrange(30), 28 * 86400 - 1)
+            seconds = source.choice([0, 1, 7, 60, 200, 3600, 86400, 40 * 86400 if source.random() < 0.05 else 90])
+            microsecond = source.choice([0, 0, 1, 999_999])
+            began = START + timedelta(seconds=second, microseconds=microsecond)
+            calls.append(Call(account_id, began, 0 if account_id == "silent" else seconds))
+    return calls
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_peak_channels_equals_a_sweep_over_all_calls(build: Build, seed: int) -> None:
+    calls = random_calls(random.Random(seed))
+    landing = Landing()
+    for account_id in ("busy", "middling", "quiet", "silent"):
+        landing.tenant(account_id)
+        landing.assign(f"+1202555{len(account_id):04}", account_id, LONG_AGO)
+    for number, call in enumerate(calls):
+        landing.cdr(
+            f"r{number}",
+            call.began,
+            duration_seconds=call.seconds,
+            number=f"+1202555{len(call.account_id):04}" if call.account_id else None,
+            currency=("USD", "EUR")[number % 2],
+        )
+        # Charges by the piece last no time, whatever their row says.
+        if number % 10 == 0:
+            landing.cdr(f"lookup{number}", call.began, service="cnam_lookup", duration_seconds=9999)
+    built = build(landing)
+    found = dict(built.ask("select account_id, max(peak_channels) from statements group by 1"))
+    expected = {name: most_at_once([call for call in calls if call.account_id == name]) for name in found}
+    assert len(expected) == 4
+    assert found == expected
+    assert set(built.ask("select peak_channels from organization")) == {(most_at_once(calls),)}
+
+
+def test_assets_with_many_changes_are_attributed_like_a_plain_search(build: Build) -> None:
+    """Every boundary of 10,000 periods, one microsecond before, at, and after it; and of an asset with exactly 5."""
+    source = random.Random(3)
+    landing = Landing()
+    accounts = ["a", "b", "c"]
+    for account_id in accounts:
+        landing.tenant(account_id)
+    assets = {"+12025550001": 10_000, "+12025550004": 4, "+12025550005": 5, "203.0.113.5": 300}
+    history: dict[str, tuple[list[datetime], list[str | None]]] = {}
+    probes: list[tuple[str, datetime]] = []
+    for asset, changes in assets.items():
+        offsets = sorted(source.sample(range(28 * 86400 * 1_000_000), changes))
+        # The last half second of an hour, where a rounded hour would be the next one.
+        offsets[0] = 3_600_000_000 - 400_000
+        offsets[1] = 2 * 3_600_000_000
+        instants = sorted({START + timedelta(microseconds=offset) for offset in offsets})
+        holders: list[str | None] = []
+        for instant in instants:
+            # Always another holder, so that every event is a boundary.
+            holders.append(source.choice([one for one in [*accounts, None] if one != (holders or ["?"])[-1]]))
+            landing.assign(asset, holders[-1], instant)
+        history[asset] = (instants, holders)
+        for instant in instants:
+            probes += [(asset, instant + step) for step in (-MICROSECOND, timedelta(0), MICROSECOND)]
+        probes += [(asset, START), (asset, END - MICROSECOND)]
+    probes = [(asset, instant) for asset, instant in probes if START <= instant < END]
+    for number, (asset, instant) in enumerate(probes):
+        if asset.startswith("+"):
+            landing.cdr(f"r{number}", instant, number=asset)
+        else:
+            outbound = {"service": "outbound_dialer", "direction": "outbound", "number": None, "source_ip": asset}
+            landing.cdr(f"r{number}", instant, **outbound)
+    found = {row[0]: row[1:] for row in build(landing).ask("select record_id, account_id, reason from usage")}
+    assert len(found) == len(probes) > 30_000
+    for number, (asset, instant) in enumerate(probes):
+        instants, holders = history[asset]
+        place = bisect.bisect_right(instants, instant) - 1
+        kind = "number" if asset.startswith("+") else "ip"
+        account_id = holders[place] if place >= 0 else None
+        reason = None if account_id else f"{kind}_{'unassigned' if place >= 0 else 'unknown'}"
+        assert found[f"r{number}"] == (account_id, reason), (asset, instant)
+
+
+def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
+    landing = Landing()
+    first, second, third = (f"0000000{n}-bbbbbbbbbbbb" for n in (2, 3, 4))
+    before, after = START - timedelta(days=1), END
+    cost = {"cost": Decimal(9)}
+    noon = START + timedelta(hours=12)
+    # The same row three times; a change; a change and back; an order given by batches, not by position.
+    for batch in (first, second, third):
+        landing.cdr("same", noon, batch_id=batch, source_row=1)
+    landing.cdr("changed", noon, batch_id=first, source_row=2)
+    landing.cdr("changed", noon, batch_id=second, source_row=2, **cost)
+    for batch, values in ((third, {}), (second, cost), (first, {})):
+        landing.cdr("there and back", noon, batch_id=batch, source_row=3, **values)
+    # Moved to another day, out of the month, into the month, and out of it and back.
+    landing.cdr("moved day", noon, batch_id=first, source_row=4)
+    landing.cdr("moved day", noon + timedelta(days=3), batch_id=second, source_row=4)
+    landing.cdr("moved out", noon, batch_id=first, source_row=5)
+    landing.cdr("moved out", after, "neighbouring_cdrs", batch_id=second, source_row=5)
+    landing.cdr("moved in", before, "neighbouring_cdrs", batch_id=first, source_row=6)
+    landing.cdr("moved in", noon, batch_id=second, source_row=6)
+    landing.cdr("out and back", noon, batch_id=first, source_row=7)
+    landing.cdr("out and back", before, "neighbouring_cdrs", batch_id=second, source_row=7)
+    landing.cdr("out and back", noon, batch_id=third, source_row=7)
+    # Stated in the frozen month before: it waits for a correction, wherever its deliveries lie.
+    landing.cdr("stated", before, "neighbouring_cdrs", batch_id=first, source_row=8)
+    landing.cdr("stated", noon, batch_id=second, source_row=8)
+    landing.cdr("stated long ago", noon, batch_id=second, source_row=9)
+    landing.add("stated_records", record_id="stated")
+    landing.add("stated_records", record_id="stated long ago")
+    # Within one file the later row counts; null and absent are the same, and different from any text.
+    landing.cdr("one file", noon, batch_id=first, source_row=10, x_tenant=None)
+    landing.cdr("one file", noon, batch_id=first, source_row=11, x_tenant="acme")
+    landing.cdr("alone", noon, batch_id=first, source_row=12)
+    built = build(landing)
+    assert built.ask("select record_id, batch_id[8:8], source_row, day(started_at) from usage order by 1") == [
+        ("alone", "2", 12, 1),
+        ("changed", "3", 2, 1),
+        ("moved day", "3", 4, 4),
+        ("moved in", "3", 6, 1),
+        ("one file", "2", 11, 1),
+        ("out and back", "4", 7, 1),
+        ("same", "2", 1, 1),
+        ("there and back", "4", 3, 1),
+    ]
+    outcomes = built.ask("select record_id, batch_id[8:8], source_row, outcome from int_redelivered_cdrs order by all")
+    assert outcomes == [
+        ("changed", "2", 2, "superseded"),
+        ("moved day", "2", 4, "superseded"),
+        ("moved out", "2", 5, "superseded"),
+        ("one file", "2", 10, "superseded"),
+        ("out and back", "2", 7, "superseded"),
+        ("same", "3", 1, "duplicate"),
+        ("same", "4", 1, "duplicate"),
+        ("stated", "3", 8, "waiting"),
+        ("stated long ago", "3", 9, "waiting"),
+        ("there and back", "2", 3, "superseded"),
+        ("there and back", "3", 3, "superseded"),
+    ]
+
+
+def test_money_and_minutes_are_exact(build: Build) -> None:
+    landing = Landing()
+    landing.tenant("acme")
+    landing.assign("+12025550100", "acme", LONG_AGO)
+    costs = ["0.1", "0.2", "0.000000001", "123456789.123456789", "-0.000000009", "999999999.999999999"] * 500
+    for number, cost in enumerate(costs):
+        landing.cdr(f"r{number}", START + timedelta(seconds=number), cost=Decimal(cost), billed_seconds=number % 97)
+    built = build(landing)
+    cost = sum(Decimal(one) for one in costs)
+    billed = sum(number % 97 for number in range(len(costs)))
+    minutes = (Decimal(billed) / 60).quantize(Decimal("0.000001"), rounding="ROUND_HALF_UP")
+    wide = "select total_cost, usage_cost, inbound_cost, inbound_conversational_cost, inbound_minutes from "
+    assert built.ask(wide + "statements") == [(cost, cost, cost, cost, minutes)]
+    assert built.ask(wide + "organization") == [(cost, cost, cost, cost, minutes)]
+    for mart in ("statement_lines", "usage_by_asset", "organization_statement"):
+        assert built.ask(f"select cost, minutes, billed_seconds from {mart}") == [(cost, minutes, billed)]
+    floats = "select table_name, column_name from information_schema.columns where data_type in ('FLOAT', 'DOUBLE')"
+    assert built.ask(floats) == []
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 2, 29, 30, 31, 59, 60, 61, 119, 3601, 10**9 - 1, 10**17 + 7])
+def test_minutes_round_half_away_from_zero(manifest: Manifest, seconds: int) -> None:
+    source = next(one for one in manifest.macros.values() if one.name == "minutes_of").macro_sql
+    for signed in (seconds, -seconds):
+        with duckdb.connect() as connection:
+            found = connection.execute(rendered_minutes(source), [signed]).fetchone()[0]
+        exact = (Decimal(signed) / 60).quantize(Decimal("0.000001"), rounding="ROUND_HALF_UP")
+        assert found == exact
+
+
+def rendered_minutes(source: str) -> str:
+    """The macro as a query of one parameter, rendered as dbt would."""
+    from jinja2 import Environment
+
+    template = Environment().from_string(source + "{{ minutes_of('given.seconds') }}")  # noqa: S701
+    return f"select {template.render().strip()} from (select cast(? as bigint) as seconds) as given"
+
+
+def test_a_release_an_archived_tenant_and_an_unknown_one_have_their_own_reasons(build: Build) -> None:
+    landing = Landing()
+    created, archived = START + timedelta(days=14), START + timedelta(days=20)
+    landing.tenant("late", recorded_at=created)
+    landing.tenant("late", recorded_at=archived, archived=True)
+    landing.assign("+12025550100", "late", LONG_AGO)
+    for record_id, instant in (
+        ("before", created - MICROSECOND),
+        ("at creation", created),
+        ("last", archived - MICROSECOND),
+        ("at archiving", archived),
+    ):
+        landing.cdr(record_id, instant)
+    built = build(landing)
+    assert built.ask("select record_id, account_id, reason from usage order by started_at") == [
+        ("before", None, "tenant_not_yet_created"),
+        ("at creation", "late", None),
+        ("last", "late", None),
+        ("at archiving", None, "tenant_archived"),
+    ]
+    facts = "select is_partial_month, first_effective_at, archived_at, asset_changes, tenant_name from statements"
+    assert built.ask(facts) == [(True, created, archived, 0, "Late")]
+    assert built.ask("select count(*) from number_inventory") == [(0,)]
+
+
+def test_a_tenant_has_one_row_per_currency_with_tenant_wide_figures_repeated(build: Build) -> None:
+    landing = Landing()
+    landing.tenant("acme")
+    landing.assign("+12025550100", "acme", START)
+    landing.assign("+18005550100", "acme", LONG_AGO)
+    landing.cdr("r1", START, currency="EUR")
+    landing.cdr("r2", START, currency="GBP")
+    built = build(landing)
+    facts = "currency, usage_cost, peak_channels, local_numbers, toll_free_numbers"
+    assert built.ask(f"select {facts} from statements order by 1") == [
+        ("EUR", Decimal("0.01"), 2, 1, 1),
+        ("GBP", Decimal("0.01"), 2, 1, 1),
+    ]
+    assert built.ask("select asset_changes, is_partial_month from statements") == [(1, False)] * 2
+
+
+def test_a_difference_in_the_reconciliation_fails_the_build(build: Build) -> None:
+    landing = small_landing()
+    landing.add("cdrs_receipts", batch_id="00000002-bbbbbbbbbbbb", usable_rows=5, rejected_rows=0)
+    built = build(landing, may_fail=True)
+    assert any(failure.startswith("assert_reconciliation_has_no_differences") for failure in built.failures)
