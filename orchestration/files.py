@@ -59,7 +59,9 @@ def hashes_below(folder: Path) -> dict[str, str]:
     """Name → SHA-256 of every file in a folder, two at a time: hashing lets go of the interpreter."""
     paths = files_below(folder)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return {str(path.relative_to(folder)): digest for path, digest in zip(paths, pool.map(sha256, paths), strict=True)}
+        return {
+            str(path.relative_to(folder)): digest for path, digest in zip(paths, pool.map(sha256, paths), strict=True)
+        }
 
 
 def seal_folder(folder: Path, hashes: dict[str, str]) -> None:
@@ -105,7 +107,9 @@ def require_hashes(expected: dict[Path, str]) -> None:
         found = dict(zip(expected, pool.map(_sha256_or_none, expected), strict=True))
     for path, digest in expected.items():
         if found[path] is None:
-            raise Damaged(f"{path} is missing or cannot be read. Restore it from a backup; `statements verify` lists what is damaged.")
+            raise Damaged(
+                f"{path} is missing or cannot be read. Restore it from a backup; `statements verify` lists what is damaged."
+            )
         if found[path] != digest:
             raise Damaged(
                 f"{path} does not match the hash on its receipt. Restore it from a backup; "

@@ -46,7 +46,9 @@ NOT_EXPORTED = ("routed_to", "batch_id", "source_row", "assignment_id")
 
 def copy_parquet(connection: duckdb.DuckDBPyConnection, query: str, order: tuple[str, ...], target: Path) -> None:
     """Write a query's rows in a total order."""
-    connection.execute(f"copy (select * from ({query}) order by {_listed(order)}) to {text(target)} ({PARQUET_OPTIONS})")
+    connection.execute(
+        f"copy (select * from ({query}) order by {_listed(order)}) to {text(target)} ({PARQUET_OPTIONS})"
+    )
 
 
 def copy_csv(connection: duckdb.DuckDBPyConnection, query: str, order: tuple[str, ...], target: Path) -> None:

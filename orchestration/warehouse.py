@@ -5,8 +5,10 @@ open session never blocks a close. What does not belong here: anything that exis
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -15,6 +17,7 @@ from orchestration.close import dbt_build, pinning
 from orchestration.close import manifest as manifests
 from orchestration.close.manifest import Manifest
 from orchestration.engine import identifier, text
+from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
 from orchestration.landing.receipts import Receipt
 from orchestration.landing.records import CANONICAL
@@ -43,6 +46,45 @@ def rebuild(settings: Settings) -> None:
     files.swap(staged, settings.warehouse)
 
 
+def rows(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[tuple]:
+    """Rows of a query on the published warehouse, opened for reading and closed at once."""
+    with reading(settings) as connection:
+        return connection.execute(query, list(parameters)).fetchall()
+
+
+def records(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+    """The same, each row as a mapping from column to value."""
+    with reading(settings) as connection:
+        cursor = connection.execute(query, list(parameters))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published warehouse, read-only."""
+    if not settings.warehouse.exists():
+        raise Refused(
+            f"There is no warehouse at {settings.warehouse}: nothing has landed yet. Start with `statements land`."
+        )
+    try:
+        connection = duckdb.connect(str(settings.warehouse), read_only=True)
+    except duckdb.Error as error:
+        raise Refused(
+            f"{settings.warehouse} cannot be opened: {engine.first_line(error)} `statements rebuild` makes it anew."
+        ) from error
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        yield connection
+    except duckdb.IOException as error:
+        raise Refused(
+            f"A file that the warehouse points to cannot be read: {engine.first_line(error)} "
+            "If the data folder was moved, `statements rebuild`; `statements verify` tells what is damaged."
+        ) from error
+    finally:
+        connection.close()
+
+
 def _create_statements(connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest]) -> None:
     for table in (tables.USAGE, *tables.TABLES):
         selects = []
@@ -50,7 +92,9 @@ def _create_statements(connection: duckdb.DuckDBPyConnection, known: Sequence[Ma
         for manifest in known:
             names = [manifest.folder / f"{table.name}.parquet"]
             if table is tables.USAGE:
-                names = [manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]]
+                names = [
+                    manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]
+                ]
             month = "" if "month" in columns else f"{text(manifest.month)} as month, "
             selects.append(f"select {month}* from {engine.parquet(names)}")
         if not selects:
@@ -163,10 +207,7 @@ def _create_late_records(
     connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest], receipts: Sequence[Receipt]
 ) -> None:
     """Records that landed and stand on no statement: of frozen months, and of months before the first."""
-    connection.execute(
-        f"create table warehouse.operations.waiting_records as "
-        f"{_select(pinning.CDRS_COLUMNS, [])}"
-    )
+    connection.execute(f"create table warehouse.operations.waiting_records as {_select(pinning.CDRS_COLUMNS, [])}")
     for manifest in known:
         _insert_waiting(connection, manifest, known, receipts)
     first = str(known[0].month) if known else ""

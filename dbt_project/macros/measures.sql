@@ -1,9 +1,10 @@
-{# Billed seconds as minutes with six places, half away from zero. Whole numbers only: DuckDB's `/` is a double. #}
+{# Billed seconds as minutes with six places, half away from zero. Whole numbers only: DuckDB's `/`
+   is a double. #}
 {% macro minutes_of(seconds) -%}
 {%- set magnitude -%}
 (
-            cast(abs({{ seconds }}) // 60 as decimal(38, 6))
-            + cast((abs({{ seconds }}) % 60 * 1000000 + 30) // 60 as decimal(18, 0))
+            cast({{ whole('abs(' ~ seconds ~ ')', 60) }} as decimal(38, 6))
+            + cast({{ whole('abs(' ~ seconds ~ ') % 60 * 1000000 + 30', 60) }} as decimal(18, 0))
             * cast(0.000001 as decimal(6, 6))
         )
 {%- endset -%}

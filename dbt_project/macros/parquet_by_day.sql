@@ -1,5 +1,6 @@
-{# True for rows of the day being written; for all rows when no day is set, so that the compiled SQL of the model is
-   an ordinary query over the whole month. The variables fold to constants, and reach the Parquet scan. #}
+{# True for rows of the day being written; for all rows when no day is set, so that the compiled SQL
+   of the model is an ordinary query over the whole month. The variables fold to constants, and
+   reach the Parquet scan. #}
 {% macro within_written_day(instant) -%}
 (
         getvariable('written_day_start') is null
@@ -10,7 +11,8 @@
     )
 {%- endmacro %}
 
-{# Rows of one of the close's control relations, in order of the first column. Nothing while parsing. #}
+{# Rows of one of the close's control relations, in order of the first column. Nothing while
+   parsing. #}
 {% macro control_rows(relation_name, columns) %}
 {%- if execute -%}
     {%- set query -%}
@@ -22,11 +24,11 @@
 {% endmacro %}
 
 {#
-    Writes a model straight to Parquet, one file per UTC day, and leaves a view over exactly those files.
-
-    A month of records is never stored twice and never sorted as a whole: memory is that of the busiest day. A day
-    without records gets a file without rows. The folder `<out_dir>/<model>` exists before. `file_order` must be a
-    total order, so that equal input gives equal bytes.
+    Writes a model straight to Parquet, one file per UTC day, and leaves a view over exactly those
+    files.
+     A month of records is never stored twice and never sorted as a whole: memory is that of the
+    busiest day. A day without records gets a file without rows. The folder `<out_dir>/<model>`
+    exists before. `file_order` must be a total order, so that equal input gives equal bytes.
 #}
 {% materialization parquet_by_day, adapter='duckdb', supported_languages=['sql'] %}
     {%- set target = this.incorporate(type='view') -%}
@@ -42,7 +44,8 @@
     {% endif %}
 
     {% for day in days %}
-        {%- set file = (close[0] ~ '/' ~ this.identifier ~ '/day=' ~ day[0][8:10] ~ '.parquet').replace("'", "''") -%}
+        {%- set file = close[0] ~ '/' ~ this.identifier ~ '/day=' ~ day[0][8:10] ~ '.parquet' -%}
+        {%- set file = file.replace("'", "''") -%}
         {% do files.append("'" ~ file ~ "'") %}
         {% call statement('write_day', auto_begin=false) -%}
             set variable written_day_start = timestamptz '{{ day[0] }} 00:00:00+00';

@@ -8,8 +8,9 @@ regexp_full_match({{ value }}, '{{ pattern }}')
 {{ matches_fully(value, '[+][1-9][0-9]{6,14}') }}
 {%- endmacro %}
 
-{# Canonical text only: IPv4 without leading zeros, or anything with a colon made of hexadecimal digits and colons.
-   Landing has already written every valid address canonically, and left the others as they came. #}
+{# Canonical text only: IPv4 without leading zeros, or anything with a colon made of hexadecimal
+   digits and colons. Landing has already written every valid address canonically, and left the
+   others as they came. #}
 {% macro is_canonical_ip(value) -%}
 {%- set part = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])' -%}
 ({{ matches_fully(value, part ~ '([.]' ~ part ~ '){3}') }}
@@ -22,7 +23,8 @@ regexp_full_match({{ value }}, '{{ pattern }}')
     and {{ value }} not like '%..%')
 {%- endmacro %}
 
-{# Spreads text over 64 bits. Equal text gives equal numbers; the reverse must be checked on the text itself. #}
+{# Spreads text over 64 bits. Equal text gives equal numbers; the reverse must be checked on the
+   text itself. #}
 {% macro fingerprint(value) -%}
 hash({{ value }})
 {%- endmacro %}

@@ -1,4 +1,5 @@
-{# Everything that DuckDB says in its own way about instants. All arithmetic is on whole microseconds. #}
+{# Everything that DuckDB says in its own way about instants. All arithmetic is on whole
+   microseconds. #}
 
 {% macro microseconds(instant) -%}
 epoch_us({{ instant }})
@@ -9,7 +10,8 @@ epoch_us({{ instant }})
 (({{ dividend }}) // ({{ divisor }}))
 {%- endmacro %}
 
-{# The UTC clock hour an instant lies in. Never through epoch(): that one rounds half a second up. #}
+{# The UTC clock hour an instant lies in. Never through epoch(): that one rounds half a second up.
+   #}
 {% macro utc_hour(instant) -%}
 {{ whole(microseconds(instant), 3600000000) }}
 {%- endmacro %}

@@ -1,9 +1,12 @@
-{# Which services have columns of their own on the wide statement, section by section. A service missing here still
-   counts in its lines and in the totals of its section. #}
+{# Which services have columns of their own on the wide statement, section by section. A service
+   missing here still counts in its lines and in the totals of its section. #}
 {% macro wide_sections() %}
 {{ return({
     'outbound': {
-        'minute': ['outbound_conversational', 'outbound_highcost', 'outbound_dialer', 'outbound_local_presence'],
+        'minute': [
+            'outbound_conversational', 'outbound_highcost', 'outbound_dialer',
+            'outbound_local_presence',
+        ],
         'each': [],
     },
     'inbound': {
@@ -25,8 +28,9 @@
 }) }}
 {% endmacro %}
 
-{# The sums behind the wide columns, over rows of `int_usage_totals`: minute services as billed seconds still.
-   Both directions together; corrections stay out, apart from their own two columns. #}
+{# The sums behind the wide columns, over rows of `int_usage_totals`: minute services as billed
+   seconds still. Both directions together; corrections stay out, apart from their own two columns.
+   #}
 {% macro wide_sums() -%}
 {%- set usage = "line_type = 'usage'" -%}
 {%- for section, units in wide_sections().items() -%}
@@ -53,8 +57,9 @@
         {{ total('cost') }} as total_cost
 {%- endmacro %}
 
-{# The wide columns under their final names, out of one row of `wide_sums` per statement. A statement without lines
-   has no such row and shows zeros. `peaks` and `inventory` are the relations with the tenant-wide figures. #}
+{# The wide columns under their final names, out of one row of `wide_sums` per statement. A
+   statement without lines has no such row and shows zeros. `peaks` and `inventory` are the
+   relations with the tenant-wide figures. #}
 {% macro wide_columns(sums, peaks, inventory) -%}
 {%- for section, units in wide_sections().items() -%}
     {%- for service in units['minute'] -%}

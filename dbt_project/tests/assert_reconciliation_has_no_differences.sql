@@ -5,6 +5,6 @@ select
     compared,
     expected,
     actual,
-    difference,
+    difference
 from {{ ref('reconciliation') }}
 where difference <> 0

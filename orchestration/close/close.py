@@ -7,6 +7,7 @@ not: the steps themselves, which are the modules beside this one.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from orchestration import clock, files, warehouse
 from orchestration.close import dbt_build, pinning, publishing, readiness, verify
@@ -20,6 +21,7 @@ from orchestration.months import Month
 from orchestration.settings import Settings
 
 Progress = Callable[[str], None]
+Report = TypeVar("Report")
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,19 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
         return Closed(frozen, already_frozen=False, nodes=nodes)
 
 
-def rehearse(settings: Settings, month: Month, progress: Progress, report: Callable[[Path, Inputs], None]) -> None:
-    """Build and check the month privately and hand the build to `report`; publish nothing."""
+def require_closable(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
+    """Whether the month is frozen already; Refused when it may not be closed now. A look before the work."""
+    known = manifests.load(settings)
+    if month in [manifest.month for manifest in known]:
+        return True
+    _inputs(settings, month, known, accept_rejected=accept_rejected, rehash=False)
+    return False
+
+
+def rehearse(
+    settings: Settings, month: Month, progress: Progress, report: Callable[[Settings, Path, Inputs], Report]
+) -> Report:
+    """Build and check the month privately, give back what `report` says of the build, and publish nothing."""
     with files.disk_errors(), files.only_writer(settings.lock):
         known = manifests.load(settings)
         if month in [manifest.month for manifest in known]:
@@ -62,7 +75,7 @@ def rehearse(settings: Settings, month: Month, progress: Progress, report: Calla
         build_file, out_dir = _private_build(settings, month)
         try:
             _build(settings, inputs, build_file, out_dir, progress)
-            report(build_file, inputs)
+            return report(settings, build_file, inputs)
         finally:
             files.remove(build_file.parent)
 
@@ -87,17 +100,20 @@ def due_months(settings: Settings) -> list[Month]:
     return due
 
 
-def _inputs(settings: Settings, month: Month, known: Sequence[Manifest], *, accept_rejected: bool) -> Inputs:
+def _inputs(
+    settings: Settings, month: Month, known: Sequence[Manifest], *, accept_rejected: bool, rehash: bool = True
+) -> Inputs:
     now = clock.now()
     receipts = landed.load(settings)
     readiness.require_ended(month, settings, now)
     readiness.require_next(month, settings, known, receipts)
     readiness.require_landed(month, known, receipts, now)
-    if known:
+    if known and rehash:
         verify.require_intact(settings, known[-1].month)
     rejected = readiness.rejected_rows(settings, month, known, receipts)
     readiness.require_rejected_answered(month, rejected, accepted=accept_rejected)
-    files.require_hashes(readiness.pinned_files(receipts, month))
+    if rehash:
+        files.require_hashes(readiness.pinned_files(receipts, month))
     return Inputs(
         month=month,
         previous=known[-1] if known else None,
@@ -118,11 +134,7 @@ def _private_build(settings: Settings, month: Month) -> tuple[Path, Path]:
     return folder / "build.duckdb", out_dir
 
 
-def _build(
-    settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path, progress: Progress
-) -> list[NodeResult]:
+def _build(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path, progress: Progress) -> list[NodeResult]:
     progress("Pinning what has landed")
-    pinning.pin(
-        settings, build_file, inputs.month, inputs.receipts, inputs.previous, inputs.rejected, out_dir
-    )
+    pinning.pin(settings, build_file, inputs.month, inputs.receipts, inputs.previous, inputs.rejected, out_dir)
     return dbt_build.build(settings, build_file, progress)

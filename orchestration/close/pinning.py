@@ -119,7 +119,8 @@ def pin(
             out_dir=out_dir,
         )
         connection.execute(
-            "create table landing.close_days as select unnest(?::date[]) as day", [[day.isoformat() for day in month.days]]
+            "create table landing.close_days as select unnest(?::date[]) as day",
+            [[day.isoformat() for day in month.days]],
         )
         _view(connection, "cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month]), row_id=True)
         _view(connection, "neighbouring_cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month.previous, month.next]))
@@ -141,9 +142,7 @@ def pin(
             connection.executemany("insert into landing.cdrs_receipts values (?, ?, ?)", counts)
 
 
-def receipt_counts(
-    month: Month, receipts: Sequence[Receipt], previous: Manifest | None
-) -> list[tuple[str, int, int]]:
+def receipt_counts(month: Month, receipts: Sequence[Receipt], previous: Manifest | None) -> list[tuple[str, int, int]]:
     """Usable and rejected rows of each batch that count in this month, as the receipts say, without opening a file."""
     known_up_to = previous.landed_up_to if previous else 0
     counts = []
@@ -162,7 +161,12 @@ def receipt_counts(
 
 
 def _view(
-    connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, str], files: Sequence[Path], *, row_id: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    columns: dict[str, str],
+    files: Sequence[Path],
+    *,
+    row_id: bool = False,
 ) -> None:
     """A view over exactly these files; without any, an empty relation of the same columns."""
     listed = ", ".join(columns)

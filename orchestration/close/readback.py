@@ -54,7 +54,9 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
         unattributed,
     )
     agree("all usage against the organization", _without_account(usage), organization)
-    agree("tenants and unattributed against the organization", _added(_without_account(lines), unattributed), organization)
+    agree(
+        "tenants and unattributed against the organization", _added(_without_account(lines), unattributed), organization
+    )
 
     records = sum(value[0] for value in usage.values())
     agree(

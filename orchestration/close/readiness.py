@@ -50,7 +50,9 @@ def require_next(month: Month, settings: Settings, manifests: Sequence[Manifest]
         if first and str(month) != first:
             raise Refused(f"The first month is {first} (STATEMENTS_FIRST_MONTH): close it before {month}.")
         if not any(receipt.files_of(month) for receipt in receipts):
-            raise Refused(f"Nothing has landed for {month}, so it cannot be the first month. {months_with_records(receipts)}")
+            raise Refused(
+                f"Nothing has landed for {month}, so it cannot be the first month. {months_with_records(receipts)}"
+            )
         return
     following = manifests[-1].month.next
     if month < manifests[0].month:
@@ -183,8 +185,4 @@ def pinned_files(receipts: Sequence[Receipt], month: Month) -> dict[Path, str]:
         for receipt in receipts
         for file in receipt.files
         if file.month is None or file.month in near
-    } | {
-        receipt.path(receipt.rejected): receipt.rejected.sha256 for receipt in receipts if receipt.rejected
-    }
-
-
+    } | {receipt.path(receipt.rejected): receipt.rejected.sha256 for receipt in receipts if receipt.rejected}

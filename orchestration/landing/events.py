@@ -113,9 +113,7 @@ def _create_given(connection, feed: Feed, source: SourceFile) -> None:
         columns.append(f"{reader.format(source.value(column))} as {column.name}")
         if column.kind in ("instant", "flag"):
             columns.append(f"{source.value(column)}::varchar as given_{column.name}")
-    connection.execute(
-        f"create or replace temp table given as select source_row, {', '.join(columns)} from source"
-    )
+    connection.execute(f"create or replace temp table given as select source_row, {', '.join(columns)} from source")
     for column in feed.columns:
         if column.kind == "instant":
             name, given = column.name, f"given_{column.name}"
@@ -267,8 +265,7 @@ def _check_lives(connection, source: SourceFile, landed: list[Path]) -> None:
     """Account IDs are unique ignoring case, and archiving is final (rules 2 and 4)."""
     known = f"union all select account_id, archived, recorded_at from {engine.parquet(landed)}" if landed else ""
     connection.execute(
-        f"create or replace temp table known_tenant as "
-        f"select account_id, archived, recorded_at from new_event {known}"
+        f"create or replace temp table known_tenant as select account_id, archived, recorded_at from new_event {known}"
     )
     _refuse_rows(
         connection,
@@ -301,7 +298,9 @@ def _mark_late(connection, source: SourceFile, key: str, landed: list[Path], sea
             f"select source_row, {key}, recorded_at from new_event where {late}",
             f"these changes were recorded before {seal.at:%Y-%m-%d %H:%M:%S} UTC, up to which the feed had been "
             "landed or its months frozen, so they come too late to act when they say. "
-            "Land them with --accept-late to let them act from that instant on." if seal.at else "",
+            "Land them with --accept-late to let them act from that instant on."
+            if seal.at
+            else "",
         )
     overtaken = "false"
     if landed and late != "false":

@@ -79,9 +79,7 @@ TENANTS = Feed(
     ),
     sealed=True,
 )
-NUMBER_ASSIGNMENTS = Feed(
-    "number_assignments", (*_required("number"), Column("number_type"), *_PERIOD), sealed=True
-)
+NUMBER_ASSIGNMENTS = Feed("number_assignments", (*_required("number"), Column("number_type"), *_PERIOD), sealed=True)
 IP_ASSIGNMENTS = Feed("ip_assignments", (*_required("ip"), *_PERIOD), sealed=True)
 
 FEEDS = {feed.name: feed for feed in (CDRS, TENANTS, NUMBER_ASSIGNMENTS, IP_ASSIGNMENTS)}

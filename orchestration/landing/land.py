@@ -1,6 +1,6 @@
 """Landing: files of one feed become batches, all of a call or none of it.
 
-What belongs here: the order of things (lock, stage, compare, receipt, publish). What does not: what a row becomes
+What belongs here: the order of things (lock, stage, compare, receipt, publish, swap the warehouse). What does not: what a row becomes
 (`records`, `events`), or how a file is opened (`source_files`).
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from orchestration import clock, engine, files, settings
+from orchestration import clock, engine, files, settings, warehouse
 from orchestration.errors import Refused
 from orchestration.landing import events, receipts, records, seal, source_files
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
@@ -56,7 +56,9 @@ def land(
     if delivery.cutoff and not feed.sealed:
         raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
     if delivery.cutoff and delivery.cutoff > now:
-        raise Refused(f"The cutoff {delivery.cutoff.isoformat()} lies in the future: an extract cannot be complete yet.")
+        raise Refused(
+            f"The cutoff {delivery.cutoff.isoformat()} lies in the future: an extract cannot be complete yet."
+        )
     with files.disk_errors(), files.only_writer(configuration.lock):
         return _land_all(configuration, feed, paths, delivery, now, progress)
 
@@ -100,9 +102,13 @@ def _land_all(configuration, feed, paths, delivery, now, progress) -> list[Landi
             )
             staged = _stage(configuration, feed, path, draft, landed, delivery, staging)
             landings.append(Landing(staged, is_new=True))
-        return [_publish(configuration, landing) for landing in landings]
+        published = [_publish(configuration, landing) for landing in landings]
     finally:
         files.remove(staging)
+    if any(landing.is_new for landing in published) or not configuration.warehouse.exists():
+        progress("Rebuilding the warehouse")
+        warehouse.rebuild(configuration)
+    return published
 
 
 def rules_sha256() -> str:

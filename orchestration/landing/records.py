@@ -168,9 +168,7 @@ def _write_rejected(connection, source: SourceFile, batch_id: str, folder: Path)
             "write it with an offset or Z. Nothing of the file was landed."
         )
     return dict(
-        connection.execute(
-            f"select coalesce(month, ''), count(*) from {rejected} group by all order by all"
-        ).fetchall()
+        connection.execute(f"select coalesce(month, ''), count(*) from {rejected} group by all order by all").fetchall()
     )
 
 
@@ -191,8 +189,7 @@ def compare_deliveries(
         else ""
     )
     connection.execute(
-        f"create or replace temp table candidate as select h from new_id where deliveries > 1 {also}; "
-        "drop table new_id"
+        f"create or replace temp table candidate as select h from new_id where deliveries > 1 {also}; drop table new_id"
     )
     duplicates, superseded, difference = connection.execute(
         f"""

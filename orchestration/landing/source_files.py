@@ -82,7 +82,9 @@ def _reason(error: Exception) -> str:
     """Where DuckDB stopped reading, without the line itself: a tenants file's values must not reach a log."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = next((line for line in lines if "Line:" in line or "line:" in line), lines[0] if lines else "")
-    cause = next((line for line in lines if line.lower().startswith(("expected number", "value with unterminated"))), "")
+    cause = next(
+        (line for line in lines if line.lower().startswith(("expected number", "value with unterminated"))), ""
+    )
     place = said.split("Original Line")[0].removeprefix("Invalid Input Error: ").removeprefix("CSV Error on ")
     return " ".join(part.rstrip(".") + "." for part in (place[:200], cause[:120]) if part)
 

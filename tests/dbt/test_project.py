@@ -21,6 +21,7 @@ import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
+from jinja2 import Environment
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -222,7 +223,8 @@ def build(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Build
         result = run_dbt(folder, manifest, "build", *(arguments or ("--exclude-resource-type", "unit_test")))
         outcomes = result.result.results if result.result else []
         failures = [f"{one.node.name}: {one.message}" for one in outcomes if one.status not in ("success", "pass")]
-        assert may_fail or (result.success and not failures), (failures, result.exception)
+        if not may_fail:
+            assert result.success, "\n".join([*failures, str(result.exception)])
         return Built(folder, failures)
 
     return run
@@ -306,22 +308,33 @@ def random_calls(source: random.Random) -> list[Call]:
             microsecond = source.choice([0, 0, 1, 999_999])
             began = START + timedelta(seconds=second, microseconds=microsecond)
             calls.append(Call(account_id, began, 0 if account_id == "silent" else seconds))
+    # Two lines on which each call begins at the very instant the one before it ends.
+    for offset in (0, 17):
+        began = START + timedelta(seconds=offset)
+        for _ in range(100):
+            calls.append(Call("chained", began, source.choice([1, 60, 600])))
+            began += timedelta(seconds=calls[-1].seconds)
     return calls
+
+
+def number_of(account_id: str) -> str:
+    """A number of its own for each of the tenants above, made of its letters."""
+    return f"+1202555{sum(account_id.encode()):04}"
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_peak_channels_equals_a_sweep_over_all_calls(build: Build, seed: int) -> None:
     calls = random_calls(random.Random(seed))
     landing = Landing()
-    for account_id in ("busy", "middling", "quiet", "silent"):
+    for account_id in ("busy", "middling", "quiet", "silent", "chained"):
         landing.tenant(account_id)
-        landing.assign(f"+1202555{len(account_id):04}", account_id, LONG_AGO)
+        landing.assign(number_of(account_id), account_id, LONG_AGO)
     for number, call in enumerate(calls):
         landing.cdr(
             f"r{number}",
             call.began,
             duration_seconds=call.seconds,
-            number=f"+1202555{len(call.account_id):04}" if call.account_id else None,
+            number=number_of(call.account_id) if call.account_id else None,
             currency=("USD", "EUR")[number % 2],
         )
         # Charges by the piece last no time, whatever their row says.
@@ -330,7 +343,8 @@ def test_peak_channels_equals_a_sweep_over_all_calls(build: Build, seed: int) ->
     built = build(landing)
     found = dict(built.ask("select account_id, max(peak_channels) from statements group by 1"))
     expected = {name: most_at_once([call for call in calls if call.account_id == name]) for name in found}
-    assert len(expected) == 4
+    assert len(expected) == 5
+    assert expected["chained"] == 2
     assert found == expected
     assert set(built.ask("select peak_channels from organization")) == {(most_at_once(calls),)}
 
@@ -460,20 +474,15 @@ def test_money_and_minutes_are_exact(build: Build) -> None:
 
 @pytest.mark.parametrize("seconds", [0, 1, 2, 29, 30, 31, 59, 60, 61, 119, 3601, 10**9 - 1, 10**17 + 7])
 def test_minutes_round_half_away_from_zero(manifest: Manifest, seconds: int) -> None:
-    source = next(one for one in manifest.macros.values() if one.name == "minutes_of").macro_sql
+    macros = {one.name: one.macro_sql for one in manifest.macros.values()}
+    source = macros["whole"] + macros["minutes_of"] + "{{ minutes_of('given.seconds') }}"
+    expression = Environment().from_string(source).render().strip()
     for signed in (seconds, -seconds):
         with duckdb.connect() as connection:
-            found = connection.execute(rendered_minutes(source), [signed]).fetchone()[0]
+            query = f"select {expression} from (select cast(? as bigint) as seconds) as given"
+            found = connection.execute(query, [signed]).fetchone()[0]
         exact = (Decimal(signed) / 60).quantize(Decimal("0.000001"), rounding="ROUND_HALF_UP")
         assert found == exact
-
-
-def rendered_minutes(source: str) -> str:
-    """The macro as a query of one parameter, rendered as dbt would."""
-    from jinja2 import Environment
-
-    template = Environment().from_string(source + "{{ minutes_of('given.seconds') }}")  # noqa: S701
-    return f"select {template.render().strip()} from (select cast(? as bigint) as seconds) as given"
 
 
 def test_a_release_an_archived_tenant_and_an_unknown_one_have_their_own_reasons(build: Build) -> None:

@@ -142,7 +142,7 @@ def _number(history: Drawn) -> str | None:
     kind = history.rng.choices(("own", "missing", "bad", "unknown"), (85, 5, 5, 5))[0]
     if kind == "own":
         return history.rng.choice(history.numbers)
-    # Eight digits after the country code, all zeros before the index: no history owns such a number.
+    # No history owns a number of this country.
     return {"missing": None, "bad": history.rng.choice(BAD_NUMBERS), "unknown": f"+47{history.index:08d}"}[kind]
 
 

@@ -5,7 +5,6 @@ elsewhere. Each law has a counter-test that breaks the oracle on purpose and exp
 """
 
 import csv
-import os
 import random
 import time
 from collections import Counter
@@ -24,7 +23,16 @@ from tests.oracle.facts import Landing, Refused, Row, instant
 from tests.oracle.forgeries import Forger
 from tests.oracle.histories import MONTH, MONTH_END, HistorySet, generate, tenant_row, write_csv
 from tests.oracle.memory import collector_at_rest
-from tests.oracle.oracle import JudgedRecord, MonthAnswer, collect_deliveries, judge, month_of, replay, settle
+from tests.oracle.oracle import (
+    JudgedRecord,
+    MonthAnswer,
+    collect_deliveries,
+    judge,
+    month_bounds,
+    month_of,
+    replay,
+    settle,
+)
 from tests.oracle.owners import Attribution, Owners
 from tests.oracle.statements import Measures, exact_arithmetic, minutes
 
@@ -137,7 +145,7 @@ def _time_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TZ", request.param)
     time.tzset()
     yield
-    os.environ.pop("TZ", None)
+    monkeypatch.undo()
     time.tzset()
 
 
@@ -225,6 +233,10 @@ def test_a_header_of_an_archived_tenant_is_archived_from_that_instant_on() -> No
     )
     assert found["before"].account_id == "a"
     assert found["at"].reason == "tenant_archived"
+    answer = judge([gone, numbers(assigned("a"))], MONTH)
+    assert answer.inventory == {}
+    assert answer.statements["a", "USD"]["archived_at"] == datetime(2026, 3, 10, tzinfo=UTC)
+    assert judge([gone], "2026-04").statements == {}
     with pytest.raises(Refused, match="for good"):
         judge([gone, tenants(("a", "2026-03-11T00:00:00Z"), landed="2026-03-12T00:00:00Z")], MONTH)
 
@@ -262,7 +274,8 @@ def test_a_future_change_waits_and_only_one_for_the_same_instant_cancels_it() ->
     world = tenants(("a", JANUARY), ("b", JANUARY), ("c", JANUARY))
     late_in_month = cdrs(call(at="2026-03-20T00:00:00Z"))
     assert only(world, numbers(assigned("a"), planned, immediate), late_in_month).account_id == "b"
-    assert only(world, numbers(assigned("a"), planned, immediate, cancelling), late_in_month).account_id == "c"
+    for rows in ((planned, cancelling), (cancelling, planned)):
+        assert only(world, numbers(assigned("a"), immediate, *rows), late_in_month).account_id == "c"
 
 
 def test_an_end_acts_before_a_start_at_the_same_instant_and_only_on_its_own_tenant() -> None:
@@ -273,6 +286,8 @@ def test_an_end_acts_before_a_start_at_the_same_instant_and_only_on_its_own_tena
     sold = assigned("b", valid_from="2026-03-09T00:00:00Z")
     assert only(world, numbers(first, sold), cdrs(call())).account_id == "b"
     assert only(world, numbers(first), cdrs(call())).reason == "number_unassigned"
+    renewed = assigned("a", valid_from="2026-03-10T12:00:00Z")
+    assert only(world, numbers(renewed, first), cdrs(call())).account_id == "a"
 
 
 def test_a_late_event_is_refused_or_acts_from_the_seal_on() -> None:
@@ -346,6 +361,32 @@ def test_the_running_month_has_no_statement() -> None:
     assert judge([], MONTH, now=MONTH_END).records == []
 
 
+def test_a_life_that_only_touches_the_month_makes_no_difference_to_it() -> None:
+    start = "2026-03-01T00:00:00Z"
+    rows = [tenant_row("born", start), tenant_row("gone", JANUARY), tenant_row("gone", start, archived="true")]
+    answer = judge([Landing("tenants", rows, MONTH_END)], MONTH)
+    assert set(answer.statements) == {("born", "USD")}
+    assert answer.statements["born", "USD"]["is_partial_month"] is False
+    assert answer.statements["born", "USD"]["first_effective_at"] is None
+
+
+def test_changes_of_assets_count_from_the_months_first_instant_to_its_last() -> None:
+    changes = [
+        assigned("b", "2026-02-28T23:59:59.999999Z"),
+        assigned("a", "2026-03-01T00:00:00Z"),
+        assigned("b", "2026-03-31T23:59:59.999999Z"),
+        assigned("a", "2026-04-01T00:00:00Z"),
+    ]
+    known = tenants(("a", JANUARY), ("b", JANUARY))
+    answer = judge([known, numbers(assigned("a"), *changes, landed="2026-04-01T00:00:00Z")], MONTH)
+    assert {key[0]: row["asset_changes"] for key, row in answer.statements.items()} == {"a": 2, "b": 2}
+    assert answer.inventory[NUMBER].account_id == "b"
+
+
+def test_december_ends_where_january_begins() -> None:
+    assert month_bounds("2025-12") == (datetime(2025, 12, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [(0, "0"), (1, "0.016667"), (60, "1"), (61, "1.016667"), (100, "1.666667"), (-1, "-0.016667"), (2, "0.033333")],
@@ -355,6 +396,8 @@ def test_minutes_round_to_six_places(seconds: int, expected: str) -> None:
 
 
 def test_channels_end_before_they_start_and_a_call_of_no_length_holds_none() -> None:
+    one_at_a_time = [call(str(n), f"2026-03-10T12:0{n}:00Z") for n in range(5)]
+    assert judge([cdrs(*one_at_a_time)], MONTH).organization["USD"]["peak_channels"] == 1
     rows = [
         call("1", "2026-03-10T12:00:00Z", duration_seconds="60"),
         call("2", "2026-03-10T12:01:00Z", duration_seconds="60"),
@@ -364,7 +407,33 @@ def test_channels_end_before_they_start_and_a_call_of_no_length_holds_none() -> 
     answer = judge([tenants(("a", JANUARY)), numbers(assigned("a")), cdrs(*rows)], MONTH)
     assert {key: row["peak_channels"] for key, row in answer.statements.items()} == {("a", "USD"): 2, ("a", "EUR"): 2}
     assert answer.statements["a", "USD"]["inbound_calls_count"] == 3
+    assert answer.statements["a", "USD"]["inbound_minutes"] == 2
     assert answer.statements["a", "USD"]["local_numbers"] == 1
+
+
+def test_every_service_counts_in_its_own_section() -> None:
+    bought = [
+        ("outbound_highcost", "outbound", "1"),
+        ("inbound_toll_free", "inbound", "10"),
+        ("cnam_lookup", "inbound", "100"),
+        ("call_recording", "outbound", "1000"),
+        ("vfax", "inbound", "10000"),
+        ("vfax", "outbound", "10000"),
+        ("sms_sent", "outbound", "100000"),
+        ("number_e911", "inbound", "1000000"),
+    ]
+    rows = [
+        call(str(n), service=service, direction=direction, cost=price, number=NUMBER, x_tenant="a")
+        for n, (service, direction, price) in enumerate(bought)
+    ]
+    figures = judge([tenants(("a", JANUARY)), numbers(assigned("a")), cdrs(*rows)], MONTH).statements["a", "USD"]
+    expected = {
+        "outbound_cost": 1, "outbound_calls_count": 1, "outbound_minutes": 1, "outbound_highcost_minutes": 1,
+        "inbound_cost": 110, "inbound_calls_count": 1, "inbound_minutes": 1, "cnam_lookup_count": 1,
+        "features_cost": 21_000, "vfax_count": 2, "vfax_cost": 20_000, "messaging_cost": 100_000, "sms_sent_count": 1,
+        "numbers_cost": 1_000_000, "usage_cost": 1_121_111, "total_cost": 1_121_111, "correction_count": 0,
+    }  # fmt: skip
+    assert {column: figures[column] for column in expected} == expected
 
 
 def test_costs_add_up_without_any_rounding() -> None:

@@ -17,7 +17,7 @@ final as (
         cdrs.{{ column }},
         {%- endfor %}
         cdrs.batch_id,
-        cdrs.source_row,
+        cdrs.source_row
     from cdrs
     where not exists (
         select 1

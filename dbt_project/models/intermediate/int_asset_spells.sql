@@ -1,7 +1,7 @@
 {#
     First of the two lookups of the attribution: by asset, for the many with few changes.
-    **Grain: one row per asset and spell; an asset with many spells has one row that only gives its `busy_asset`
-    number**, the key of `int_busy_asset_spells`.
+    **Grain: one row per asset and spell; an asset with many spells has one row that only gives its
+    `busy_asset` number**, the key of `int_busy_asset_spells`.
 #}
 with spells as (
     select * from {{ ref('int_month_spells') }}
@@ -10,7 +10,7 @@ with spells as (
 busy_assets as (
     select distinct
         asset,
-        busy_asset,
+        busy_asset
     from {{ ref('int_busy_asset_spells') }}
 ),
 
@@ -23,7 +23,7 @@ final as (
         alive_from,
         alive_until,
         assignment_id,
-        cast(null as bigint) as busy_asset,
+        cast(null as bigint) as busy_asset
     from spells
     where not is_busy
 
@@ -37,7 +37,7 @@ final as (
         cast(null as timestamptz) as alive_from,
         cast(null as timestamptz) as alive_until,
         cast(null as varchar) as assignment_id,
-        busy_asset,
+        busy_asset
     from busy_assets
 )
 

@@ -1,7 +1,9 @@
 {#
     Who was named as the holder of each number and IP, from its first event on.
-    **Grain: one row per asset and unbroken holding**; a released spell is a row too, with no account.
-    Spells are half-open and touch each other. An event that leaves the holder as it was begins no new spell.
+    **Grain: one row per asset and unbroken holding**; a released spell is a row too, with no
+    account.
+    Spells are half-open and touch each other. An event that leaves the holder as it was begins no
+    new spell.
 #}
 with close as (
     select month_end from {{ source('landing', 'close') }}
@@ -11,7 +13,7 @@ events as (
     select
         assignment_event.*,
         -- At one instant an end comes first, so that a start at that instant is not undone by it.
-        case when assignment_event.event_type = 'end' then 0 else 1 end as turn,
+        case when assignment_event.event_type = 'end' then 0 else 1 end as turn
     from {{ ref('stg_assignment_events') }} as assignment_event
     cross join close
     where assignment_event.effective_at < close.month_end
@@ -20,13 +22,14 @@ events as (
 with_previous_holder as (
     select
         *,
-        -- The holder that the last start or release before this event named; '' stands for nobody. Ends do not
-        -- matter here: a second end for a holder that is already gone leaves nobody in place, as the first did.
+        -- For an end: the holder that the last start or release before it named; '' stands for
+        -- nobody. Earlier ends do not matter: a second end for a holder that is already gone leaves
+        -- nobody in place, as the first did.
         last_value(case when turn = 1 then coalesce(account_id, '') end ignore nulls) over (
             partition by asset_type, asset
             order by effective_at, turn, recorded_at, batch_id, source_row
-            rows between unbounded preceding and 1 preceding
-        ) as previous_holder,
+            rows unbounded preceding
+        ) as previous_holder
     from events
 ),
 
@@ -42,7 +45,7 @@ acting as (
         row_number() over (
             partition by asset_type, asset, effective_at
             order by turn desc, recorded_at desc, batch_id desc, source_row desc
-        ) as place_from_last,
+        ) as place_from_last
     from with_previous_holder
     where turn = 1 or account_id = previous_holder
 ),
@@ -57,7 +60,7 @@ with_predecessor as (
         row_number() over (
             partition by asset_type, asset
             order by effective_at
-        ) as place_from_first,
+        ) as place_from_first
     from acting
     where place_from_last = 1
 ),
@@ -80,7 +83,7 @@ final as (
         ) as valid_to,
         event_id as assignment_id,
         recorded_at,
-        is_late,
+        is_late
     from changes
 )
 

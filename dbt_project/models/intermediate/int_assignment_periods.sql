@@ -1,5 +1,6 @@
 {#
-    The periods in which a number or IP belonged to a tenant that was alive: holdings cut to the tenant's life.
+    The periods in which a number or IP belonged to a tenant that was alive: holdings cut to the
+    tenant's life.
     **Grain: one row per asset and unbroken holding by a living tenant.**
 #}
 with timeline as (
@@ -23,7 +24,7 @@ cut as (
         timeline.is_late,
         timeline.valid_from >= lives.alive_from as began_by_change,
         timeline.valid_to is not null
-        and (lives.archived_at is null or timeline.valid_to < lives.archived_at) as ended_by_change,
+        and (lives.archived_at is null or timeline.valid_to < lives.archived_at) as ended_by_change
     from timeline
     inner join lives
         on timeline.account_id = lives.account_id
@@ -40,7 +41,7 @@ final as (
         recorded_at,
         is_late,
         began_by_change,
-        ended_by_change,
+        ended_by_change
     from cut
     where valid_to is null or valid_from < valid_to
 )

@@ -2,8 +2,9 @@
 {#
     Who caused each record, and why; or why nobody (rules 8 to 11, 15 to 17).
     **Grain: one row per record (`record_id`).**
-    Every join is a left join on a unique match, so no record is dropped or doubled. Text is tested for its form only
-    where it matched nothing: what matched is well-formed because the other side is.
+    Every join is a left join on a unique match, so no record is dropped or doubled. Text is tested
+    for its form only where it matched nothing: what matched is well-formed because the other side
+    is.
 #}
 with cdrs as (
     select * from {{ ref('int_accepted_cdrs') }}
@@ -17,7 +18,7 @@ lives as (
     select
         *,
         lower(account_id) as account_key,
-        coalesce(archived_at, {{ end_of_time() }}) as alive_until,
+        coalesce(archived_at, {{ end_of_time() }}) as alive_until
     from {{ ref('int_tenant_lives') }}
 ),
 
@@ -41,12 +42,14 @@ keyed as (
             when 'number' then cdrs.number
             when 'origin' then cdrs.source_ip
         end as asset,
-        -- A number begins with a plus and an IP never does: what has the other's form must not find the other.
+        -- A number begins with a plus and an IP never does: what has the other's form must not find
+        -- the other.
         case
             when services.attributed_by = 'number' and cdrs.number like '+%' then cdrs.number
-            when services.attributed_by = 'origin' and cdrs.source_ip not like '+%' then cdrs.source_ip
+            when services.attributed_by = 'origin' and cdrs.source_ip not like '+%'
+                then cdrs.source_ip
         end as asset_key,
-        case when services.attributed_by = 'origin' then lower(cdrs.x_tenant) end as header_key,
+        case when services.attributed_by = 'origin' then lower(cdrs.x_tenant) end as header_key
     from cdrs
     left join services
         on cdrs.service = services.service
@@ -63,7 +66,7 @@ matched as (
         lives.account_id as header_account,
         lives.alive_from as header_alive_from,
         lives.alive_until as header_alive_until,
-        lives.assignment_id as header_event,
+        lives.assignment_id as header_event
     from keyed
     left join spells
         on keyed.asset_key = spells.asset
@@ -88,7 +91,7 @@ tested as (
             x_tenant = header_account
             and started_at >= header_alive_from
             and started_at < header_alive_until, false
-        ) as header_tenant_is_alive,
+        ) as header_tenant_is_alive
     from matched
 ),
 
@@ -141,7 +144,7 @@ final as (
         and holder_is_alive
         and holder <> header_account as conflict_header_ip,
         batch_id,
-        source_row,
+        source_row
     from tested
 )
 

@@ -1,7 +1,9 @@
 {#
-    Second lookup of the attribution: by asset and UTC hour, for the few assets that change hands many times.
+    Second lookup of the attribution: by asset and UTC hour, for the few assets that change hands
+    many times.
     **Grain: one row per busy asset, spell and UTC hour that the spell touches within the month.**
-    Hours are floored in whole microseconds: rounding would lose the calls in the last half second of an hour.
+    Hours are floored in whole microseconds: rounding would lose the calls in the last half second
+    of an hour.
 #}
 with spells as (
     select * from {{ ref('int_month_spells') }}
@@ -10,7 +12,7 @@ with spells as (
 busy_spells as (
     select
         *,
-        cast(dense_rank() over (order by asset) as bigint) as busy_asset,
+        cast(dense_rank() over (order by asset) as bigint) as busy_asset
     from spells
     where is_busy
 ),
@@ -25,7 +27,7 @@ final as (
         valid_until,
         alive_from,
         alive_until,
-        assignment_id,
+        assignment_id
     from busy_spells
 )
 

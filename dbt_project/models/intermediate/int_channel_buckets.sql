@@ -1,8 +1,9 @@
 {#
-    How wide the time buckets of the peak search are, for each tenant and for the whole organization (`*`, which is
-    not a possible Account ID).
+    How wide the time buckets of the peak search are, for each tenant and for the whole organization
+    (`*`, which is not a possible Account ID).
     **Grain: one row per tenant with calls, and one for the organization.**
-    A width that lets about two calls begin in an average bucket keeps both the buckets and the calls to re-check few.
+    A width that lets about two calls begin in an average bucket keeps both the buckets and the
+    calls to re-check few.
     It changes the work, never the result.
 #}
 with close as (
@@ -12,7 +13,7 @@ with close as (
 calls as (
     select
         account_id,
-        sum(record_count) as call_count,
+        sum(record_count) as call_count
     from {{ ref('int_usage_totals') }}
     where unit = 'minute' and line_type = 'usage'
     group by account_id
@@ -21,7 +22,7 @@ calls as (
 scopes as (
     select
         account_id,
-        call_count,
+        call_count
     from calls
     where account_id is not null
 
@@ -29,7 +30,7 @@ scopes as (
 
     select
         '*' as account_id,
-        sum(call_count) as call_count,
+        sum(call_count) as call_count
     from calls
     having sum(call_count) > 0
 ),
@@ -45,7 +46,7 @@ final as (
                 '2 * (' ~ microseconds('close.month_end') ~ ' - ' ~ microseconds('close.month_start') ~ ')',
                 'scopes.call_count'
             ) }}
-        ) as bigint) as bucket_width,
+        ) as bigint) as bucket_width
     from scopes
     cross join close
 )

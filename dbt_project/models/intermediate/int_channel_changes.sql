@@ -1,9 +1,10 @@
 {{ config(materialized='view') }}
 {#
     Every beginning and end of a call, once for its tenant and once for the organization.
-    **Grain: one row per call with a duration, scope (tenant or organization) and side (beginning or end).**
-    A bucket takes the beginnings from its first microsecond on, and the ends after it up to the next bucket's first:
-    at one instant ends come before beginnings.
+    **Grain: one row per call with a duration, scope (tenant or organization) and side (beginning or
+    end).**
+    A bucket takes the beginnings from its first microsecond on, and the ends after it up to the
+    next bucket's first: at one instant ends come before beginnings.
 #}
 with usage as (
     select
@@ -11,7 +12,7 @@ with usage as (
         service,
         direction,
         {{ microseconds('started_at') }} as began,
-        {{ microseconds('started_at') }} + duration_seconds * 1000000 as ended,
+        {{ microseconds('started_at') }} + duration_seconds * 1000000 as ended
     from {{ ref('usage') }}
     where line_type = 'usage' and duration_seconds > 0
 ),
@@ -29,7 +30,7 @@ calls as (
         scopes.scope_number,
         scopes.bucket_width,
         usage.began,
-        usage.ended,
+        usage.ended
     from usage
     inner join services
         on usage.service = services.service
@@ -44,7 +45,7 @@ calls as (
         scopes.scope_number,
         scopes.bucket_width,
         usage.began,
-        usage.ended,
+        usage.ended
     from usage
     inner join services
         on usage.service = services.service
@@ -59,7 +60,7 @@ final as (
         scope_number,
         {{ whole('began', 'bucket_width') }} as bucket,
         began as changed,
-        1 as step,
+        1 as step
     from calls
 
     union all
@@ -68,7 +69,7 @@ final as (
         scope_number,
         {{ whole('ended - 1', 'bucket_width') }} as bucket,
         ended as changed,
-        -1 as step,
+        -1 as step
     from calls
 )
 

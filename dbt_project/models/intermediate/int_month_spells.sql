@@ -1,7 +1,8 @@
 {#
     The part of the timeline that records of this month can meet, with the holder's life beside it.
     **Grain: one row per asset and spell that overlaps the month.**
-    Assets whose text is malformed are left out, so a key that matches here is well-formed by that alone.
+    Assets whose text is malformed are left out, so a key that matches here is well-formed by that
+    alone.
 #}
 with close as (
     select month_start, month_end from {{ source('landing', 'close') }}
@@ -28,7 +29,7 @@ overlapping as (
         well_formed.*,
         close.month_start,
         close.month_end,
-        count(*) over (partition by well_formed.asset) as spells_of_asset,
+        count(*) over (partition by well_formed.asset) as spells_of_asset
     from well_formed
     cross join close
     where
@@ -52,7 +53,7 @@ final as (
         {{ whole(
             microseconds('least(coalesce(overlapping.valid_to, overlapping.month_end), overlapping.month_end)')
             ~ ' - 1', 3600000000
-        ) }} as last_hour,
+        ) }} as last_hour
     from overlapping
     left join lives
         on overlapping.account_id = lives.account_id

@@ -28,7 +28,7 @@ stated_types as (
         row_number() over (
             partition by asset
             order by effective_at desc, recorded_at desc, batch_id desc, source_row desc
-        ) as place_from_last,
+        ) as place_from_last
     from events
     -- An end repeats the type of the row it closes: nothing is stated anew.
     where number_type is not null and event_type <> 'end'
@@ -46,7 +46,7 @@ final as (
             when stated_types.number_type is not null then stated_types.number_type
             when toll_free_prefixes.prefix is not null then 'toll_free'
             else 'local'
-        end as number_type,
+        end as number_type
     from numbers
     left join stated_types
         on numbers.number = stated_types.number

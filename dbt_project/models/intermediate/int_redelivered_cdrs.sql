@@ -1,9 +1,12 @@
 {#
-    The deliveries of this month that are not usage, because another delivery of the same record counts instead (rule 18).
+    The deliveries of this month that are not usage, because another delivery of the same record
+    counts instead (rule 18).
     **Grain: one row per dropped delivery (`row_id`).**
-    Record ids are compared as 64-bit fingerprints first; the full ids and rows are read for the few candidates alone.
-    Outcomes: `duplicate` says nothing new, `superseded` was corrected by a later delivery, `waiting` was stated in a
-    frozen month already, so that the change is a correction of that month.
+    Record ids are compared as 64-bit fingerprints first; the full ids and rows are read for the few
+    candidates alone.
+    Outcomes: `duplicate` says nothing new, `superseded` was corrected by a later delivery,
+    `waiting` was stated in a frozen month already, so that the change is a correction of that
+    month.
 #}
 with candidates as (
     select {{ fingerprint('record_id') }} as fingerprint
@@ -33,7 +36,7 @@ deliveries as (
         {{ canonical_columns() | join(', ') }},
         batch_id,
         source_row,
-        row_id,
+        row_id
     from {{ ref('stg_cdrs') }}
     where {{ fingerprint('record_id') }} in (select candidates.fingerprint from candidates)
 
@@ -43,7 +46,7 @@ deliveries as (
         {{ canonical_columns() | join(', ') }},
         batch_id,
         source_row,
-        cast(null as bigint) as row_id,
+        cast(null as bigint) as row_id
     from {{ source('landing', 'neighbouring_cdrs') }}
     where {{ fingerprint('record_id') }} in (select candidates.fingerprint from candidates)
 ),
@@ -61,7 +64,7 @@ compared as (
         {%- for column in canonical_columns() %}
         {{ column }} is not distinct from lag({{ column }}) over delivery_order
         {{- ' and' if not loop.last }}
-        {%- endfor %} as repeats_the_one_before,
+        {%- endfor %} as repeats_the_one_before
     from deliveries
     window delivery_order as (partition by record_id order by batch_id, source_row)
 ),
@@ -72,7 +75,7 @@ placed as (
         row_number() over (
             partition by record_id, repeats_the_one_before
             order by batch_id desc, source_row desc
-        ) = 1 as is_latest,
+        ) = 1 as is_latest
     from compared
 ),
 
@@ -96,7 +99,7 @@ judged as (
                     select candidates.fingerprint from candidates
                 )
             ) then 'waiting'
-        end as outcome,
+        end as outcome
     from placed
     where placed.row_id is not null
 ),
@@ -111,7 +114,7 @@ final as (
         direction,
         currency,
         cost,
-        outcome,
+        outcome
     from judged
     where outcome is not null
 )

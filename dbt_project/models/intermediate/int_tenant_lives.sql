@@ -30,7 +30,7 @@ ranked as (
         row_number() over (
             partition by account_id
             order by effective_at desc, recorded_at desc, batch_id desc, source_row desc
-        ) as place_from_last,
+        ) as place_from_last
     from events
 ),
 
@@ -40,7 +40,7 @@ final as (
         first_event.event_id as assignment_id,
         last_event.tenant_name,
         first_event.effective_at as alive_from,
-        first_event.archived_at,
+        first_event.archived_at
     from ranked as first_event
     inner join ranked as last_event
         on first_event.account_id = last_event.account_id

@@ -1,7 +1,10 @@
 {#
-    The month's usage added up once, at the finest grain that any statement shows. Every other figure is a sum of these.
-    **Grain: one row per account, method, reason, asset, service, direction, currency, line type and usage month.**
-    `asset` is the number, header or IP that decided, or, without an account, the one that would have.
+    The month's usage added up once, at the finest grain that any statement shows. Every other
+    figure is a sum of these.
+    **Grain: one row per account, method, reason, asset, service, direction, currency, line type and
+    usage month.**
+    `asset` is the number, header or IP that decided, or, without an account, the one that would
+    have.
 #}
 with usage as (
     select * from {{ ref('usage') }}
@@ -11,7 +14,7 @@ services as (
     select
         *,
         -- One small number instead of two texts as a grouping key.
-        cast(row_number() over (order by service, direction) as smallint) as service_number,
+        cast(row_number() over (order by service, direction) as smallint) as service_number
     from {{ ref('services') }}
 ),
 
@@ -31,7 +34,7 @@ grouped as (
         sum(usage.record_count) as record_count,
         sum(usage.duration_seconds) as duration_seconds,
         sum(usage.billed_seconds) as billed_seconds,
-        sum(usage.cost) as cost,
+        sum(usage.cost) as cost
     from usage
     left join services
         on usage.service = services.service
@@ -55,7 +58,7 @@ final as (
         cast(grouped.record_count as bigint) as record_count,
         cast(grouped.duration_seconds as bigint) as duration_seconds,
         cast(grouped.billed_seconds as bigint) as billed_seconds,
-        cast(grouped.cost as decimal(38, 9)) as cost,
+        cast(grouped.cost as decimal(38, 9)) as cost
     from grouped
     left join services
         on grouped.service_number = services.service_number

@@ -11,9 +11,10 @@ held as (
     select
         account_id,
         asset as number,
-        valid_from as held_from,
+        valid_from as held_from
     from {{ ref('int_assignment_periods') }}
-    -- Nothing from the month's end on is known here, so what is held at its last instant is what is still open.
+    -- Nothing from the month's end on is known here, so what is held at its last instant is what is
+    -- still open.
     where asset_type = 'number' and valid_to is null
 ),
 
@@ -28,7 +29,7 @@ stated_types as (
                 assignment_event.recorded_at desc,
                 assignment_event.batch_id desc,
                 assignment_event.source_row desc
-        ) as place_from_last,
+        ) as place_from_last
     from {{ ref('stg_assignment_events') }} as assignment_event
     cross join close
     where
@@ -53,7 +54,7 @@ final as (
             when toll_free_prefixes.prefix is not null then 'toll_free'
             else 'local'
         end as number_type,
-        held.held_from,
+        held.held_from
     from held
     left join stated_types
         on held.number = stated_types.number

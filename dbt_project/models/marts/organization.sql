@@ -1,5 +1,6 @@
 {#
-    The account's own month on one row: the wide form of the organization's statement, unattributed usage included.
+    The account's own month on one row: the wide form of the organization's statement, unattributed
+    usage included.
     **Grain: one row per currency**; one row in the default currency if nothing was used at all.
 #}
 with close as (
@@ -9,7 +10,7 @@ with close as (
 lines as (
     select
         currency,
-        {{ wide_sums() }},
+        {{ wide_sums() }}
     from {{ ref('int_usage_totals') }}
     group by currency
 ),
@@ -23,7 +24,7 @@ peaks as (
 inventory as (
     select
         {{ total('1', "number_type = 'local'") }} as local_numbers,
-        {{ total('1', "number_type = 'toll_free'") }} as toll_free_numbers,
+        {{ total('1', "number_type = 'toll_free'") }} as toll_free_numbers
     from {{ ref('number_inventory') }}
 ),
 
@@ -44,7 +45,7 @@ final as (
         close.month_start as period_start,
         close.month_end as period_end,
         wanted.currency,
-        {{ wide_columns('lines', 'peaks', 'inventory') }},
+        {{ wide_columns('lines', 'peaks', 'inventory') }}
     from wanted
     cross join close
     cross join inventory

@@ -16,7 +16,7 @@ final as (
         currency,
         {{ measures() }},
         {{ measures('attributed_', 'account_id is not null') }},
-        {{ measures('unattributed_', 'account_id is null') }},
+        {{ measures('unattributed_', 'account_id is null') }}
     from totals
     group by line_type, usage_month, service, direction, section, currency
 )

@@ -1,21 +1,22 @@
 {#
-    The invariants of the close as figures: what was expected, what is there, and the difference, which must be zero.
+    The invariants of the close as figures: what was expected, what is there, and the difference,
+    which must be zero.
     **Grain: one row per check and thing compared.**
-    Expected figures come from a different place than the actual ones: landing's receipts, or the landed records
-    themselves, against what the marts say.
+    Expected figures come from a different place than the actual ones: landing's receipts, or the
+    landed records themselves, against what the marts say.
 #}
 {%- set added = ['record_count', 'duration_seconds', 'billed_seconds', 'cost'] %}
 with landed_by_batch as (
     select
         batch_id as compared,
-        usable_rows + rejected_rows as figure,
+        usable_rows + rejected_rows as figure
     from {{ source('landing', 'cdrs_receipts') }}
 ),
 
 entries_by_batch as (
     select
         batch_id,
-        count(*) as entries,
+        count(*) as entries
     from {{ ref('usage') }}
     where line_type = 'usage'
     group by batch_id
@@ -24,7 +25,7 @@ entries_by_batch as (
 redelivered_by_batch as (
     select
         batch_id,
-        count(*) as entries,
+        count(*) as entries
     from {{ ref('int_redelivered_cdrs') }}
     group by batch_id
 ),
@@ -32,7 +33,7 @@ redelivered_by_batch as (
 rejected_by_batch as (
     select
         batch_id,
-        count(*) as entries,
+        count(*) as entries
     from {{ source('landing', 'rejected_rows') }}
     group by batch_id
 ),
@@ -40,7 +41,7 @@ rejected_by_batch as (
 settled_by_batch as (
     select
         settled.batch_id as compared,
-        sum(settled.entries) as figure,
+        sum(settled.entries) as figure
     from (
         select * from entries_by_batch
         union all
@@ -54,14 +55,14 @@ settled_by_batch as (
 landed_in_total as (
     select
         'month' as compared,
-        sum(figure) as figure,
+        sum(figure) as figure
     from landed_by_batch
 ),
 
 settled_in_total as (
     select
         'month' as compared,
-        sum(figure) as figure,
+        sum(figure) as figure
     from settled_by_batch
 ),
 
@@ -71,7 +72,7 @@ accepted as (
         count(*) as record_count,
         sum(duration_seconds) as duration_seconds,
         sum(billed_seconds) as billed_seconds,
-        sum(cost) as cost,
+        sum(cost) as cost
     from {{ ref('int_accepted_cdrs') }}
     group by service, direction, currency
 ),
@@ -79,7 +80,7 @@ accepted as (
 accepted_in_total as (
     select
         'month' as compared,
-        sum(record_count) as figure,
+        sum(record_count) as figure
     from accepted
 ),
 
@@ -87,15 +88,18 @@ used_in_total as (
     select
         'month' as compared,
         sum(
-            case when account_id is not null and attributed_by is not null and reason is null then entries else 0 end
-            + case when account_id is null and attributed_by is null and reason is not null then entries else 0 end
-        ) as figure,
+            case
+                when account_id is not null and attributed_by is not null and reason is null then entries
+                when account_id is null and attributed_by is null and reason is not null then entries
+                else 0
+            end
+        ) as figure
     from (
         select
             account_id,
             attributed_by,
             reason,
-            sum(record_count) as entries,
+            sum(record_count) as entries
         from {{ ref('int_usage_totals') }}
         where line_type = 'usage'
         group by account_id, attributed_by, reason
@@ -107,7 +111,8 @@ organization as (
         service || ' ' || direction || ' ' || currency as compared,
         {%- for measure in added %}
         sum({{ measure }}) as {{ measure }},
-        sum(case when line_type = 'usage' then {{ measure }} end) as usage_{{ measure }},
+        sum(case when line_type = 'usage' then {{ measure }} end) as usage_{{ measure }}
+        {{- ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('organization_statement') }}
     group by service, direction, currency
@@ -117,12 +122,14 @@ tenants_and_unattributed as (
     select
         parts.service || ' ' || parts.direction || ' ' || parts.currency as compared,
         {%- for measure in added %}
-        sum(parts.{{ measure }}) as {{ measure }},
+        sum(parts.{{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
         {%- endfor %}
     from (
-        select service, direction, currency, {{ added | join(', ') }} from {{ ref('statement_lines') }}
+        select service, direction, currency, {{ added | join(', ') }}
+        from {{ ref('statement_lines') }}
         union all
-        select service, direction, currency, {{ added | join(', ') }} from {{ ref('unattributed') }}
+        select service, direction, currency, {{ added | join(', ') }}
+        from {{ ref('unattributed') }}
     ) as parts
     group by parts.service, parts.direction, parts.currency
 ),
@@ -150,7 +157,7 @@ parts_{{ measure }} as (
 line_totals as (
     select
         account_id || ' ' || currency as compared,
-        sum(cost) as figure,
+        sum(cost) as figure
     from {{ ref('statement_lines') }}
     group by account_id, currency
 ),
@@ -158,14 +165,14 @@ line_totals as (
 statement_totals as (
     select
         account_id || ' ' || currency as compared,
-        total_cost as figure,
+        total_cost as figure
     from {{ ref('statements') }}
 ),
 
 none_expected as (
     select
         compared,
-        0 as figure,
+        0 as figure
     from (values ('numbers'), ('ips')) as assets (compared)
 ),
 
@@ -175,14 +182,17 @@ periods as (
         account_id,
         valid_from,
         valid_to,
-        lead(valid_from) over (partition by asset_type, asset order by valid_from) as next_valid_from,
+        lead(valid_from) over (
+            partition by asset_type, asset
+            order by valid_from
+        ) as next_valid_from
     from {{ ref('int_assignment_periods') }}
 ),
 
 overlapping_periods as (
     select
         compared,
-        count(*) as figure,
+        count(*) as figure
     from periods
     where next_valid_from < coalesce(valid_to, {{ end_of_time() }})
     group by compared
@@ -191,21 +201,22 @@ overlapping_periods as (
 periods_outside_life as (
     select
         periods.compared,
-        count(*) as figure,
+        count(*) as figure
     from periods
     left join {{ ref('int_tenant_lives') }} as lives
         on periods.account_id = lives.account_id
     where
         lives.account_id is null
         or periods.valid_from < lives.alive_from
-        or coalesce(periods.valid_to, {{ end_of_time() }}) > coalesce(lives.archived_at, {{ end_of_time() }})
+        or coalesce(periods.valid_to, {{ end_of_time() }})
+        > coalesce(lives.archived_at, {{ end_of_time() }})
     group by periods.compared
 ),
 
 alive_tenants as (
     select
         lives.account_id as compared,
-        1 as figure,
+        1 as figure
     from {{ ref('int_tenant_lives') }} as lives
     cross join {{ source('landing', 'close') }} as close
     where
@@ -217,49 +228,60 @@ alive_tenants as (
 stated_tenants as (
     select distinct
         account_id as compared,
-        1 as figure,
+        1 as figure
     from {{ ref('statements') }}
 ),
 
 alive_in_total as (
     select
         'tenants' as compared,
-        count(*) as figure,
+        count(*) as figure
     from alive_tenants
 ),
 
 alive_and_stated as (
     select
         'tenants' as compared,
-        count(*) as figure,
+        count(*) as figure
     from alive_tenants
     inner join stated_tenants
         on alive_tenants.compared = stated_tenants.compared
 ),
 
 checks as (
-    {{ side_by_side('1 landed = accepted + redelivered + rejected, per batch', 'landed_by_batch', 'settled_by_batch') }}
+    {{ side_by_side(
+        '1 landed = accepted + redelivered + rejected, per batch',
+        'landed_by_batch', 'settled_by_batch'
+    ) }}
 
     union all
 
-    {{ side_by_side('1 landed = accepted + redelivered + rejected', 'landed_in_total', 'settled_in_total') }}
+    {{ side_by_side(
+        '1 landed = accepted + redelivered + rejected',
+        'landed_in_total', 'settled_in_total'
+    ) }}
 
     union all
 
-    {{ side_by_side('2 accepted = attributed + unattributed', 'accepted_in_total', 'used_in_total') }}
+    {{ side_by_side(
+        '2 accepted = attributed + unattributed',
+        'accepted_in_total', 'used_in_total'
+    ) }}
 
     {%- for measure in added %}
 
     union all
 
     {{ side_by_side(
-        '3 accepted records = organization, ' ~ measure, 'accepted_' ~ measure, 'organization_usage_' ~ measure
+        '3 accepted records = organization, ' ~ measure,
+        'accepted_' ~ measure, 'organization_usage_' ~ measure
     ) }}
 
     union all
 
     {{ side_by_side(
-        '3 organization = tenants + unattributed, ' ~ measure, 'organization_' ~ measure, 'parts_' ~ measure
+        '3 organization = tenants + unattributed, ' ~ measure,
+        'organization_' ~ measure, 'parts_' ~ measure
     ) }}
 
     {%- endfor %}
@@ -267,7 +289,10 @@ checks as (
     union all
 
     -- Statements without lines have nothing to be compared with, and must show zero.
-    {{ side_by_side('3 lines of a statement = its total, cost', 'line_totals', 'statement_totals') }}
+    {{ side_by_side(
+        '3 lines of a statement = its total, cost',
+        'line_totals', 'statement_totals'
+    ) }}
 
     union all
 
@@ -275,11 +300,17 @@ checks as (
 
     union all
 
-    {{ side_by_side('5 assignment periods outside the life of their tenant', 'none_expected', 'periods_outside_life') }}
+    {{ side_by_side(
+        '5 assignment periods outside the life of their tenant',
+        'none_expected', 'periods_outside_life'
+    ) }}
 
     union all
 
-    {{ side_by_side('8 tenants alive in the month have a statement', 'alive_in_total', 'alive_and_stated') }}
+    {{ side_by_side(
+        '8 tenants alive in the month have a statement',
+        'alive_in_total', 'alive_and_stated'
+    ) }}
 ),
 
 final as (
@@ -288,7 +319,7 @@ final as (
         compared,
         expected,
         actual,
-        cast(actual - expected as decimal(38, 9)) as difference,
+        cast(actual - expected as decimal(38, 9)) as difference
     from checks
 )
 

@@ -16,7 +16,7 @@ final as (
         direction,
         section,
         currency,
-        {{ measures() }},
+        {{ measures() }}
     from totals
     group by account_id, line_type, usage_month, service, direction, section, currency
 )

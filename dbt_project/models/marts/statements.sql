@@ -1,8 +1,8 @@
 {#
     A tenant's month on one row: the wide form of its statement (rules 23 to 25).
     **Grain: one row per tenant and currency.**
-    A tenant alive at some instant of the month has a statement, with zeros if it used nothing. Peak and inventory
-    concern the whole tenant and repeat on each of its currencies.
+    A tenant alive at some instant of the month has a statement, with zeros if it used nothing. Peak
+    and inventory concern the whole tenant and repeat on each of its currencies.
 #}
 with close as (
     select * from {{ source('landing', 'close') }}
@@ -16,7 +16,7 @@ lines as (
     select
         account_id,
         currency,
-        {{ wide_sums() }},
+        {{ wide_sums() }}
     from {{ ref('int_usage_totals') }}
     where account_id is not null
     group by account_id, currency
@@ -30,7 +30,7 @@ inventory as (
     select
         account_id,
         {{ total('1', "number_type = 'local'") }} as local_numbers,
-        {{ total('1', "number_type = 'toll_free'") }} as toll_free_numbers,
+        {{ total('1', "number_type = 'toll_free'") }} as toll_free_numbers
     from {{ ref('number_inventory') }}
     group by account_id
 ),
@@ -49,7 +49,7 @@ changes as (
                     then 1
                 else 0
             end
-        ) as bigint) as asset_changes,
+        ) as bigint) as asset_changes
     from {{ ref('int_assignment_periods') }} as periods
     cross join close
     group by periods.account_id
@@ -70,14 +70,14 @@ alive as (
 wanted as (
     select
         lines.account_id,
-        lines.currency,
+        lines.currency
     from lines
 
     union all
 
     select
         alive.account_id,
-        close.default_currency as currency,
+        close.default_currency as currency
     from alive
     cross join close
     where not exists (
@@ -97,10 +97,14 @@ final as (
         close.month_end as period_end,
         wanted.currency,
         coalesce(lives.alive_from > close.month_start, false) as is_partial_month,
-        case when lives.alive_from > close.month_start then lives.alive_from end as first_effective_at,
-        case when lives.archived_at > close.month_start then lives.archived_at end as archived_at,
+        case
+            when lives.alive_from > close.month_start then lives.alive_from
+        end as first_effective_at,
+        case
+            when lives.archived_at > close.month_start then lives.archived_at
+        end as archived_at,
         coalesce(changes.asset_changes, 0) as asset_changes,
-        {{ wide_columns('lines', 'peaks', 'inventory') }},
+        {{ wide_columns('lines', 'peaks', 'inventory') }}
     from wanted
     cross join close
     left join lives

@@ -17,7 +17,7 @@ final as (
         currency,
         reason,
         asset,
-        {{ measures() }},
+        {{ measures() }}
     from totals
     group by line_type, usage_month, service, direction, section, currency, reason, asset
 )

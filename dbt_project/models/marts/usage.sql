@@ -40,7 +40,7 @@ final as (
         cast(1 as bigint) as record_count,
         {{ utc_month('started_at') }} as usage_month,
         batch_id,
-        source_row,
+        source_row
     from attributed
 )
 

@@ -18,9 +18,10 @@ final as (
         currency,
         attributed_by,
         asset,
-        {{ measures() }},
+        {{ measures() }}
     from totals
-    group by account_id, line_type, usage_month, service, direction, section, currency, attributed_by, asset
+    group by
+        account_id, line_type, usage_month, service, direction, section, currency, attributed_by, asset
 )
 
 select * from final

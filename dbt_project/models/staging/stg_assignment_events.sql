@@ -1,6 +1,8 @@
 {#
-    Every change of a number or of an IP, in one shape, with the instant from which it acts (rules 12 and 13).
-    **Grain: one row per landed assignment event.** Overtaken events are left out: they change nothing.
+    Every change of a number or of an IP, in one shape, with the instant from which it acts (rules
+    12 and 13).
+    **Grain: one row per landed assignment event.** Overtaken events are left out: they change
+    nothing.
 #}
 with number_events as (
     select * from {{ source('landing', 'number_assignments') }}
@@ -23,7 +25,7 @@ unified as (
         is_late,
         is_overtaken,
         batch_id,
-        source_row,
+        source_row
     from number_events
 
     union all
@@ -40,7 +42,7 @@ unified as (
         is_late,
         is_overtaken,
         batch_id,
-        source_row,
+        source_row
     from ip_events
 ),
 
@@ -57,7 +59,7 @@ final as (
         greatest(valid_from, recorded_at, coalesce(sealed_at, recorded_at)) as effective_at,
         is_late,
         batch_id,
-        source_row,
+        source_row
     from unified
     where not is_overtaken
 )

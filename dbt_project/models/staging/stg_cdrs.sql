@@ -13,7 +13,7 @@ final as (
         {%- endfor %}
         batch_id,
         source_row,
-        row_id,
+        row_id
     from source
 )
 

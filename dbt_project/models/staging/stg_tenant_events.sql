@@ -1,6 +1,7 @@
 {#
-    What was ever said about a tenant that concerns its statements: name and archiving. No contact data.
-    **Grain: one row per landed tenant event.**
+    What was ever said about a tenant that concerns its statements: name and archiving. No contact
+    data.
+    **Grain: one row per landed tenant event.** Overtaken events are left out: they change nothing.
 #}
 with source as (
     select * from {{ source('landing', 'tenants') }}
@@ -15,8 +16,9 @@ final as (
         recorded_at,
         greatest(recorded_at, coalesce(sealed_at, recorded_at)) as effective_at,
         batch_id,
-        source_row,
+        source_row
     from source
+    where is_overtaken is not true
 )
 
 select * from final

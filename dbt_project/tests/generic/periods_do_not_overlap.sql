@@ -8,7 +8,7 @@ with periods as (
         lead({{ valid_from }}) over (
             partition by {{ of | join(', ') }}
             order by {{ valid_from }}
-        ) as next_starts,
+        ) as next_starts
     from {{ model }}
 )
 

@@ -10,7 +10,7 @@ there as (
 
 select
     here.row_count,
-    there.row_count as expected_row_count,
+    there.row_count as expected_row_count
 from here
 cross join there
 where here.row_count <> there.row_count

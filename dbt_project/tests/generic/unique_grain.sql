@@ -2,7 +2,7 @@
 {% test unique_grain(model, grain) %}
 select
     {{ grain | join(',\n    ') }},
-    count(*) as copies,
+    count(*) as copies
 from {{ model }}
 group by {{ grain | join(', ') }}
 having count(*) > 1

@@ -1,0 +1,34 @@
+# Everything a fresh machine with Python 3.11, make and git needs: `make demo` and `make test` set themselves up.
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: help setup demo test lint docs clean
+
+help:  ## Show this list.
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m orchestration.close.dbt_build
+	@touch $@
+
+demo: setup  ## Land a made-up carrier's last four months, close them, show a statement.
+	$(BIN)/statements demo
+
+test: setup  ## Run the tests.
+	$(BIN)/python -m pytest
+
+lint: setup  ## Check style.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+docs: setup  ## Make dbt's documentation site in dbt_project/target/docs.
+	$(BIN)/python -m orchestration.close.dbt_build docs
+
+clean:  ## Remove what `setup` made. Data stays.
+	rm -rf .venv dbt_project/target

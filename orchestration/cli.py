@@ -1,0 +1,463 @@
+"""The command line `statements`: arguments in, sentences and exit status out.
+
+What belongs here: commands, their help, and what they print. What does not: how anything is done. The modules that do
+the work are imported by the command that needs them, since Dagster and dbt take seconds to import.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orchestration import screen, settings
+from orchestration.errors import Damaged, Refused
+from orchestration.months import Month
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+tenant = typer.Typer(no_args_is_help=True, help="Create, archive and list tenants.", rich_markup_mode=None)
+app.add_typer(tenant, name="tenant")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass
+class _State:
+    """What the options before the command say."""
+
+    data_dir: Path | None = None
+
+    @property
+    def settings(self) -> settings.Settings:
+        return settings.load(self.data_dir)
+
+
+STATE = _State()
+
+
+@app.callback()
+def options(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where everything is kept [STATEMENTS_DATA_DIR, else data/].")
+    ] = None,
+) -> None:
+    """Frozen monthly statements per tenant, from a telecom carrier's call detail records."""
+    os.umask(0o077)
+    STATE.data_dir = data_dir
+
+
+def command(of: typer.Typer, name: str) -> Callable:
+    """A command whose errors are sentences: exit status 1 when refused, 3 when something stored is damaged."""
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def run(*arguments: Any, **named: Any) -> None:
+            try:
+                function(*arguments, **named)
+            except (Refused, Damaged) as error:
+                screen.complain(str(error))
+                raise typer.Exit(error.exit_status) from error
+            except OSError as error:
+                place = f" ({error.filename})" if error.filename else ""
+                screen.complain(f"The machine would not do it: {error.strerror or error}{place}.")
+                raise typer.Exit(Refused.exit_status) from error
+
+        of.command(name)(run)
+        return function
+
+    return decorate
+
+
+@command(app, "demo")
+def demo() -> None:
+    """Land a made-up carrier's last four months, close them, show a statement and where everything is."""
+    from orchestration.demo import show
+
+    show.run(STATE.settings)
+
+
+@command(app, "land")
+def land(
+    feed: Annotated[str, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV (.csv), JSON Lines (.jsonl) or Parquet (.parquet).")],
+    accept_late: Annotated[
+        bool, typer.Option("--accept-late", help="Let changes recorded before the seal act from the seal on.")
+    ] = False,
+    cutoff: Annotated[
+        str | None, typer.Option(help="The instant up to which this extract is complete, with a zone.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validate, normalize and land files of one feed."""
+    from orchestration.landing.land import Delivery
+    from orchestration.landing.land import land as land_files
+
+    configuration = STATE.settings
+    delivery = Delivery(cutoff=_instant(cutoff) if cutoff else None, accept_late=accept_late)
+    with screen.progress(f"Landing {feed}") as step:
+        landings = land_files(configuration, feed, files, delivery, step)
+    if as_json:
+        screen.as_json([_landing_figures(landing) for landing in landings])
+        return
+    for landing in landings:
+        _say_landing(landing)
+
+
+def _landing_figures(landing) -> dict[str, Any]:
+    receipt = landing.receipt
+    return {
+        "file": receipt.file_name,
+        "batch_id": receipt.batch_id,
+        "new": landing.is_new,
+        "rows": receipt.rows,
+        "landed": receipt.rows - receipt.rejected_rows,
+        "duplicate": receipt.duplicates,
+        "superseded": receipt.superseded,
+        "cost_difference": receipt.cost_difference,
+        "rejected": receipt.rejected_rows,
+        "late": receipt.late,
+        "overtaken": receipt.overtaken,
+        "unusable_assets": receipt.unusable_assets,
+    }
+
+
+def _say_landing(landing) -> None:
+    figures = _landing_figures(landing)
+    if not landing.is_new:
+        screen.say(f"{figures['file']}: landed before, as batch {figures['batch_id']}; nothing to do.")
+        return
+    said = f"{figures['file']}: {figures['rows']:,} rows, of which {figures['landed']:,} landed"
+    said += f", {figures['duplicate']:,} of them duplicates, {figures['superseded']:,} superseded earlier ones"
+    if figures["superseded"]:
+        said += f" (cost {figures['cost_difference']})"
+    screen.say(f"{said}; {figures['rejected']:,} rejected. Batch {figures['batch_id']}.")
+    if figures["rejected"]:
+        screen.say("  `statements rejected` shows the rejected rows; they stand against closing their month.")
+    if figures["late"]:
+        screen.say(
+            f"  {figures['late']:,} late changes act from the seal on; {figures['overtaken']:,} of them are overtaken."
+        )
+    if figures["unusable_assets"]:
+        screen.say(
+            f"  {figures['unusable_assets']:,} numbers or IPs are not possible ones; nothing is attributed to them."
+        )
+
+
+@command(tenant, "add")
+def tenant_add(
+    from_file: Annotated[Path, typer.Option("--from", help="CSV or JSON Lines with every field of a tenant.")],
+) -> None:
+    """Create tenants, now."""
+    from orchestration import registry
+
+    landing = registry.add_tenants(STATE.settings, from_file)
+    screen.say(
+        f"Created {landing.receipt.rows} tenants, recorded at {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S} UTC."
+    )
+
+
+@command(tenant, "archive")
+def tenant_archive(account_id: str) -> None:
+    """End a tenant's life, now and for ever; what it holds is released."""
+    from orchestration import registry
+
+    landing = registry.archive_tenant(STATE.settings, account_id)
+    screen.say(f"Archived {account_id}, recorded at {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S} UTC.")
+
+
+@command(tenant, "list")
+def tenant_list(as_json: AsJson = False) -> None:
+    """All tenants, with their lives."""
+    from orchestration import warehouse
+
+    _show("Tenants", warehouse.records(STATE.settings, "select * from assets.tenants order by account_id"), as_json)
+
+
+@command(app, "assign")
+def assign(kind: Annotated[str, typer.Argument(help="number or ip")], asset: str, account_id: str) -> None:
+    """Give a number or IP to a tenant, now."""
+    from orchestration import registry
+
+    landing = registry.assign(STATE.settings, kind, asset, account_id)
+    screen.say(f"{asset} belongs to {account_id} from {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S.%f} UTC on.")
+
+
+@command(app, "release")
+def release(kind: Annotated[str, typer.Argument(help="number or ip")], asset: str) -> None:
+    """Take a number or IP from whoever holds it, now."""
+    from orchestration import registry
+
+    landing = registry.release(STATE.settings, kind, asset)
+    screen.say(f"{asset} belongs to nobody from {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S.%f} UTC on.")
+
+
+@command(app, "assignments")
+def assignments(asset: Annotated[str, typer.Argument(help="A number or IP.")], as_json: AsJson = False) -> None:
+    """Who held a number or IP, from when to when."""
+    from orchestration import registry, warehouse
+
+    kind, known = _asset_kind(registry, asset)
+    rows = warehouse.records(
+        STATE.settings,
+        f"select * from assets.{kind}_assignment_history where {kind} = ? order by valid_from",
+        [known],
+    )
+    if not rows:
+        raise Refused(f"{known} was never assigned to anybody.")
+    columns = ["account_id", "valid_from", "valid_to", "recorded_at", "is_late", "assignment_id"]
+    _show(f"{kind} {known}", rows, as_json, columns)
+
+
+def _asset_kind(registry, asset: str) -> tuple[str, str]:
+    for kind in ("number", "ip"):
+        try:
+            return kind, registry.normalized(STATE.settings, kind, asset)
+        except Refused:
+            continue
+    raise Refused(f"{asset!r} is neither a telephone number nor an IP address.")
+
+
+@command(app, "close")
+def close(
+    month: Annotated[str | None, typer.Argument(help="YYYY-MM; without one, every month that is due.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build and check, publish nothing.")] = False,
+    accept_rejected: Annotated[
+        bool, typer.Option("--accept-rejected", help="Close without the rejected rows; the manifest names them.")
+    ] = False,
+) -> None:
+    """Freeze a month's statements, for ever; or verify them, when they are frozen."""
+    from orchestration.close import close as closing
+
+    configuration = STATE.settings
+    months = [Month.parse(month)] if month else closing.due_months(configuration)
+    if not months:
+        screen.say("Nothing to do: every ended month is frozen.")
+    if dry_run:
+        if months:
+            _rehearse(configuration, months[0])
+        return
+    for one in months:
+        _close_one(configuration, one, accept_rejected=accept_rejected)
+
+
+def _rehearse(configuration: settings.Settings, month: Month) -> None:
+    from orchestration.close import close as closing
+    from orchestration.close import rehearsal
+
+    with screen.progress(f"Rehearsing the close of {month}") as step:
+        figures = closing.rehearse(configuration, month, step, rehearsal.figures)
+    screen.say(f"Rehearsed {month}; nothing was published.")
+    for title, rows in figures.items():
+        screen.table(title, rows)
+        if not rows:
+            screen.say(f"{title}: none")
+
+
+def _close_one(configuration: settings.Settings, month: Month, *, accept_rejected: bool) -> None:
+    from orchestration import dagster_run
+    from orchestration.close import close as closing
+    from orchestration.close import manifest as manifests
+
+    was_frozen = closing.require_closable(configuration, month, accept_rejected=accept_rejected)
+    with screen.progress(f"{'Verifying' if was_frozen else 'Closing'} {month}"):
+        dagster_run.close_through_dagster(configuration, month, accept_rejected=accept_rejected)
+    frozen = manifests.read(configuration, month)
+    counts = frozen.content["counts"]
+    if was_frozen:
+        screen.say(
+            f"{month} is frozen already, and verified: every byte and every sum is as it was. Head {frozen.sha256}"
+        )
+        return
+    totals = ", ".join(
+        f"{screen.amount(_decimal(cost))} {currency}" for currency, cost in frozen.content["totals"].items()
+    )
+    screen.say(
+        f"Closed {month}: {counts['accepted']:,} records, {counts['unattributed']:,} unattributed, "
+        f"total {totals or '0'}. Head {frozen.sha256}"
+    )
+    for warning in frozen.content["warnings"]:
+        screen.complain(f"Warning: {warning}")
+    rejected = [row for row in frozen.content["rejected"]["rows"] if not row["cleared"]]
+    if rejected:
+        screen.say(f"  {len(rejected)} rejected rows were left out, as accepted; the manifest names them.")
+
+
+@command(app, "list")
+def list_closed(as_json: AsJson = False) -> None:
+    """The closed months."""
+    from orchestration import status
+
+    rows = status.closed_months(STATE.settings)
+    if not rows and not as_json:
+        screen.say("No month is closed yet.")
+    _show("Closed months", rows, as_json)
+
+
+@command(app, "show")
+def show(
+    month: Annotated[str, typer.Argument(help="YYYY-MM")],
+    account_id: Annotated[str | None, typer.Argument(help="A tenant; the organization without one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A statement, on the terminal."""
+    from orchestration import statement
+
+    found = statement.read(STATE.settings, Month.parse(month), account_id)
+    if as_json:
+        screen.as_json(found)
+        return
+    statement.render(found)
+
+
+@command(app, "explain")
+def explain(record_id: str, as_json: AsJson = False) -> None:
+    """Why a record went where it went."""
+    from orchestration import explain as explaining
+
+    found = explaining.explain(STATE.settings, record_id)
+    if as_json:
+        screen.as_json(found)
+        return
+    for sentence in found["explanation"]:
+        screen.say(sentence)
+
+
+@command(app, "status")
+def status(as_json: AsJson = False) -> None:
+    """What is landed, late, rejected, waiting and due."""
+    from orchestration import status as looking
+
+    found = looking.status(STATE.settings)
+    if as_json:
+        screen.as_json(found)
+        return
+    screen.table("Feeds", found["feeds"])
+    screen.table("Months", found["months"])
+    screen.table("Late records", found["late_records"])
+    if found["accounts_not_landed"]:
+        screen.say(f"Hold assets, but were never landed as tenants: {', '.join(found['accounts_not_landed'])}")
+    screen.say(found["due_unknown_because"] or f"Due: {', '.join(found['due']) or 'nothing'}")
+
+
+@command(app, "rejected")
+def rejected(as_json: AsJson = False) -> None:
+    """The rejected rows of landed files, with reason and row."""
+    from orchestration import warehouse
+
+    rows = warehouse.records(
+        STATE.settings,
+        "select rejected.month, batches.file_name, rejected.batch_id, rejected.source_row, rejected.record_id, "
+        "rejected.reason from operations.rejected_rows as rejected "
+        "inner join operations.batches as batches using (batch_id) order by rejected.batch_id, rejected.source_row",
+    )
+    if not rows and not as_json:
+        screen.say("No row was rejected.")
+    _show("Rejected rows", rows, as_json)
+
+
+@command(app, "export")
+def export(
+    month: Annotated[str, typer.Argument(help="YYYY-MM")],
+    account: Annotated[str | None, typer.Option(help="One tenant's part of the month.")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="csv or parquet; may be repeated.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
+) -> None:
+    """Write a closed month, or one tenant's part of it, as files to hand out."""
+    from orchestration import export as exporting
+
+    with screen.progress(f"Exporting {month}"):
+        written = exporting.export(STATE.settings, Month.parse(month), account, formats or ["csv"], out)
+    for path in written:
+        screen.say(str(path))
+
+
+@command(app, "verify")
+def verify(
+    month: Annotated[str | None, typer.Argument(help="YYYY-MM; without one, all of them.")] = None,
+    expect_head: Annotated[
+        str | None, typer.Option(help="The hash of the last manifest, as it was noted elsewhere.")
+    ] = None,
+) -> None:
+    """Hash everything frozen and everything landed again, and add the frozen up again."""
+    from orchestration import export as exporting
+    from orchestration.close import manifest as manifests
+    from orchestration.close import verify as verifying
+    from orchestration.landing.seal import frozen_months
+
+    configuration = STATE.settings
+    months = (
+        [exporting.require_closed(configuration, Month.parse(month)).month] if month else frozen_months(configuration)
+    )
+    with screen.progress("Verifying") as step:
+        problems = verifying.all_problems(configuration, months, step)
+    if not problems and expect_head:
+        known = manifests.load(configuration)
+        if not known or known[-1].sha256 != expect_head:
+            problems = [f"the head is {known[-1].sha256 if known else 'none'}, not {expect_head}"]
+    if problems:
+        raise Damaged("\n".join(["What is stored is not what was stored:", *(f"- {problem}" for problem in problems)]))
+    head = f" Head {manifests.load(configuration)[-1].sha256}" if months else ""
+    screen.say(
+        f"Verified {len(months)} frozen months and everything landed: every byte and every sum is as it was.{head}"
+    )
+
+
+@command(app, "rebuild")
+def rebuild() -> None:
+    """Make warehouse.duckdb again from the files."""
+    from orchestration import files, warehouse
+
+    configuration = STATE.settings
+    with screen.progress("Rebuilding the warehouse"), files.disk_errors(), files.only_writer(configuration.lock):
+        warehouse.rebuild(configuration)
+    screen.say(f"Rebuilt {configuration.warehouse}")
+
+
+@command(app, "ui")
+def ui(port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 3000) -> None:
+    """Dagster's web UI and daemon, on this machine alone."""
+    from orchestration import dagster_run
+
+    raise typer.Exit(dagster_run.serve(STATE.settings, port))
+
+
+def _show(title: str, rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None = None) -> None:
+    if as_json:
+        screen.as_json(rows)
+    else:
+        screen.table(title, rows, columns)
+
+
+def _decimal(text: str):
+    from decimal import Decimal
+
+    return Decimal(text)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refused(f"{text!r} is not a time such as 2026-03-01T00:00:00Z.") from error
+    if instant.tzinfo is None:
+        raise Refused(f"{text!r} has no zone: write it with an offset or Z.")
+    return instant
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    # A warning about somebody else's deprecation is nothing an operator can act on.
+    if not sys.warnoptions:
+        import warnings
+
+        warnings.simplefilter("ignore")
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Running the close job in this process, against the same Dagster storage that the UI shows.
+
+What belongs here: the instance, and one run of the job. What does not: declarations. Dagster is imported when it is
+needed: that alone takes seconds.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+INSTANCE_CONFIG = Path(__file__).with_name("dagster.yaml")
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Lay out Dagster's storage under the data folder and point this process and its children there."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    target = settings.dagster_home / "dagster.yaml"
+    if not target.exists():
+        shutil.copyfile(INSTANCE_CONFIG, target)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    os.environ["STATEMENTS_DATA_DIR"] = str(settings.data)
+    return settings.dagster_home
+
+
+def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
+    """Run the job `close_month` for one month. Raises Refused or Damaged just as the close did."""
+    prepare_home(settings)
+    import dagster as dg
+
+    from orchestration.definitions import defs
+
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        try:
+            defs.resolve_job_def("close_month").execute_in_process(
+                instance=instance,
+                partition_key=str(month),
+                run_config={
+                    "ops": {"close_month": {"config": {"accept_rejected": accept_rejected}}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+            )
+        except dg.Failure as failure:
+            raise failure.__cause__ or failure from None
+
+
+def serve(settings: Settings, port: int) -> int:
+    """Run Dagster's web UI and daemon on 127.0.0.1 until they are stopped. Returns their exit status."""
+    prepare_home(settings)
+    arguments = ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    try:
+        return subprocess.call([sys.executable, "-m", "dagster", "dev", *arguments], cwd=settings.data)
+    except KeyboardInterrupt:
+        return 0

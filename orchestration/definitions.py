@@ -1,0 +1,15 @@
+"""What Dagster shows and runs: landed feeds → dbt models → frozen statements → warehouse, one job, one schedule.
+
+What belongs here: putting the declarations of `defs` together. What does not: a declaration, or how anything is done.
+"""
+
+import dagster as dg
+
+from orchestration.defs import assets, jobs
+
+defs = dg.Definitions(
+    assets=[*assets.landed_feeds, assets.close_month_assets],
+    jobs=[jobs.close_month],
+    schedules=[jobs.close_due_months],
+    executor=dg.in_process_executor,
+)

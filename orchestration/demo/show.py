@@ -1,0 +1,82 @@
+"""The demo: the made-up carrier's months through the real landing and the real close, and where to look then."""
+
+import sys
+import time
+from pathlib import Path
+
+from orchestration import clock, dagster_run, screen, statement, warehouse
+from orchestration.close import manifest as manifests
+from orchestration.demo import carrier
+from orchestration.errors import Refused
+from orchestration.landing import receipts
+from orchestration.landing.land import Delivery, land
+from orchestration.landing.seal import frozen_months
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Land, close, show. Running it again lands nothing and verifies."""
+    feeds = settings.data / "demo"
+    if receipts.load(settings) and not feeds.exists():
+        raise Refused(
+            f"{settings.data} holds data that is not the demo's. Give the demo a folder of its own: "
+            "`statements --data-dir DIR demo`."
+        )
+    started = time.monotonic()
+    screen.say("Making up a carrier with 40 tenants and four ended months …")
+    made = carrier.write_feeds(feeds, Month.of(clock.now()).start)
+    landed = 0
+    for feed, paths in (
+        ("tenants", [made.tenants]),
+        ("number_assignments", [made.number_assignments]),
+        ("ip_assignments", [made.ip_assignments]),
+        ("cdrs", list(made.cdrs)),
+    ):
+        with screen.progress(f"Landing {feed}") as step:
+            landings = land(settings, feed, paths, Delivery(), step)
+        for landing in landings:
+            receipt = landing.receipt
+            landed += receipt.rows if feed == "cdrs" else 0
+            screen.say(
+                f"  {'landed' if landing.is_new else 'known '} {receipt.file_name}: {receipt.rows:,} rows, "
+                f"{receipt.duplicates:,} duplicate, {receipt.superseded:,} superseded, {receipt.rejected_rows:,} rejected"
+            )
+    for name in made.months:
+        _close(settings, Month.parse(name))
+    last = Month.parse(made.months[-1])
+    screen.say("")
+    statement.render(statement.read(settings, last, made.showcase_account))
+    _say_where(settings, last, made.showcase_account)
+    screen.say(f"{landed:,} records in {time.monotonic() - started:.0f} s.")
+
+
+def _close(settings: Settings, month: Month) -> None:
+    known = month in frozen_months(settings)
+    with screen.progress(f"Closing {month}"):
+        dagster_run.close_through_dagster(settings, month, accept_rejected=False)
+    frozen = manifests.read(settings, month)
+    counts = frozen.content["counts"]
+    screen.say(
+        f"  {'verified' if known else 'closed'} {month}: {counts['accepted']:,} records, "
+        f"{counts['unattributed']:,} unattributed, head {frozen.sha256[:16]}…"
+    )
+
+
+def _say_where(settings: Settings, month: Month, account: str) -> None:
+    (record,) = warehouse.rows(
+        settings,
+        "select record_id from statements.usage where month = ? and account_id = ? and attributed_by = 'header' "
+        "order by record_id limit 1",
+        [str(month), account],
+    ) or [("",)]
+    command = sys.argv[0] if settings.data == Path("data").absolute() else f"{sys.argv[0]} --data-dir {settings.data}"
+    screen.say(f"Frozen statements   {manifests.month_folder(settings, month)}")
+    screen.say(f"Query them          duckdb -readonly {settings.warehouse}")
+    screen.say("                    select account_id, total_cost from statements.statements where month = "
+               f"'{month}' order by 2 desc;")  # fmt: skip
+    screen.say(f"A statement         {command} show {month} {account}")
+    screen.say(f"Why a record        {command} explain {record[0]}")
+    screen.say(f"Hand it out         {command} export {month} --account {account}")
+    screen.say(f"Prove it            {command} verify")
+    screen.say(f"The UI              {command} ui      then open http://127.0.0.1:3000")

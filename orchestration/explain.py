@@ -1,0 +1,235 @@
+"""Why a record went where it went, in plain words: what a tenant's dispute is answered with.
+
+What belongs here: looking a record's evidence up and saying it. What does not: deciding anything; the frozen usage and
+the asset history have decided already.
+"""
+
+import csv
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from orchestration import engine, warehouse
+from orchestration.errors import Refused
+from orchestration.landing import receipts as landed
+from orchestration.landing.records import CANONICAL
+from orchestration.settings import SEEDS, Settings
+
+REASONS = {
+    "missing": "the record carries no {asset}",
+    "malformed": "its {asset} {value} is not a possible one, so nobody can hold it",
+    "unknown": "nobody was ever given the {asset} {value} before the call",
+    "unassigned": "the {asset} {value} had been released and belonged to nobody",
+    "header_malformed": "its X-Tenant header {value} is not a possible Account ID",
+    "header_case_mismatch": "its X-Tenant header {value} differs from an Account ID in upper and lower case",
+    "header_unknown_tenant": "its X-Tenant header {value} names no tenant",
+    "tenant_not_yet_created": "the tenant it points to did not exist yet",
+    "tenant_archived": "the tenant it points to had been archived",
+}
+
+
+def explain(settings: Settings, record_id: str) -> dict[str, Any]:
+    """Everything known about a record: deliveries, entries on statements, and sentences that say why."""
+    deliveries = _deliveries(settings, record_id)
+    rejected = warehouse.records(
+        settings,
+        "select batch_id, source_row, reason, month from operations.rejected_rows where record_id = ? order by all",
+        [record_id],
+    )
+    entries = warehouse.records(
+        settings,
+        "select * exclude (routed_to) from statements.usage where record_id = ? order by month, entry",
+        [record_id],
+    )
+    if not deliveries and not rejected:
+        raise Refused(f"No record {record_id!r} has landed.")
+    late = warehouse.records(
+        settings, "select status, month from operations.late_records where record_id = ?", [record_id]
+    )
+    sentences = []
+    if deliveries:
+        sentences += _of_deliveries(deliveries)
+    sentences += [
+        f"Row {row['source_row']} of batch {row['batch_id']} with this id was rejected: {row['reason']}."
+        for row in rejected
+    ]
+    for entry in entries:
+        sentences += _of_entry(settings, entry)
+    if deliveries and not entries:
+        sentences += _of_no_entry(settings, deliveries[-1], late)
+    elif late:
+        sentences.append("A later delivery says otherwise; it waits in operations.late_records.")
+    return {
+        "record_id": record_id,
+        "explanation": sentences,
+        "deliveries": deliveries,
+        "rejected": rejected,
+        "entries": entries,
+    }
+
+
+def _deliveries(settings: Settings, record_id: str) -> list[dict[str, Any]]:
+    paths = [
+        receipt.path(file) for receipt in landed.load(settings) if receipt.feed == "cdrs" for file in receipt.files
+    ]
+    if not paths:
+        return []
+    with engine.connect(settings) as connection:
+        cursor = connection.execute(
+            f"select {CANONICAL}, batch_id, source_row from {engine.parquet(paths)} where record_id = ? "
+            "order by batch_id, source_row",
+            [record_id],
+        )
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
+    last = deliveries[-1]
+    measure = f"{last['duration_seconds']} s, {last['billed_seconds']} s billed, " if last["duration_seconds"] else ""
+    parties = " ".join(
+        f"{word} {last[name]}"
+        for word, name in (("from", "from_number"), ("to", "to_number"), ("via", "source_ip"))
+        if last[name]
+    )
+    said = [
+        f"It is a charge for {last['service']} ({last['direction']}) at {_when(last['started_at'])}: "
+        f"{measure}{last['cost']} {last['currency']}{', ' + parties if parties else ''}."
+    ]
+    if len(deliveries) > 1:
+        canonical = CANONICAL.split(", ")
+        for earlier, later in pairwise(deliveries):
+            changed = [name for name in canonical if earlier[name] != later[name]]
+            what = f"replaced the one before, with another {', '.join(changed)}" if changed else "said nothing new"
+            said.append(
+                f"It was delivered again in row {later['source_row']} of batch {later['batch_id']}, which {what}."
+            )
+    return said
+
+
+def _of_entry(settings: Settings, entry: dict[str, Any]) -> list[str]:
+    said = [_rule(entry)]
+    by = entry["attributed_by"]
+    if entry["account_id"]:
+        if by == "header":
+            said.append(
+                f"The header says {entry['x_tenant']!r}, byte for byte the Account ID of a tenant that was alive."
+            )
+        else:
+            value = entry["number"] if by == "number" else entry["source_ip"]
+            said.append(_holding(settings, by, value, entry["started_at"]))
+        said += _otherwise(settings, entry)
+        statement = f"{entry['account_id']}/{entry['month']}/{entry['currency']}"
+        said.append(
+            f"It stands on statement {statement}, as {entry['line_type']} in line "
+            f"{entry['service']} ({entry['direction']})."
+        )
+    else:
+        said.append(f"It is attributed to nobody: {_reason(entry)} ({entry['reason']}).")
+        said += _otherwise(settings, entry)
+        said.append(
+            f"It stands in the organization's statement of {entry['month']}, {entry['currency']}, among the unattributed."
+        )
+    return said
+
+
+def _attributed_by(entry: dict[str, Any]) -> str:
+    """How the record's service is attributed: `number` or `origin`."""
+    with (SEEDS / "services.csv").open(encoding="utf-8", newline="") as handle:
+        by_service = {(row["service"], row["direction"]): row["attributed_by"] for row in csv.DictReader(handle)}
+    return by_service[entry["service"], entry["direction"]]
+
+
+def _rule(entry: dict[str, Any]) -> str:
+    if _attributed_by(entry) == "number":
+        return (
+            "Rule 8: this service belongs to the tenant that holds the number at the instant of the record. "
+            "Neither a header nor an IP nor the routing matters."
+        )
+    if entry["x_tenant"]:
+        return "Rule 9: an outbound call with an X-Tenant header belongs to the tenant that the header names, and to no other."
+    return "Rule 9: an outbound call without an X-Tenant header belongs to the tenant that holds its source IP at that instant."
+
+
+def _reason(entry: dict[str, Any]) -> str:
+    reason = entry["reason"]
+    if reason in REASONS:
+        return REASONS[reason].format(value=repr(entry["x_tenant"]))
+    kind, _, why = reason.partition("_")
+    value = entry["number"] if kind == "number" else entry["source_ip"]
+    return REASONS[why].format(asset="number" if kind == "number" else "source IP", value=value)
+
+
+def _spell(settings: Settings, kind: str, asset: str | None, instant: datetime) -> dict[str, Any] | None:
+    """Who was named as the holder of an asset at an instant, released spells included; none before its first event."""
+    if asset is None:
+        return None
+    found = warehouse.records(
+        settings,
+        f"select * from assets.{kind}_assignment_history where {kind} = ? and valid_from <= ? "
+        "and (valid_to is null or valid_to > ?)",
+        [asset, instant, instant],
+    )
+    return found[0] if found else None
+
+
+def _holding(settings: Settings, kind: str, asset: str | None, instant: datetime) -> str:
+    """One sentence about who held an asset at an instant."""
+    name = "number" if kind == "number" else "source IP"
+    spell = _spell(settings, kind, asset, instant)
+    if asset is None:
+        return f"The record carries no {name}."
+    if spell is None:
+        return f"The {name} {asset} had been given to nobody by then."
+    until = f" until {_when(spell['valid_to'])}" if spell["valid_to"] else ""
+    recorded = f"recorded at {_when(spell['recorded_at'])} as {spell['assignment_id']}"
+    late = ", which came late and acts from the seal on" if spell["is_late"] else ""
+    if spell["account_id"] is None:
+        return f"The {name} {asset} was released from {_when(spell['valid_from'])}{until} ({recorded}{late})."
+    return f"The {name} {asset} was held by {spell['account_id']} from {_when(spell['valid_from'])}{until} ({recorded}{late})."
+
+
+def _otherwise(settings: Settings, entry: dict[str, Any]) -> list[str]:
+    """What the evidence that does not count would have said."""
+    if _attributed_by(entry) == "number":
+        said = []
+        if entry["reason"] and entry["number"]:
+            said.append(_holding(settings, "number", entry["number"], entry["started_at"]))
+        if entry["x_tenant"]:
+            said.append(f"Its X-Tenant header {entry['x_tenant']!r} is ignored.")
+        if entry["source_ip"]:
+            said.append(f"Not consulted: {_lowered(_holding(settings, 'ip', entry['source_ip'], entry['started_at']))}")
+        return said
+    if entry["x_tenant"]:
+        holding = _lowered(_holding(settings, "ip", entry["source_ip"], entry["started_at"]))
+        conflict = " The header wins over the IP's tenant." if entry["conflict_header_ip"] else ""
+        return [f"Without the header, the IP would have decided: {holding}{conflict}"]
+    said = ["With an X-Tenant header, the header alone would have decided."]
+    if entry["reason"]:
+        said.insert(0, _holding(settings, "ip", entry["source_ip"], entry["started_at"]))
+    return said
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
+
+
+def _of_no_entry(settings: Settings, delivery: dict[str, Any], late: list[dict[str, Any]]) -> list[str]:
+    if late and late[0]["status"] == "before_first_month":
+        return ["It is older than the first month stated, so it stands on no statement."]
+    if late:
+        return [
+            f"It landed after {late[0]['month']} was frozen. It waits in operations.late_records, on no statement yet."
+        ]
+    kind = "number" if _attributed_by(delivery) == "number" else "ip"
+    asset = delivery["number"] if kind == "number" else delivery["source_ip"]
+    said = ["Its month is not closed yet, so it stands on no statement.", f"As things stand: {_rule(delivery)}"]
+    if kind == "ip" and delivery["x_tenant"]:
+        said.append(f"The header says {delivery['x_tenant']!r}.")
+    said.append(_holding(settings, kind, asset, delivery["started_at"]))
+    return said
+
+
+def _when(instant: datetime) -> str:
+    text = f"{instant:%Y-%m-%d %H:%M:%S}"
+    return f"{text}.{instant.microsecond:06d} UTC" if instant.microsecond else f"{text} UTC"

@@ -1,0 +1,77 @@
+"""Exports: a closed month, or one tenant's part of it, as files to hand out.
+
+What belongs here: which rows and columns leave, and where they are put. What does not: the frozen files themselves,
+which are never handed out by copying.
+"""
+
+from pathlib import Path
+
+from orchestration import engine, files, tables
+from orchestration.close import manifest as manifests
+from orchestration.close.manifest import Manifest
+from orchestration.errors import Refused
+from orchestration.landing.seal import frozen_months
+from orchestration.months import Month
+from orchestration.settings import Settings
+from orchestration.tables import Table
+
+WRITERS = {"csv": tables.copy_csv, "parquet": tables.copy_parquet}
+
+
+def require_closed(settings: Settings, month: Month) -> Manifest:
+    """The manifest of a frozen month; Refused when there is none."""
+    frozen = frozen_months(settings)
+    if month not in frozen:
+        listed = f"Closed are {', '.join(map(str, frozen))}." if frozen else "No month is closed yet."
+        raise Refused(f"{month} is not closed, so it has no statement. {listed}")
+    return manifests.read(settings, month)
+
+
+def export(settings: Settings, month: Month, account_id: str | None, formats: list[str], out: Path) -> list[Path]:
+    """Write a closed month's tables under `out/month=…[/account=…]`. Returns the files, in order."""
+    if unknown := [name for name in formats if name not in WRITERS]:
+        raise Refused(f"{', '.join(unknown)} is no format. The formats are {', '.join(WRITERS)}.")
+    manifest = require_closed(settings, month)
+    wanted = [table for table in (*tables.TABLES, tables.USAGE) if account_id is None or table.tenants]
+    folder = out / f"month={month}"
+    with files.disk_errors(), engine.connect(settings) as connection:
+        if account_id is not None:
+            _require_statement(connection, manifest, account_id)
+            folder = folder / f"account={account_id}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return [
+            _write(connection, _query(connection, manifest, table, account_id), table, name, folder)
+            for table in wanted
+            for name in formats
+        ]
+
+
+def _require_statement(connection, manifest: Manifest, account_id: str) -> None:
+    source = engine.parquet([manifest.folder / "statements.parquet"])
+    if connection.execute(f"select 1 from {source} where account_id = ? limit 1", [account_id]).fetchone() is None:
+        raise Refused(
+            f"{account_id!r} has no statement for {manifest.month}. `statements show {manifest.month}` shows the month."
+        )
+
+
+def _query(connection, manifest: Manifest, table: Table, account_id: str | None) -> str:
+    paths = [manifest.folder / f"{table.name}.parquet"]
+    if table is tables.USAGE:
+        paths = [manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]]
+    source = engine.parquet(paths)
+    names = [name for name, *_ in connection.execute(f"describe select * from {source}").fetchall()]
+    listed = ", ".join(engine.identifier(name) for name in names if name not in tables.NOT_EXPORTED)
+    only = f" where account_id = {engine.text(account_id)}" if account_id is not None else ""
+    return f"select {listed} from {source}{only}"
+
+
+def _write(connection, query: str, table: Table, format_name: str, folder: Path) -> Path:
+    """Write beside the target and put it in place whole: a reader never sees half of an export."""
+    target = folder / f"{table.name}.{format_name}"
+    staged = folder / f".{table.name}.{format_name}.part"
+    try:
+        WRITERS[format_name](connection, query, table.key, staged)
+        files.swap(staged, target)
+    finally:
+        staged.unlink(missing_ok=True)
+    return target

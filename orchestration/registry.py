@@ -1,0 +1,148 @@
+"""The registry: a person says who holds what, and it is recorded now.
+
+What belongs here: one change event per command, landed as a batch of its own. There is no way to say when: an event's
+`recorded_at` is the instant of the command. What does not belong here: reading history (`reading`).
+"""
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from orchestration import clock, engine, files, warehouse
+from orchestration.errors import Refused
+from orchestration.landing import receipts
+from orchestration.landing.feeds import TENANTS
+from orchestration.landing.land import NORMALIZE, Delivery, Landing, land
+from orchestration.settings import Settings
+
+FEED_OF_KIND = {"number": "number_assignments", "ip": "ip_assignments"}
+NORMALIZED = {"number": "e164(?)", "ip": "canonical_ip(?)"}
+WELL_FORMED = {"number": "is_e164", "ip": "is_ip"}
+GIVEN_BY_COMMAND = ("recorded_at", "archived")
+
+
+def assign(settings: Settings, kind: str, asset: str, account_id: str) -> Landing:
+    """Give a number or IP to a tenant that is alive, from now on."""
+    known = normalized(settings, kind, asset)
+    _require_alive(settings, account_id)
+    return _record(settings, FEED_OF_KIND[kind], "assign", {kind: known, "account_id": account_id})
+
+
+def release(settings: Settings, kind: str, asset: str) -> Landing:
+    """Take a number or IP from whoever holds it, from now on."""
+    known = normalized(settings, kind, asset)
+    if warehouse.rows(settings, f"select account_id from assets.{kind}s where {kind} = ?", [known])[:1] in (
+        [],
+        [(None,)],
+    ):
+        raise Refused(f"{known} belongs to nobody, so there is nothing to release.")
+    return _record(settings, FEED_OF_KIND[kind], "release", {kind: known, "account_id": None})
+
+
+def add_tenants(settings: Settings, path: Path) -> Landing:
+    """Create the tenants of a CSV or JSON Lines file with every field of the tenants feed but the time."""
+    rows = _read_rows(path)
+    given = [name for name in GIVEN_BY_COMMAND if any(name in row for row in rows)]
+    if given:
+        raise Refused(f"{path} has {', '.join(given)}: a tenant is created now. Leave the column out.")
+    known = {
+        account.lower(): account for (account,) in _rows_or_none(settings, "select account_id from assets.tenants")
+    }
+    taken = [row["account_id"] for row in rows if (row.get("account_id") or "").lower() in known]
+    if taken:
+        raise Refused(
+            f"{', '.join(taken[:10])}: there is such a tenant already, and an account_id is never used again."
+        )
+    return _record(settings, TENANTS.name, "tenant-add", *rows)
+
+
+def archive_tenant(settings: Settings, account_id: str) -> Landing:
+    """End a tenant's life, for ever, from now on; what it holds is released with it."""
+    _require_alive(settings, account_id)
+    landed = receipts.files_of_feed(receipts.load(settings), TENANTS.name)
+    names = [name for name in TENANTS.names if name not in GIVEN_BY_COMMAND]
+    with engine.connect(settings) as connection:
+        latest = connection.execute(
+            f"select {', '.join(names)} from {engine.parquet(landed)} where account_id = ? and not is_overtaken "
+            "order by recorded_at desc, batch_id desc, source_row desc limit 1",
+            [account_id],
+        ).fetchone()
+    return _record(
+        settings, TENANTS.name, "tenant-archive", dict(zip(names, latest, strict=True)) | {"archived": "true"}
+    )
+
+
+def normalized(settings: Settings, kind: str, asset: str) -> str:
+    """The canonical text of a number or IP; Refused when it is neither."""
+    if kind not in FEED_OF_KIND:
+        raise Refused(f"{kind!r} is neither number nor ip.")
+    with engine.connect(settings) as connection:
+        engine.load_macros(connection, NORMALIZE)
+        (known,) = connection.execute(f"select {NORMALIZED[kind]}", [asset]).fetchone()
+        (fits,) = connection.execute(f"select {WELL_FORMED[kind]}(?)", [known]).fetchone()
+    if not fits:
+        example = "+12015550123" if kind == "number" else "192.0.2.17 or 2001:db8::17"
+        raise Refused(
+            f"{asset!r} is no {'telephone number' if kind == 'number' else 'IP address'}: write it as {example}."
+        )
+    return known
+
+
+def _require_alive(settings: Settings, account_id: str) -> None:
+    lives = dict(_rows_or_none(settings, "select account_id, archived_at from assets.tenants"))
+    if account_id not in lives:
+        raise Refused(f"There is no tenant {account_id!r}. `statements tenant list` shows all; `tenant add` makes one.")
+    if lives[account_id] is not None:
+        raise Refused(
+            f"The tenant {account_id} was archived at {lives[account_id]:%Y-%m-%d %H:%M} UTC, and that is final."
+        )
+
+
+def _rows_or_none(settings: Settings, query: str) -> list[tuple]:
+    return warehouse.rows(settings, query) if settings.warehouse.exists() else []
+
+
+def _record(settings: Settings, feed: str, verb: str, *rows: Mapping[str, str | None]) -> Landing:
+    recorded_at = clock.now().isoformat()
+    folder = settings.build / "registry"
+    with files.disk_errors():
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{verb}.jsonl"
+        lines = [json.dumps({**row, "recorded_at": recorded_at}, ensure_ascii=False) for row in rows]
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        try:
+            (landing,) = land(settings, feed, [path], Delivery(landed_by="registry"))
+        finally:
+            files.remove(folder)
+    return landing
+
+
+def _read_rows(path: Path) -> list[dict[str, str | None]]:
+    readers: dict[str, Callable] = {".csv": _csv_rows, ".jsonl": _json_rows, ".json": _json_rows}
+    if path.suffix.lower() not in readers:
+        raise Refused(f"{path}: the name must end in {', '.join(readers)}.")
+    try:
+        rows = readers[path.suffix.lower()](path)
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, csv.Error) as error:
+        raise Refused(f"{path} is not {path.suffix.lstrip('.').upper()} in UTF-8: {type(error).__name__}.") from error
+    if not rows:
+        raise Refused(f"{path} has no tenant in it.")
+    return rows
+
+
+def _csv_rows(path: Path) -> list[dict[str, str | None]]:
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        rows = list(csv.DictReader(handle, strict=True))
+    if any(None in row or None in row.values() for row in rows):
+        raise csv.Error("a row is longer or shorter than the header")
+    return rows
+
+
+def _json_rows(path: Path) -> list[dict[str, str | None]]:
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line is not an object")
+    return rows

@@ -1,0 +1,79 @@
+"""A statement as a person reads it: a tenant's month, or the organization's.
+
+What belongs here: reading one from the warehouse and laying it out. What does not: computing any figure.
+"""
+
+from typing import Any
+
+from orchestration import export, screen, warehouse
+from orchestration.errors import Refused
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+LINE = ["section", "service", "direction", "record_count", "minutes", "cost"]
+SECTIONS = "list_position(['outbound', 'inbound', 'features', 'messaging', 'numbers'], section)"
+
+
+def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, Any]:
+    """`statements` (wide, one per currency) and `lines` of a closed month."""
+    export.require_closed(settings, month)
+    if account_id is None:
+        wide, lines, where, values = "organization", "organization_statement", "month = ?", [str(month)]
+    else:
+        wide, lines, where, values = (
+            "statements",
+            "statement_lines",
+            "month = ? and account_id = ?",
+            [str(month), account_id],
+        )
+    found = {
+        "month": str(month),
+        "account_id": account_id,
+        "statements": warehouse.records(
+            settings, f"select * from statements.{wide} where {where} order by currency", values
+        ),
+        "lines": warehouse.records(
+            settings,
+            f"select * from statements.{lines} where {where} "
+            f"order by currency, line_type desc, usage_month, {SECTIONS}, service, direction",
+            values,
+        ),
+    }
+    if account_id is not None and not found["statements"]:
+        raise Refused(f"{account_id!r} has no statement for {month}: it was no tenant of that month.")
+    return found
+
+
+def render(found: dict[str, Any]) -> None:
+    """Print it, one table a currency."""
+    for statement in found["statements"]:
+        _head(found, statement)
+        lines = [line for line in found["lines"] if line["currency"] == statement["currency"]]
+        columns = LINE if found["account_id"] else [*LINE, "attributed_cost", "unattributed_cost"]
+        for line_type, title in (("usage", "Usage"), ("correction", "Corrections of earlier months")):
+            chosen = [line for line in lines if line["line_type"] == line_type]
+            extra = ["usage_month"] if line_type == "correction" else []
+            screen.table(title, chosen, [*extra, *columns])
+        if not lines:
+            screen.say("No usage.")
+        screen.say(
+            f"Total {screen.amount(statement['total_cost'])} {statement['currency']} "
+            f"(usage {screen.amount(statement['usage_cost'])}, corrections {screen.amount(statement['correction_cost'])}); "
+            f"at most {statement['peak_channels']} calls at once; {statement['local_numbers']} local and "
+            f"{statement['toll_free_numbers']} toll-free numbers held at the month's end.\n"
+        )
+
+
+def _head(found: dict[str, Any], statement: dict[str, Any]) -> None:
+    if found["account_id"] is None:
+        screen.say(f"Organization, {found['month']}, {statement['currency']}")
+        return
+    screen.say(f"Statement {statement['statement_id']}: {statement['tenant_name']}")
+    screen.say(
+        f"{statement['period_start']:%Y-%m-%d} to {statement['period_end']:%Y-%m-%d} UTC, the end not included; "
+        f"{statement['asset_changes']} changes of numbers and IPs in the month."
+    )
+    if statement["is_partial_month"]:
+        screen.say(f"A partial month: the tenant exists since {statement['first_effective_at']:%Y-%m-%d %H:%M:%S} UTC.")
+    if statement["archived_at"]:
+        screen.say(f"The tenant was archived at {statement['archived_at']:%Y-%m-%d %H:%M:%S} UTC.")

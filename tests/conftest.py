@@ -1,0 +1,83 @@
+"""What tests of several folders share: the command line in this process, on a data folder of its own, at a time of ours.
+
+What belongs here: fixtures that more than one folder uses. What does not: expectations.
+"""
+
+import os
+import shlex
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestration import clock
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit status and what it printed, blanks and line breaks evened out."""
+
+    exit_status: int
+    stdout: str
+    stderr: str
+
+
+class CommandLine:
+    """The commands of `statements`, run in this process; `folder` is where file names of theirs start from."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self._monkeypatch = monkeypatch
+        monkeypatch.chdir(folder)
+
+    def at(self, instant: str) -> None:
+        """Let it be this time from now on; no command can say so itself."""
+        moment = datetime.fromisoformat(instant)
+        assert moment.tzinfo, f"{instant} has no zone"
+        self._monkeypatch.setattr(clock, "now", lambda: moment)
+
+    def run(self, line: str) -> Outcome:
+        """Run one command as it would be typed. An error that is no sentence for its user is a failure of the test."""
+        from orchestration.cli import app
+
+        result = CliRunner().invoke(app, ["--data-dir", str(self.data), *shlex.split(line)])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Outcome(result.exit_code, *(" ".join(text.split()) for text in (result.stdout, result.stderr)))
+
+    def must(self, line: str) -> Outcome:
+        """Run a command that has to do what it says."""
+        outcome = self.run(line)
+        assert outcome.exit_status == 0, f"`{line}` ended with {outcome.exit_status}: {outcome.stderr or outcome.stdout}"
+        return outcome
+
+
+@pytest.fixture
+def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+    """The command line on a fresh folder. What it changes in this process is put back."""
+    for name in [name for name in os.environ if name.startswith("STATEMENTS_")]:
+        monkeypatch.delenv(name)
+    # The commands set these two themselves: known to monkeypatch, they are taken back afterwards.
+    for name in ("DAGSTER_HOME", "STATEMENTS_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "data"))
+    umask = os.umask(0o022)
+    yield CommandLine(tmp_path, monkeypatch)
+    os.umask(umask)
+
+
+@pytest.fixture
+def machine_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """A function that puts this process into another time zone, until the end of the test."""
+
+    def move(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()

@@ -1,0 +1,136 @@
+"""Each folder beside this file is a case: input files, a README that says what it proves, `steps`, and `expected`.
+
+A file of `expected` is compared with all that is stored under its name: a table of the frozen months, all of them
+together, or one of warehouse.duckdb's schemas `operations` and `assets`. Its header names the columns that are compared;
+rows are compared without order. Cells are written as briefly as they can be: amounts without needless zeros, times in UTC
+with `Z`, nothing for NULL. `month` may be named in every frozen table. The values follow from REQUIREMENTS.md by hand.
+"""
+
+import csv
+import shutil
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from orchestration import tables
+from tests.conftest import CommandLine
+from tests.scenarios import story
+
+CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/steps"))
+TOLD = [
+    pytest.param(case, zone, id=case.name if zone == "UTC" else f"{case.name} in {zone}")
+    for case in CASES
+    for zone in story.zones((case / "steps").read_text(encoding="utf-8"))
+]
+FROZEN = {table.name for table in tables.TABLES} - {"usage"}
+MILLION = 1_000_000
+
+
+@pytest.mark.parametrize(("case", "zone"), TOLD)
+def test_a_story_ends_with_what_the_rules_say(
+    case: Path, zone: str, command_line: CommandLine, machine_zone: Callable[[str], None]
+) -> None:
+    machine_zone(zone)
+    shutil.copytree(case, command_line.folder, dirs_exist_ok=True)
+    story.Teller(command_line).tell(story.parse((case / "steps").read_text(encoding="utf-8")))
+    for path in sorted((case / "expected").glob("*.csv")):
+        columns, expected = read_expected(path)
+        assert stored(command_line.data, path.stem, columns) == expected, f"{case.name}: {path.stem}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_says_what_it_proves_and_expects_something(case: Path) -> None:
+    assert 1 <= len((case / "README").read_text(encoding="utf-8").splitlines()) <= 3
+    assert list((case / "expected").glob("*.csv"))
+
+
+def test_a_million_costs_of_a_millionth_add_up_to_one(command_line: CommandLine) -> None:
+    command_line.at("2026-04-02T12:00:00Z")
+    shutil.copy(CASES[0] / "tenants.csv", command_line.folder)
+    duckdb.sql(
+        f"""
+        copy (
+            select
+                'call-' || call as record_id, 'outbound_conversational' as service, 'outbound' as direction,
+                timestamptz '2026-03-01T00:00:00Z' + to_microseconds(call) * 2 as started_at,
+                'bigcustomer.mypbx.com' as x_tenant, '0.000001' as cost
+            from range({MILLION}) as calls (call)
+        ) to '{command_line.folder / "million.parquet"}' (format parquet)
+        """
+    )
+    for line in ("land tenants tenants.csv", "land cdrs million.parquet", "close 2026-03"):
+        command_line.must(line)
+    one = [{"record_count": str(MILLION), "cost": "1"}]
+    assert stored(command_line.data, "statement_lines", ["record_count", "cost"]) == one
+    assert stored(command_line.data, "organization_statement", ["record_count", "cost"]) == one
+    assert stored(command_line.data, "statements", ["total_cost"]) == [{"total_cost": "1"}]
+
+
+def test_an_expectation_that_does_not_hold_is_noticed(command_line: CommandLine) -> None:
+    command_line.at("2026-03-20T12:00:00Z")
+    teller = story.Teller(command_line)
+    with pytest.raises(AssertionError, match="line 1"):
+        teller.tell(story.parse("close 2026-03"))
+    with pytest.raises(AssertionError, match="line 1"):
+        teller.tell(story.parse("close 2026-03\n  refused: for another reason"))
+    with pytest.raises(AssertionError, match="line 2"):
+        teller.tell(story.parse("list\nlist\n  refused: No month is closed yet"))
+
+
+def read_expected(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns of an expected table, and its rows in the order of comparison."""
+    with path.open(encoding="utf-8", newline="") as handle:
+        reader = csv.DictReader(handle, strict=True)
+        return list(reader.fieldnames or []), in_order(reader)
+
+
+def stored(data: Path, name: str, columns: list[str]) -> list[dict[str, str]]:
+    """The stored rows of a table, reduced to some columns, every cell as text, in the order of comparison."""
+    rows = frozen_rows(data, name) if name in FROZEN | {"usage"} else warehouse_rows(data, name)
+    return in_order({column: cell(row[column]) for column in columns} for row in rows)
+
+
+def frozen_rows(data: Path, name: str) -> list[dict[str, Any]]:
+    rows = []
+    for folder in sorted((data / "statements").glob("month=*")):
+        paths = sorted((folder / "usage").iterdir()) if name == "usage" else [folder / f"{name}.parquet"]
+        month = {"month": folder.name.removeprefix("month=")}
+        rows += [month | row for path in paths for row in pq.ParquetFile(path).read().to_pylist()]
+    return rows
+
+
+def warehouse_rows(data: Path, name: str) -> list[dict[str, Any]]:
+    with duckdb.connect(str(data / "warehouse.duckdb"), read_only=True) as connection:
+        (schema,) = connection.execute(
+            "select schema_name from (select schema_name, view_name as name from duckdb_views() "
+            "union all select schema_name, table_name from duckdb_tables()) "
+            "where name = ? and schema_name in ('operations', 'assets')",
+            [name],
+        ).fetchone()
+        return connection.execute(f'from {schema}."{name}"').fetch_arrow_table().to_pylist()
+
+
+def in_order(rows: Any) -> list[dict[str, str]]:
+    return sorted(rows, key=lambda row: [str(value) for value in row.values()])
+
+
+def cell(value: Any) -> str:
+    """A value as `expected` writes it. A float has no place here and is refused."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}" if value else "0"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    assert isinstance(value, int | str), f"{value!r} is a {type(value).__name__}"
+    return str(value)

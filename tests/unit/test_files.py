@@ -1,0 +1,188 @@
+"""What the file system promises here: sealed folders, publishing without replacing, swapping, one writer."""
+
+import errno
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestration import files
+from orchestration.errors import Damaged, Refused
+
+
+def finished(folder: Path, **contents: str) -> Path:
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+def sealed(folder: Path, **contents: str) -> Path:
+    finished(folder, **contents)
+    files.seal_folder(folder, files.hashes_below(folder))
+    return folder
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def test_a_sealed_folder_holds_what_its_sums_say_and_nobody_may_write_there(tmp_path):
+    folder = sealed(tmp_path / "batch", **{"a.txt": "one", "inner/b.txt": "two"})
+    assert files.check_folder(folder) == []
+    assert stat.S_IMODE((folder / "a.txt").stat().st_mode) == 0o444
+    assert stat.S_IMODE((folder / "inner").stat().st_mode) == 0o555
+
+
+def test_the_sums_can_be_checked_without_this_software(tmp_path):
+    folder = sealed(tmp_path / "batch", **{"a.txt": "one", "inner/b.txt": "two"})
+    checked = subprocess.run(["sha256sum", "-c", files.SUMS], cwd=folder, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout.splitlines()) == (0, ["a.txt: OK", "inner/b.txt: OK"])
+
+
+def change(folder: Path) -> None:
+    overwrite(folder / "a.txt", b"onf")
+
+
+def shorten(folder: Path) -> None:
+    overwrite(folder / "a.txt", b"on")
+
+
+def lengthen(folder: Path) -> None:
+    overwrite(folder / "a.txt", b"one\n")
+
+
+def delete(folder: Path) -> None:
+    (folder / "a.txt").unlink()
+
+
+def add(folder: Path) -> None:
+    (folder / "stray.txt").write_text("", encoding="utf-8")
+
+
+def swap_two(folder: Path) -> None:
+    one, two = (folder / "a.txt").read_bytes(), (folder / "c.txt").read_bytes()
+    overwrite(folder / "a.txt", two)
+    overwrite(folder / "c.txt", one)
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (change, ["a.txt"]),
+        (shorten, ["a.txt"]),
+        (lengthen, ["a.txt"]),
+        (delete, ["a.txt is missing"]),
+        (add, ["stray.txt was never listed"]),
+        (swap_two, ["a.txt", "c.txt"]),
+    ],
+)
+def test_every_kind_of_damage_is_named(tmp_path, damage, named):
+    folder = sealed(tmp_path / "batch", **{"a.txt": "one", "c.txt": "six"})
+    damage(folder)
+    problems = files.check_folder(folder)
+    assert len(problems) == len(named)
+    assert all(words in problem for words, problem in zip(named, problems, strict=True))
+
+
+@pytest.mark.parametrize("content", [b"", b"no sums", b"\xff\xfe", b"abc  a.txt\n"])
+def test_sums_that_are_no_sums_are_damage(tmp_path, content):
+    folder = sealed(tmp_path / "batch", **{"a.txt": "one"})
+    overwrite(folder / files.SUMS, content)
+    assert files.check_folder(folder)
+
+
+def test_missing_sums_are_damage(tmp_path):
+    folder = sealed(tmp_path / "batch", **{"a.txt": "one"})
+    (folder / files.SUMS).unlink()
+    assert files.check_folder(folder) == [f"{folder / files.SUMS} cannot be read"]
+
+
+def test_publishing_never_replaces_what_is_there(tmp_path):
+    first = finished(tmp_path / "staged-1", **{"a.txt": "first"})
+    second = finished(tmp_path / "staged-2", **{"a.txt": "second"})
+    final = tmp_path / "out" / "final"
+    files.publish(first, final)
+    with pytest.raises(OSError) as refused:
+        files.publish(second, final)
+    assert refused.value.errno == errno.EEXIST
+    assert (final / "a.txt").read_text(encoding="utf-8") == "first"
+    assert (second / "a.txt").exists()
+
+
+def test_publishing_does_not_even_replace_an_empty_folder(tmp_path):
+    staged = finished(tmp_path / "staged", **{"a.txt": "first"})
+    (tmp_path / "final").mkdir()
+    with pytest.raises(FileExistsError):
+        files.publish(staged, tmp_path / "final")
+
+
+def test_a_published_folder_is_read_only(tmp_path):
+    files.publish(sealed(tmp_path / "staged", **{"a.txt": "first"}), tmp_path / "final")
+    assert stat.S_IMODE((tmp_path / "final").stat().st_mode) == 0o555
+
+
+def test_who_has_a_swapped_file_open_keeps_reading_the_old_one(tmp_path):
+    (tmp_path / "final").write_text("old", encoding="utf-8")
+    (tmp_path / "staged").write_text("new", encoding="utf-8")
+    with (tmp_path / "final").open(encoding="utf-8") as handle:
+        files.swap(tmp_path / "staged", tmp_path / "final")
+        assert handle.read() == "old"
+    assert (tmp_path / "final").read_text(encoding="utf-8") == "new"
+
+
+def test_removing_takes_read_only_parts_too_and_follows_no_link(tmp_path):
+    folder = sealed(tmp_path / "private", **{"inner/b.txt": "two"})
+    kept = finished(tmp_path / "kept", **{"a.txt": "one"})
+    (folder / "link").symlink_to(kept)
+    folder.chmod(0o555)
+    files.remove(folder)
+    files.remove(folder)
+    assert not folder.exists()
+    assert (kept / "a.txt").exists()
+
+
+def test_hashes_that_were_written_down_are_required(tmp_path):
+    finished(tmp_path, **{"a.txt": "one", "b.txt": "two"})
+    expected = {tmp_path / name: files.sha256(tmp_path / name) for name in ("a.txt", "b.txt")}
+    files.require_hashes(expected)
+    (tmp_path / "b.txt").write_text("twp", encoding="utf-8")
+    with pytest.raises(Damaged, match="b.txt does not match"):
+        files.require_hashes(expected)
+    (tmp_path / "b.txt").unlink()
+    with pytest.raises(Damaged, match="b.txt is missing"):
+        files.require_hashes(expected)
+
+
+def test_a_full_disk_is_a_sentence():
+    with pytest.raises(Refused, match="No space left on device at here"), files.disk_errors():
+        raise OSError(errno.ENOSPC, "No space left on device", "here")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from orchestration import files
+with files.only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_process_lets_go_of_the_lock(tmp_path):
+    lock = tmp_path / ".lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        import fcntl
+
+        with lock.open("a") as handle, pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        holder.kill()
+        holder.wait()
+    with files.only_writer(lock):
+        pass
