@@ -6,7 +6,8 @@ What belongs here: fixtures that more than one folder uses. What does not: expec
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration import clock
+from orchestration.close.close import close_month
+from orchestration.months import Month
+from orchestration.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,14 @@ class CommandLine:
         assert moment.tzinfo, f"{instant} has no zone"
         self._monkeypatch.setattr(clock, "now", lambda: moment)
 
+    def close_directly(self) -> None:
+        """Let `close` do its work without Dagster around it, for a test of what a close makes and not of who calls it."""
+
+        def directly(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
+            close_month(settings, month, accept_rejected=accept_rejected, progress=lambda _: None)
+
+        self._monkeypatch.setattr("orchestration.dagster_run.close_through_dagster", directly)
+
     def run(self, line: str) -> Outcome:
         """Run one command as it would be typed. An error that is no sentence for its user is a failure of the test."""
         from orchestration.cli import app
@@ -57,21 +69,29 @@ class CommandLine:
         return outcome
 
 
-@pytest.fixture
-def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    """The command line on a fresh folder. What it changes in this process is put back."""
-    for name in [name for name in os.environ if name.startswith("STATEMENTS_")]:
-        monkeypatch.delenv(name)
-    # The commands set these two themselves: known to monkeypatch, they are taken back afterwards.
-    for name in ("DAGSTER_HOME", "STATEMENTS_DATA_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / "data"))
+@contextmanager
+def command_line_in(folder: Path) -> Iterator[CommandLine]:
+    """The command line on a folder. What it changes in this process is put back."""
     umask = os.umask(0o022)
-    yield CommandLine(tmp_path, monkeypatch)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in [name for name in os.environ if name.startswith("STATEMENTS_")]:
+            monkeypatch.delenv(name)
+        # The commands set these two themselves: known to monkeypatch, they are taken back afterwards.
+        for name in ("DAGSTER_HOME", "STATEMENTS_DATA_DIR"):
+            monkeypatch.setenv(name, str(folder / "data"))
+        yield CommandLine(folder, monkeypatch)
     os.umask(umask)
 
 
 @pytest.fixture
-def machine_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator:
+def command_line(tmp_path: Path) -> Iterator[CommandLine]:
+    """The command line on a folder of this test alone."""
+    with command_line_in(tmp_path) as line:
+        yield line
+
+
+@pytest.fixture
+def machine_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """A function that puts this process into another time zone, until the end of the test."""
 
     def move(zone: str) -> None:

@@ -8,13 +8,15 @@ regexp_full_match({{ value }}, '{{ pattern }}')
 {{ matches_fully(value, '[+][1-9][0-9]{6,14}') }}
 {%- endmacro %}
 
-{# Canonical text only: IPv4 without leading zeros, or anything with a colon made of hexadecimal
-   digits and colons. Landing has already written every valid address canonically, and left the
-   others as they came. #}
+{# Canonical text only: IPv4 without leading zeros; IPv6 as eight groups, or with `::` once for two or
+   more of them. Landing has written every valid address so, and left the others as they came. #}
 {% macro is_canonical_ip(value) -%}
 {%- set part = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])' -%}
+{%- set groups = '[0-9a-f]{1,4}(:[0-9a-f]{1,4})' -%}
 ({{ matches_fully(value, part ~ '([.]' ~ part ~ '){3}') }}
-    or {{ matches_fully(value, '[0-9a-f:]*:[0-9a-f:]*') }})
+    or {{ matches_fully(value, groups ~ '{7}') }}
+    or ({{ matches_fully(value, '(' ~ groups ~ '*)?::(' ~ groups ~ '*)?') }}
+        and length({{ value }}) - length(replace({{ value }}, ':', '')) <= 7))
 {%- endmacro %}
 
 {# What an Account ID may look like; a comma, a blank or two dots in a row make it impossible. #}

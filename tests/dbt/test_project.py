@@ -64,7 +64,7 @@ RELATIONS = {
     "rejected_rows": LINEAGE | {"record_id": "varchar", "reason": "varchar"},
     "cdrs_receipts": {"batch_id": "varchar", "usable_rows": "bigint", "rejected_rows": "bigint"},
     "tenants": {"account_id": "varchar", "name": "varchar", "archived": "boolean"}
-    | {"recorded_at": "timestamptz", "sealed_at": "timestamptz"}
+    | {"recorded_at": "timestamptz", "sealed_at": "timestamptz", "is_overtaken": "boolean"}
     | LINEAGE,
     "number_assignments": {"number": "varchar", "number_type": "varchar", "account_id": "varchar"}
     | {"event_type": "varchar"}

@@ -1,6 +1,8 @@
 """The line language of a scenario's `steps`, and what its lines do.
 
-    zones UTC Asia/Kolkata            first line, optional: the story is told once in each of these zones of the machine
+    zones America/Denver Asia/Tokyo   optional: the story is told once in each of these zones of the machine, else in UTC
+    through dagster                   optional: closes run as Dagster's job, as they do for a user; else directly, in half
+                                      the time, since what Dagster adds is the same for every story
     at 2026-04-01T13:00:00Z           from here on it is this time
     close 2026-03                     a command of `statements`, as it would be typed
         refused: has not ended        the command above ends with 1 and says this on stderr
@@ -44,8 +46,12 @@ class Step:
 
 def zones(steps: str) -> list[str]:
     """The time zones in which a story is told."""
-    first = steps.lstrip().splitlines()[0]
-    return first.split()[1:] if first.startswith("zones ") else ["UTC"]
+    return next((line.split()[1:] for line in steps.splitlines() if line.startswith("zones ")), ["UTC"])
+
+
+def through_dagster(steps: str) -> bool:
+    """Whether the closes of a story run as Dagster's job."""
+    return "through dagster" in steps.splitlines()
 
 
 def parse(steps: str) -> list[Step]:
@@ -54,7 +60,7 @@ def parse(steps: str) -> list[Step]:
     for number, line in enumerate(steps.splitlines(), start=1):
         text = line.strip()
         kind, colon, words = text.partition(": ")
-        if not text or text.startswith(("#", "zones ")):
+        if not text or text.startswith(("#", "zones ", "through ")):
             continue
         if colon and kind in OUTCOMES:
             parsed[-1].outcomes.append((kind, words))
@@ -149,6 +155,6 @@ def _texts_of(path: Path) -> list[str]:
             return [
                 str(row)
                 for schema, name in names
-                for row in connection.execute(f'from "{schema}"."{name}"').fetch_arrow_table().to_pylist()
+                for row in connection.execute(f'from "{schema}"."{name}"').to_arrow_table().to_pylist()
             ]
     return [path.read_bytes().decode("utf-8", errors="replace")]

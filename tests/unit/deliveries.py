@@ -92,14 +92,12 @@ def write_parquet(path: Path, *rows: Row, types: Mapping[str, Any] | None = None
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file and folder that lasts, with its mode and bytes; private work and the lock are not of it."""
+    """Every file that lasts, with its mode and bytes; private work and the lock are not of it."""
     if not folder.exists():
         return {}
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if name.parts[0] in ("build", ".lock"):
-            continue
-        content = "folder" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
-        found[str(name)] = f"{path.stat().st_mode:o} {content}"
+        if path.is_file() and name.parts[0] not in ("build", ".lock"):
+            found[str(name)] = f"{path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
     return found

@@ -24,7 +24,7 @@ cut as (
         timeline.is_late,
         timeline.valid_from >= lives.alive_from as began_by_change,
         timeline.valid_to is not null
-        and (lives.archived_at is null or timeline.valid_to < lives.archived_at) as ended_by_change
+        and (lives.archived_at is null or timeline.valid_to <= lives.archived_at) as ended_by_change
     from timeline
     inner join lives
         on timeline.account_id = lives.account_id

@@ -1,0 +1,64 @@
+"""Landing through the Python interface, at a time of ours, and a look at what landed.
+
+What belongs here: fixtures of this folder. What does not: expectations.
+"""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration import clock, engine, settings
+from orchestration.landing import receipts
+from orchestration.landing.land import Delivery, Landing, land
+from orchestration.landing.receipts import Receipt
+
+
+class Warehouse:
+    """A data folder of its own; every call lands at the time that `at` said last."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self._monkeypatch = monkeypatch
+        self.settings = settings.load(folder / "data")
+        self.at("2026-03-20T12:00:00+00:00")
+
+    def at(self, instant: str) -> None:
+        moment = datetime.fromisoformat(instant)
+        self._monkeypatch.setattr(clock, "now", lambda: moment)
+
+    def land(self, feed: str, *paths: Path, accept_late: bool = False, cutoff: str | None = None) -> list[Landing]:
+        delivery = Delivery(accept_late=accept_late, cutoff=datetime.fromisoformat(cutoff) if cutoff else None)
+        return land(self.settings, feed, list(paths), delivery)
+
+    def receipt(self, feed: str, path: Path, **options) -> Receipt:
+        """Land one file and give back its receipt."""
+        (landing,) = self.land(feed, path, **options)
+        return landing.receipt
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        return receipts.load(self.settings)
+
+    def usable(self, feed: str = "cdrs", columns: str = "*", order: str = "batch_id, source_row") -> list[tuple]:
+        """The landed rows of a feed, all batches."""
+        return self._rows([r.path(f) for r in self.receipts if r.feed == feed for f in r.files], columns, order)
+
+    def rejected(self, columns: str = "*") -> list[tuple]:
+        return self._rows([r.path(r.rejected) for r in self.receipts if r.rejected], columns, "batch_id, source_row")
+
+    def _rows(self, paths: list[Path], columns: str, order: str) -> list[tuple]:
+        if not paths:
+            return []
+        with duckdb.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            return connection.execute(f"select {columns} from {engine.parquet(paths)} order by {order}").fetchall()
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    for name in [name for name in os.environ if name.startswith("STATEMENTS_")]:
+        monkeypatch.delenv(name)
+    return Warehouse(tmp_path, monkeypatch)
