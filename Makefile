@@ -3,10 +3,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint docs clean
+.PHONY: help setup demo test test-oracle lint docs clean
 
 help:  ## Show this list.
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
 
@@ -23,11 +23,14 @@ demo: setup  ## Land a made-up carrier's last four months, close them, show a st
 test: setup  ## Run the tests.
 	$(BIN)/python -m pytest
 
+test-oracle: setup  ## Hold 20,000 random histories against the oracle, through the real close.
+	STATEMENTS_TEST_HISTORIES=20000 $(BIN)/python -m pytest tests/oracle
+
 lint: setup  ## Check style.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-docs: setup  ## Make dbt's documentation site in dbt_project/target/docs.
+docs: setup  ## Write dbt's documentation to dbt_project/target/docs/static_index.html.
 	$(BIN)/python -m orchestration.close.dbt_build docs
 
 clean:  ## Remove what `setup` made. Data stays.

@@ -1,12 +1,11 @@
-"""What tests of several folders share: the command line in this process, on a data folder of its own, at a time of ours.
+"""What tests of several folders share: the command line in this process, on its own data folder, at a time of ours.
 
 What belongs here: fixtures that more than one folder uses. What does not: expectations.
 """
 
 import os
 import shlex
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +45,7 @@ class CommandLine:
         self._monkeypatch.setattr(clock, "now", lambda: moment)
 
     def close_directly(self) -> None:
-        """Let `close` do its work without Dagster around it, for a test of what a close makes and not of who calls it."""
+        """Let `close` work without Dagster around it, for a test of what a close makes and not of who calls it."""
 
         def directly(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
             close_month(settings, month, accept_rejected=accept_rejected, progress=lambda _: None)
@@ -65,7 +64,9 @@ class CommandLine:
     def must(self, line: str) -> Outcome:
         """Run a command that has to do what it says."""
         outcome = self.run(line)
-        assert outcome.exit_status == 0, f"`{line}` ended with {outcome.exit_status}: {outcome.stderr or outcome.stdout}"
+        assert outcome.exit_status == 0, (
+            f"`{line}` ended with {outcome.exit_status}: {outcome.stderr or outcome.stdout}"
+        )
         return outcome
 
 
@@ -88,16 +89,3 @@ def command_line(tmp_path: Path) -> Iterator[CommandLine]:
     """The command line on a folder of this test alone."""
     with command_line_in(tmp_path) as line:
         yield line
-
-
-@pytest.fixture
-def machine_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """A function that puts this process into another time zone, until the end of the test."""
-
-    def move(zone: str) -> None:
-        monkeypatch.setenv("TZ", zone)
-        time.tzset()
-
-    yield move
-    monkeypatch.undo()
-    time.tzset()

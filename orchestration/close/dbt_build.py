@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -195,5 +196,14 @@ def _environment(build_file: Path, spill: Path, memory_limit: str, threads: int)
                 os.environ[name] = value
 
 
+def write_docs() -> Path:
+    """Write dbt's documentation as one HTML file, for which no database is needed. Returns its path."""
+    target = TARGET / "docs"
+    with _environment(target / "build.duckdb", target / "spill", "1GB", 2):
+        _invoke(["docs", "generate", "--empty-catalog", "--static", "--target-path", str(target)], None, [])
+    return target / "static_index.html"
+
+
 if __name__ == "__main__":
-    print(f"Prepared {prepare().relative_to(settings.PROJECT_ROOT)}")
+    written = write_docs() if sys.argv[1:] == ["docs"] else prepare()
+    print(f"Wrote {written.relative_to(settings.PROJECT_ROOT)}")

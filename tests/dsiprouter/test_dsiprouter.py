@@ -25,7 +25,10 @@ Row = dict[str, str]
 # July's calls are all of no known direction, so October is the first month that can be stated.
 DELIVERED = [Month(2025, number) for number in range(7, 13)] + [Month(2026, number) for number in range(1, 4)]
 STATED = DELIVERED[3:]
-TENANTS = "account_id,name,address1,city,state,postal_code,country,phone,billing_email,contact_person,contact_phone,recorded_at"
+TENANTS = (
+    "account_id,name,address1,city,state,postal_code,country,phone,billing_email,contact_person,contact_phone,"
+    "recorded_at"
+)
 
 
 class Change(NamedTuple):
@@ -63,7 +66,7 @@ def calls(calltype: str) -> list[Row]:
 
 
 def canonical(row: Row) -> Row:
-    """A row of theirs as a row of our cdrs feed. The type of call says service and direction; blank, it says neither."""
+    """A row of theirs as our cdrs feed has it. The type of call says service and direction; blank, it says neither."""
     calltype = row["calltype"]
     return {
         "record_id": row["cdr_id"],
@@ -143,9 +146,7 @@ def test_the_table_of_any_one_day_gives_some_outbound_call_to_the_wrong_group() 
     wrong = {}
     for day in sorted({change.instant[:10] for change in changes()}):
         at_its_end = {change.ip: change.account_id for change in changes() if change.instant[:10] <= day}
-        wrong[day] = sum(
-            at_its_end.get(row["src_ip"]) != f"group-{row['src_gwgroupid']}" for row in calls("outbound")
-        )
+        wrong[day] = sum(at_its_end.get(row["src_ip"]) != f"group-{row['src_gwgroupid']}" for row in calls("outbound"))
     # 17 calls of group 13 in October, 20 of group 32 in March, none of group 56, all from one IP.
     assert wrong == {
         "2025-07-18": 37,
@@ -165,7 +166,8 @@ def test_no_change_that_an_outbound_call_hangs_on_was_learned_from_a_call_that_i
 
 
 def test_an_invite_that_set_up_a_call_has_the_time_of_its_start() -> None:
-    answered = {row["callid"]: row["time"] for row in read("acc") if (row["method"], row["sip_code"]) == ("INVITE", "200")}
+    invites = [row for row in read("acc") if row["method"] == "INVITE" and row["sip_code"] == "200"]
+    answered = {row["callid"]: row["time"] for row in invites}
     assert all(answered[row["sip_call_id"]] == row["call_start_time"] for row in calls("outbound"))
 
 
@@ -183,6 +185,7 @@ def test_a_month_with_rejected_rows_alone_cannot_be_the_first(tmp_path: Path) ->
         deliver(line, DELIVERED[0])
         outcome = line.run("close 2025-07")
     assert outcome.exit_status == 1
+    assert "Nothing has landed for 2025-07" in outcome.stderr
     assert not (line.data / "statements").exists()
 
 

@@ -1,31 +1,33 @@
 """The line language of a scenario's `steps`, and what its lines do.
 
-    zones America/Denver Asia/Tokyo   optional: the story is told once in each of these zones of the machine, else in UTC
-    through dagster                   optional: closes run as Dagster's job, as they do for a user; else directly, in half
-                                      the time, since what Dagster adds is the same for every story
+    zones America/Denver Asia/Tokyo   optional: the story is told once on a machine in each of these time zones
+    through dagster                   optional: closes run as Dagster's job, as they do for a user; else directly,
+                                      in half the time, since what Dagster adds is the same for all
     at 2026-04-01T13:00:00Z           from here on it is this time
     close 2026-03                     a command of `statements`, as it would be typed
         refused: has not ended        the command above ends with 1 and says this on stderr
         damaged: manifest.json        the command above ends with 3 and says this on stderr
         says: landed before           the command above says this on stdout
     same-bytes 2026-03                the frozen month is, byte for byte, what it was when it was frozen
+    nothing at out                    there is no such file or folder
     flip data/landing/*/*.parquet     turn one bit of the one file that the pattern names; once more, and it is back
     in out: beta                      the text is in a file below `out` (its name, text, or any cell of a table) …
     not in data: beta                 … or in none; the tenant directory counts only where it is named itself
 
-A command without `refused` or `damaged` must end with 0. What belongs here: reading and doing steps. What does not: the
-comparison with `expected`.
+A command without `refused` or `damaged` must end with 0. What belongs here: reading and doing steps; also from a shell,
+with `python -m tests.scenarios.story COPY_OF_A_CASE`. What does not: the comparison with `expected`.
 """
 
 import hashlib
 import stat
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 
-from tests.conftest import CommandLine
+from tests.conftest import CommandLine, command_line_in
 
 EXIT_STATUS = {"refused": 1, "damaged": 3}
 OUTCOMES = ("says", *EXIT_STATUS)
@@ -45,13 +47,16 @@ class Step:
 
 
 def zones(steps: str) -> list[str]:
-    """The time zones in which a story is told."""
-    return next((line.split()[1:] for line in steps.splitlines() if line.startswith("zones ")), ["UTC"])
+    """The time zones in which a story is told; none where it does not matter."""
+    return next((line.split()[1:] for line in steps.splitlines() if line.startswith("zones ")), [])
 
 
-def through_dagster(steps: str) -> bool:
-    """Whether the closes of a story run as Dagster's job."""
-    return "through dagster" in steps.splitlines()
+def tell(command_line: CommandLine) -> None:
+    """Tell the story whose case was copied to the folder of the command line."""
+    steps = (command_line.folder / "steps").read_text(encoding="utf-8")
+    if "through dagster" not in steps.splitlines():
+        command_line.close_directly()
+    Teller(command_line).tell(parse(steps))
 
 
 def parse(steps: str) -> list[Step]:
@@ -95,6 +100,8 @@ class Teller:
             self._flip(rest)
         elif verb == "same-bytes":
             self._require_same_bytes(rest)
+        elif verb == "nothing":
+            assert not (self.folder / rest.removeprefix("at ")).exists(), where
         elif colon and place.startswith("in "):
             assert any(text in found for found in self._texts(place.removeprefix("in "))), where
         elif colon and place.startswith("not in "):
@@ -128,7 +135,7 @@ class Teller:
 
     def _texts(self, place: str) -> list[str]:
         root = self.folder / place
-        assert root.exists() or place == "out", f"there is no {place}"
+        assert root.exists(), f"there is no {place}"
         directory = self.folder / "data" / "landing" / "tenants"
         paths = [root] if root.is_file() else [path for path in sorted(root.rglob("*")) if path.is_file()]
         if place == "data":
@@ -150,11 +157,18 @@ def _texts_of(path: Path) -> list[str]:
         return [str(row) for row in pq.ParquetFile(path).read().to_pylist()]
     if path.suffix == ".duckdb":
         with duckdb.connect(str(path), read_only=True) as connection:
-            names = connection.execute("select schema_name, view_name from duckdb_views() where not internal").fetchall()
-            names += connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+            names = connection.execute(
+                "select schema_name, view_name from duckdb_views() where not internal "
+                "union all select schema_name, table_name from duckdb_tables()"
+            ).fetchall()
             return [
                 str(row)
                 for schema, name in names
                 for row in connection.execute(f'from "{schema}"."{name}"').to_arrow_table().to_pylist()
             ]
     return [path.read_bytes().decode("utf-8", errors="replace")]
+
+
+if __name__ == "__main__":
+    with command_line_in(Path(sys.argv[1]).absolute()) as line:
+        tell(line)

@@ -11,23 +11,36 @@ import duckdb
 import pytest
 
 from orchestration import clock, engine, settings
+from orchestration import warehouse as published
 from orchestration.landing import receipts
 from orchestration.landing.land import Delivery, Landing, land
 from orchestration.landing.receipts import Receipt
 
 
+REBUILD = published.rebuild
+
+
 class Warehouse:
-    """A data folder of its own; every call lands at the time that `at` said last."""
+    """A data folder of its own; every call lands at the time that `at` said last.
+
+    `warehouse.duckdb`, a cache, is not made anew after each landing: that costs more than the landing itself.
+    """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self._monkeypatch = monkeypatch
         self.settings = settings.load(folder / "data")
+        monkeypatch.setattr(published, "rebuild", lambda _: None)
         self.at("2026-03-20T12:00:00+00:00")
 
     def at(self, instant: str) -> None:
         moment = datetime.fromisoformat(instant)
         self._monkeypatch.setattr(clock, "now", lambda: moment)
+
+    def with_published_warehouse(self) -> None:
+        """From here on `warehouse.duckdb` is kept up to date, as it is outside of tests."""
+        self._monkeypatch.setattr(published, "rebuild", REBUILD)
+        REBUILD(self.settings)
 
     def land(self, feed: str, *paths: Path, accept_late: bool = False, cutoff: str | None = None) -> list[Landing]:
         delivery = Delivery(accept_late=accept_late, cutoff=datetime.fromisoformat(cutoff) if cutoff else None)

@@ -1,0 +1,433 @@
+"""Closing: what is refused, what freezes, and that nothing but a whole month that adds up is ever published."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration import engine, files, settings, warehouse
+from orchestration.close import close, dbt_build, pinning, publishing, verify
+from orchestration.close import manifest as manifests
+from orchestration.errors import Damaged, Refused
+from orchestration.months import Month
+from tests.conftest import CommandLine
+from tests.orchestration.conftest import (
+    AFTER_APRIL,
+    AFTER_MARCH,
+    APRIL,
+    IN_APRIL,
+    MARCH,
+    TENANTS,
+    closing,
+    land,
+    settings_of,
+    stand_in,
+)
+from tests.unit.deliveries import record, tree
+
+FROZEN = {"statements.parquet", "statements.csv", "statement_lines.parquet", "statement_lines.csv",
+          "organization_statement.parquet", "organization_statement.csv", "organization.parquet",
+          "usage_by_asset.parquet", "unattributed.parquet", "number_inventory.parquet", "reconciliation.parquet",
+          "manifest.json", "SHA256SUMS", "usage"}  # fmt: skip
+
+
+def refused(line: CommandLine, command: str, words: str) -> str:
+    """The command ends with 1 and says so on stderr; nothing lasting has changed."""
+    before = tree(line.data)
+    outcome = line.run(command)
+    assert (outcome.exit_status, outcome.stdout) == (1, ""), outcome
+    assert words in outcome.stderr
+    assert tree(line.data) == before
+    return outcome.stderr
+
+
+# Refusals --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_running_month_is_refused_until_its_grace_is_over(copy_of, landed_march):
+    line = copy_of(landed_march)
+    for instant, words in [
+        ("2026-03-31T23:59:59.999999+00:00", "has not ended"),
+        ("2026-04-01T00:00:00+00:00", "ended less than 12 hours ago"),
+        ("2026-04-01T11:59:59.999999+00:00", "Close it from 2026-04-01 12:00 UTC"),
+        ("2026-04-01T17:29:59.999999+05:30", "ended less than 12 hours ago"),
+    ]:
+        line.at(instant)
+        refused(line, "close 2026-03 --accept-rejected", words)
+        refused(line, "close 2026-03 --dry-run", words)
+    line.at("2026-04-01T12:00:00+00:00")
+    refused(line, "close 2026-03 --accept-rejected", "Set the machine's clock right first")
+
+
+def test_the_grace_is_a_setting(copy_of, landed_march, monkeypatch):
+    line = copy_of(landed_march)
+    monkeypatch.setenv("STATEMENTS_GRACE_HOURS", "72")
+    refused(line, "close 2026-03", "Close it from 2026-04-04 00:00 UTC")
+    monkeypatch.setenv("STATEMENTS_GRACE_HOURS", "0")
+    refused(line, "close 2026-03", "1 rejected rows")
+
+
+def test_a_month_of_which_nothing_landed_cannot_be_the_first(copy_of, landed_march):
+    said = refused(copy_of(landed_march), "close 2026-01", "Nothing has landed for 2026-01")
+    assert "2026-02 (1 records), 2026-03 (9 records)" in said
+
+
+def test_without_a_first_month_close_refuses_and_lists_the_months(copy_of, landed_march):
+    said = refused(copy_of(landed_march), "close", "Which month is the first")
+    assert "2026-02 (1 records), 2026-03 (9 records)" in said
+
+
+def test_the_first_month_of_the_settings_is_the_first(copy_of, landed_march, monkeypatch):
+    line = copy_of(landed_march)
+    monkeypatch.setenv("STATEMENTS_FIRST_MONTH", "2026-02")
+    refused(line, "close 2026-03", "The first month is 2026-02")
+
+
+def test_a_gap_and_a_month_before_the_first_are_refused(copy_of, closed_march):
+    line = copy_of(closed_march, "2026-07-02T12:00:00+00:00")
+    refused(line, "close 2026-05", "close 2026-04 before 2026-05")
+    refused(line, "close 2026-02", "before the first frozen month, 2026-03")
+
+
+def test_a_month_after_which_no_cdrs_landed_is_refused(copy_of, closed_march):
+    refused(copy_of(closed_march, AFTER_APRIL), "close 2026-04", "No cdrs have landed since 2026-04 ended")
+
+
+def test_a_clock_that_went_back_is_refused(copy_of, closed_march):
+    line = copy_of(closed_march, AFTER_APRIL)
+    land(line, "cdrs", *IN_APRIL)
+    line.at("2026-05-02T11:59:59+00:00")
+    refused(line, "close 2026-04", "The clock says")
+
+
+def test_without_tenants_there_is_nobody_to_state(tmp_path, monkeypatch):
+    line = stand_in(tmp_path, monkeypatch, AFTER_MARCH)
+    land(line, "cdrs", record("a"))
+    refused(line, "close 2026-03", "No tenants have landed")
+
+
+def test_an_empty_data_folder_has_nothing_to_close(tmp_path, monkeypatch):
+    line = stand_in(tmp_path, monkeypatch, AFTER_MARCH)
+    refused(line, "close 2026-03", "Nothing has landed for 2026-03")
+    refused(line, "close", "No cdrs have landed at all")
+
+
+def test_rejected_rows_stand_against_a_close_with_their_reasons(copy_of, landed_march):
+    said = refused(copy_of(landed_march), "close 2026-03", "1 rejected rows stand against closing 2026-03")
+    assert "1 × cost_unusable" in said
+    assert "--accept-rejected" in said
+
+
+def test_a_landed_byte_that_changed_stops_the_close(copy_of, landed_march):
+    line = copy_of(landed_march)
+    (path,) = line.data.glob("landing/number_assignments/*/*.parquet")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    with pytest.raises(Damaged, match=r"number_assignments\.parquet does not match"):
+        closing(line)
+    assert not (line.data / "statements").exists()
+
+
+# Freezing --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_frozen_month_is_these_files_and_nobody_may_write_to_them(closed_march):
+    folder = closed_march / "data" / "statements" / "month=2026-03"
+    assert {path.name for path in folder.iterdir()} == FROZEN
+    days = {f"day={day:02d}.parquet" for day in range(1, 32)} | {"corrections.parquet"}
+    assert {path.name for path in (folder / "usage").iterdir()} == days
+    assert {path.stat().st_mode & 0o222 for path in [folder, *folder.rglob("*")]} == {0}
+    checked = subprocess.run(["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=False)
+    assert checked.returncode == 0
+
+
+def test_the_manifest_tells_what_went_in_and_what_came_out(closed_april):
+    march, april = manifests.load(settings.load(closed_april / "data"))
+    assert march.content["counts"] == {
+        "landed": 10, "accepted": 8, "duplicate": 0, "superseded": 1, "waiting": 0, "rejected": 1,
+        "attributed": 5, "unattributed": 3, "conflict_header_ip": 1,
+    }  # fmt: skip
+    assert march.content["totals"] == {"USD": "32.010000000"}
+    assert march.content["rejected"]["accepted_by_operator"] is True
+    assert [row["reason"] for row in march.content["rejected"]["rows"]] == ["cost_unusable"]
+    assert (march.content["previous_month"], march.content["previous_manifest_sha256"]) == (None, "0" * 64)
+    assert (april.content["previous_month"], april.content["previous_manifest_sha256"]) == ("2026-03", march.sha256)
+    assert april.content["totals"] == {"USD": "192.010000000"}
+    assert april.content["totals_since_first_month"] == {"USD": "224.020000000"}
+    assert [warning.split(":")[0] for warning in march.content["warnings"]] == ["tenants", "number_assignments", "ip_assignments"]
+
+
+def test_nothing_private_is_left_behind(closed_march):
+    assert [path for path in (closed_march / "data" / "build").rglob("*") if path.is_file()] == []
+
+
+def test_landing_the_mended_row_clears_what_was_rejected(copy_of, landed_march):
+    line = copy_of(landed_march)
+    land(line, "cdrs", record("broken", cost="0.5"))
+    frozen = closing(line, accept_rejected=False).manifest.content
+    assert frozen["counts"]["accepted"] == 9
+    assert frozen["rejected"] == {
+        "accepted_by_operator": False,
+        "rows": [{**frozen["rejected"]["rows"][0], "reason": "cost_unusable", "cleared": True}],
+    }
+
+
+def test_closing_again_verifies_and_changes_nothing(copy_of, closed_march):
+    line = copy_of(closed_march)
+    folder = line.data / "statements"
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in [folder, *folder.rglob("*")]}
+    contents = tree(line.data)
+    again = closing(line)
+    assert again.already_frozen
+    assert tree(line.data) == contents
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in [folder, *folder.rglob("*")]} == before
+
+
+def test_closing_a_damaged_month_again_is_exit_3_and_mends_nothing(copy_of, closed_march):
+    line = copy_of(closed_march)
+    path = line.data / "statements" / "month=2026-03" / "statements.parquet"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    outcome = line.run("close 2026-03")
+    assert outcome.exit_status == 3
+    assert "statements.parquet does not match its hash" in outcome.stderr
+    assert path.read_bytes() == bytes(content)
+    with pytest.raises(Damaged):
+        closing(line)
+
+
+def test_a_dry_run_shows_the_figures_and_publishes_nothing(copy_of, landed_march):
+    line = copy_of(landed_march)
+    before = tree(line.data)
+    said = line.must("close 2026-03 --dry-run").stdout
+    assert tree(line.data) == before
+    assert "nothing was published" in said
+    for words in ("Totals", "Unattributed by reason", "number_unknown", "number_unassigned", "header_case_mismatch",
+                  "Corrections: none", "Rejected rows", "cost_unusable", "Warnings"):  # fmt: skip
+        assert words in said
+    assert [path for path in (line.data / "build").rglob("*") if path.is_file()] == []
+
+
+def test_an_open_month_has_no_statement_anywhere(copy_of, closed_march):
+    line = copy_of(closed_march, AFTER_APRIL)
+    land(line, "cdrs", *IN_APRIL)
+    for month in ("2026-04", "2026-05"):
+        for command in (f"show {month}", f"show {month} alpha", f"export {month} --out out", f"verify {month}"):
+            assert f"{month} is not closed" in line.run(command).stderr
+    assert not (line.folder / "out").exists()
+    assert "2026-04" not in line.must("list --json").stdout.replace("2026-04-0", "")
+
+
+# Invariants ------------------------------------------------------------------------------------------------------------
+
+
+class Captured(Exception):
+    """Stands for everything after the build."""
+
+
+@pytest.fixture(scope="module")
+def built(landed_march, tmp_path_factory) -> Iterator[tuple[settings.Settings, publishing.Inputs, Path, Path, Path]]:
+    """A private build just before it is frozen, and a copy of it to begin again from."""
+    folder = tmp_path_factory.mktemp("built") / "copy"
+    shutil.copytree(landed_march, folder)
+    taken = {}
+
+    def capture(configuration, inputs, build_file, out_dir):
+        taken["all"] = (configuration, inputs, build_file, out_dir)
+        raise Captured
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        line = stand_in(folder, monkeypatch, AFTER_MARCH)
+        monkeypatch.setattr(publishing, "freeze", capture)
+        with pytest.raises(Captured):
+            closing(line)
+    shutil.copytree(taken["all"][2].parent, folder / "pristine")
+    return (*taken["all"], folder / "pristine")
+
+
+def freeze_after(built, *statements: str) -> None:
+    """Freeze the build after these statements have altered it, its reconciliation made anew."""
+    configuration, inputs, build_file, out_dir, pristine = built
+    files.remove(build_file.parent)
+    shutil.copytree(pristine, build_file.parent)
+    sql = dbt_build.compiled(["reconciliation"])
+    with engine.connect(configuration, build_file) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f'create or replace table main.reconciliation as {sql[next(reversed(sql))]}')
+    publishing.freeze(configuration, inputs, build_file, out_dir)
+
+
+ALTERED = {
+    "1 landed": ["update landing.cdrs_receipts set usable_rows = usable_rows + 1"],
+    "1 landed = accepted + redelivered + rejected, per batch": ["delete from landing.rejected_rows"],
+    "1 landed = accepted": ["delete from main.int_redelivered_cdrs"],
+    "2 accepted = attributed + unattributed": ["update main.int_usage_totals set account_id = 'beta', reason = reason where account_id is null"],
+    "usage of tenants against their lines": ["delete from main.statement_lines where account_id = 'alpha'"],
+    "3 accepted records = organization, cost": ["update main.organization_statement set cost = cost + 0.000000001"],
+    "3 organization = tenants + unattributed, billed_seconds": ["update main.unattributed set billed_seconds = billed_seconds - 1"],
+    "3 lines of a statement = its total, cost": ["update main.statements set total_cost = total_cost + 0.000000001 where account_id = 'beta'"],
+    "statements against their lines": ["update main.statements set total_cost = 1 where account_id = 'quiet'"],
+    "usage of tenants against their assets": ["delete from main.usage_by_asset where attributed_by = 'header'"],
+    "5 overlapping assignment periods": ["insert into main.int_assignment_periods select * replace (valid_from - interval 1 day as valid_from) from main.int_assignment_periods where asset = '+12015550103'"],
+    "5 assignment periods outside the life": ["update main.int_tenant_lives set alive_from = alive_from + interval 1 day where account_id = 'alpha'"],
+    "8 tenants alive in the month have a statement": ["delete from main.statements where account_id = 'quiet'"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("invariant", ALTERED)
+def test_a_violated_invariant_is_named_and_nothing_is_published(built, invariant):
+    with pytest.raises(Refused, match="do not add up, so nothing was published") as refusal:
+        freeze_after(built, *ALTERED[invariant])
+    assert invariant in str(refusal.value)
+    assert not built[0].statements.exists()
+
+
+def test_a_record_that_is_lost_on_the_way_to_the_file_is_missed(built):
+    configuration, inputs, build_file, out_dir, _ = built
+    with pytest.raises(Refused, match="against"):
+        freeze_after(built, f"copy (select * from '{out_dir}/usage/day=05.parquet' offset 1) to '{out_dir}/usage/day=05.parquet'")
+    assert not configuration.statements.exists()
+    assert (inputs.month, build_file.name) == (MARCH, "build.duckdb")
+
+
+def test_an_invariant_that_fails_in_the_build_stops_the_whole_close(copy_of, landed_march, monkeypatch):
+    line = copy_of(landed_march)
+    before = tree(line.data)
+    count = pinning.receipt_counts
+    monkeypatch.setattr(
+        pinning, "receipt_counts", lambda *given: [(batch, usable + 1, bad) for batch, usable, bad in count(*given)]
+    )
+    with pytest.raises(Refused, match="does not add up or cannot be computed, so nothing was published"):
+        closing(line)
+    assert tree(line.data) == before
+
+
+def test_an_unaltered_build_freezes(built):
+    freeze_after(built)
+    assert verify.month_problems(built[0], MARCH) == []
+
+
+# Crashes and company ---------------------------------------------------------------------------------------------------
+
+# Closes March; at the named point, if any, the process is killed as by `kill -9`.
+CLOSER = """
+import os, signal, sys
+from datetime import datetime
+from pathlib import Path
+from orchestration import clock, files, settings, warehouse
+from orchestration.close import close, dbt_build, publishing
+from orchestration.months import Month
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+folder, now, point = sys.argv[1:]
+moment = datetime.fromisoformat(now)
+clock.now = lambda: moment
+points = {"before the build": (dbt_build, "build"), "before the rename": (files, "publish"),
+          "before the warehouse": (warehouse, "rebuild")}
+if point in points:
+    setattr(*points[point], die)
+closed = close.close_month(settings.load(Path(folder)), Month(2026, 3), accept_rejected=True, progress=lambda _: None)
+print("verified" if closed.already_frozen else "frozen")
+"""
+POINTS = ("before the build", "before the rename", "before the warehouse")
+
+
+@pytest.fixture(scope="module")
+def left_behind(landed_march, tmp_path_factory) -> dict[str, tuple[Path, int, str]]:
+    """Point or name → folder, exit status and output of closes in processes of their own, all at once."""
+    started = {}
+    shared = tmp_path_factory.mktemp("together") / "copy"
+    for name in (*POINTS, "one", "other"):
+        folder = shared if name in ("one", "other") else tmp_path_factory.mktemp("killed") / "copy"
+        if not folder.exists():
+            shutil.copytree(landed_march, folder)
+        command = [sys.executable, "-c", CLOSER, str(folder / "data"), AFTER_MARCH, name]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("STATEMENTS_")}
+        root = Path(close.__file__).parents[2]
+        started[name] = (
+            folder,
+            subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True),
+        )
+    found = {}
+    for name, (folder, process) in started.items():
+        stdout, stderr = process.communicate(timeout=200)
+        found[name] = (folder, process.returncode, stdout.strip() or stderr)
+    return found
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_after_a_kill_the_month_is_whole_or_absent_and_the_next_close_gets_there(left_behind, monkeypatch, point):
+    folder, status, said = left_behind[point]
+    assert status == -9, said
+    line = stand_in(folder, monkeypatch, AFTER_MARCH)
+    month = line.data / "statements" / "month=2026-03"
+    assert month.exists() == (point == "before the warehouse")
+    frozen_before = tree(month)
+    again = closing(line)
+    assert again.already_frozen == (point == "before the warehouse")
+    assert verify.month_problems(settings_of(line), MARCH) == []
+    if frozen_before:
+        assert tree(month) == frozen_before
+    with duckdb.connect(str(line.data / "warehouse.duckdb"), read_only=True) as connection:
+        assert connection.execute("select month, accepted from operations.closes").fetchall() == [("2026-03", 8)]
+        assert connection.execute("select count(*) from statements.statements").fetchone() == (3,)
+    assert [path for path in (line.data / "build").rglob("*") if path.is_file()] == []
+
+
+def test_kills_leave_the_same_bytes_as_no_kill(left_behind, monkeypatch):
+    """Whatever happened in between, a month made of the same batches at the same time is the same month."""
+    months = []
+    for name in ("before the rename", "before the warehouse", "one"):
+        line = stand_in(left_behind[name][0], monkeypatch, AFTER_MARCH)
+        closing(line)
+        months.append(tree(line.data / "statements"))
+    assert months[0] == months[1] == months[2]
+
+
+def test_of_two_closes_at_once_one_freezes_and_one_verifies(left_behind):
+    assert sorted(left_behind[name][1:] for name in ("one", "other")) == [(0, "frozen"), (0, "verified")]
+
+
+def test_an_analysts_open_session_neither_blocks_a_close_nor_breaks(copy_of, landed_march):
+    line = copy_of(landed_march)
+    warehouse.rebuild(settings_of(line))
+    with duckdb.connect(str(line.data / "warehouse.duckdb"), read_only=True) as session:
+        assert session.execute("select count(*) from operations.batches").fetchone() == (4,)
+        closing(line)
+        assert session.execute("select count(*) from operations.batches").fetchone() == (4,)
+        assert session.execute("select count(*) from operations.rejected_rows").fetchone() == (1,)
+        assert session.execute("select count(*) from operations.closes").fetchone() == (0,)
+    assert warehouse.rows(settings_of(line), "select month from operations.closes") == [("2026-03",)]
+
+
+def test_a_moved_data_folder_works_after_a_rebuild(copy_of, closed_march, tmp_path):
+    line = copy_of(closed_march)
+    moved = tmp_path / "moved it's"
+    line.data.rename(moved)
+    line.data = moved
+    line.must("verify")
+    line.must("rebuild")
+    assert "Total 0.76" in line.must("show 2026-03 alpha").stdout
+    assert closing(line).already_frozen
+
+
+def test_the_next_month_can_be_closed_in_a_moved_folder(copy_of, closed_march, tmp_path):
+    line = copy_of(closed_march, AFTER_APRIL)
+    line.data.rename(tmp_path / "moved")
+    line.data = tmp_path / "moved"
+    land(line, "cdrs", *IN_APRIL)
+    assert closing(line, APRIL, accept_rejected=False).manifest.content["totals"] == {"USD": "128.000000000"}
+    assert Month.parse("2026-05") not in [manifest.month for manifest in manifests.load(settings_of(line))]
+    assert len(TENANTS) == 3

@@ -1,0 +1,353 @@
+"""Who held what from when, as it lands: nobody can move the past, and what is refused says why and what to do."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestration import files, registry
+from orchestration.errors import Refused
+from tests.unit.deliveries import CONTACT, ip_of, number_of, tenant, tree, write_csv, write_jsonl
+
+EVENTS = "account_id, recorded_at, sealed_at, is_late, is_overtaken"
+JANUARY, FEBRUARY = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def refused(warehouse, words: str, feed: str, *paths, **options) -> str:
+    """The call is refused with these words, and nothing lasting has changed."""
+    before = tree(warehouse.settings.data)
+    with pytest.raises(Refused) as refusal:
+        warehouse.land(feed, *paths, **options)
+    assert words in str(refusal.value)
+    assert tree(warehouse.settings.data) == before
+    return str(refusal.value)
+
+
+# Tenants (rules 2 to 4) ------------------------------------------------------------------------------------------------
+
+
+def test_the_fields_that_a_tenant_lacks_are_listed_by_row(warehouse, tmp_path):
+    rows = [tenant("alpha"), tenant("beta", city="", contact_phone=""), tenant("gamma", name="")]
+    said = refused(warehouse, "all fields of a tenant are required", "tenants", write_csv(tmp_path / "t.csv", *rows))
+    assert "row 2 (city contact_phone); row 3 (name)" in said
+
+
+def test_only_the_second_address_line_may_be_absent(warehouse, tmp_path):
+    required = ["account_id", "name", *CONTACT]
+    rows = [tenant("alpha", address2="Suite 1") | {field: ""} for field in required]
+    said = refused(warehouse, "are required", "tenants", write_csv(tmp_path / "t.csv", *rows))
+    assert all(f"row {number} ({field})" in said for number, field in enumerate(required[:10], start=1))
+    assert warehouse.receipt("tenants", write_csv(tmp_path / "u.csv", tenant("alpha", address2=""))).rows == 1
+
+
+@pytest.mark.parametrize("field", CONTACT)
+def test_a_tenants_file_without_a_required_column_is_refused(warehouse, tmp_path, field):
+    row = {name: value for name, value in tenant("alpha").items() if name != field}
+    refused(warehouse, f"lacks {field}", "tenants", write_csv(tmp_path / "t.csv", row))
+
+
+def test_what_can_be_an_account_id(warehouse, tmp_path):
+    good = ["bigcustomer.mypbx.com", "a", "7", "A-b_c.d", "x" * 128]
+    warehouse.receipt("tenants", write_csv(tmp_path / "good.csv", *map(tenant, good)))
+    assert sorted(name for (name,) in warehouse.usable("tenants", "account_id")) == sorted(good)
+
+
+def test_what_cannot_be_an_account_id(warehouse, tmp_path):
+    bad = ["big customer", " a", "a ", "a@b", "a/b", "a\\b", "a:b", "a,b", "a;b", "a'b", 'a"b', "a*", "a?", "a..b", "-a", "a.", "é",
+           "a\tb", "a\nb", "x" * 129, "..", "\u0430lpha"]  # fmt: skip
+    for start in range(0, len(bad), 8):
+        some = bad[start : start + 8]
+        said = refused(warehouse, "account_id may hold", "tenants", write_csv(tmp_path / "bad.csv", *map(tenant, some)))
+        assert all(f"row {row}" in said for row in range(1, len(some) + 1))
+
+
+def test_account_ids_that_differ_by_case_alone_are_refused_within_a_file_and_across_files(warehouse, tmp_path):
+    twins = write_csv(tmp_path / "twins.csv", tenant("alpha"), tenant("Alpha"))
+    said = refused(warehouse, "other upper and lower case", "tenants", twins)
+    assert "row 1 (alpha); row 2 (Alpha)" in said
+    warehouse.receipt("tenants", write_csv(tmp_path / "one.csv", tenant("alpha")))
+    later = write_csv(tmp_path / "later.csv", tenant("ALPHA", recorded_at="2026-02-01T00:00:00Z"))
+    refused(warehouse, "row 1 (ALPHA)", "tenants", later)
+
+
+def test_archiving_is_final(warehouse, tmp_path):
+    archived = tenant("alpha", archived="true", recorded_at="2026-02-01T00:00:00Z")
+    warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha"), archived))
+    again = write_csv(tmp_path / "again.csv", tenant("alpha", recorded_at="2026-03-01T00:00:00Z"))
+    refused(warehouse, "archiving is final", "tenants", again)
+    renamed = {**archived, "name": "Alpha (closed)", "recorded_at": "2026-03-01T00:00:00Z"}
+    assert warehouse.receipt("tenants", write_csv(tmp_path / "renamed.csv", renamed)).rows == 1
+
+
+def test_archiving_is_final_within_one_file_too(warehouse, tmp_path):
+    rows = [tenant("alpha", archived="true"), tenant("alpha", archived="false", recorded_at="2026-02-01T00:00:00Z")]
+    refused(warehouse, "row 2 (alpha)", "tenants", write_csv(tmp_path / "t.csv", *rows))
+
+
+def test_other_details_change_by_landing_the_tenant_again(warehouse, tmp_path):
+    warehouse.receipt("tenants", write_csv(tmp_path / "a.csv", tenant("alpha")))
+    changed = tenant("alpha", billing_email="new@customer.example", recorded_at="2026-02-01T00:00:00Z")
+    receipt = warehouse.receipt("tenants", write_csv(tmp_path / "b.csv", changed))
+    assert (receipt.duplicates, receipt.files[0].rows) == (0, 1)
+
+
+def test_archived_is_true_or_false(warehouse, tmp_path):
+    path = write_csv(tmp_path / "t.csv", tenant("alpha", archived="maybe"))
+    refused(warehouse, "neither true nor false", "tenants", path)
+
+
+# The seal (rules 12 and 13) --------------------------------------------------------------------------------------------
+
+
+def test_the_first_batch_is_history_and_is_trusted_once(warehouse, tmp_path):
+    old = number_of("alpha", recorded_at="2019-05-05T00:00:00Z")
+    new = number_of("beta", recorded_at="2026-01-01T00:00:00Z")
+    receipt = warehouse.receipt("number_assignments", write_csv(tmp_path / "n.csv", new, old))
+    assert (receipt.is_history, receipt.sealed_at, receipt.late, receipt.cutoff) == (True, None, 0, JANUARY)
+    older = write_csv(tmp_path / "older.csv", number_of("gamma", recorded_at="2020-01-01T00:00:00Z"))
+    refused(warehouse, "recorded before 2026-01-01 00:00:00 UTC", "number_assignments", older)
+
+
+def test_what_comes_late_is_refused_with_its_rows_and_the_way_out(warehouse, tmp_path):
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
+    rows = [
+        ip_of("beta", recorded_at="2026-01-01T00:00:00Z"),
+        ip_of("beta", recorded_at="2025-12-31T23:59:59.999999Z"),
+        ip_of("beta", "192.0.2.2", recorded_at="2025-06-01T00:00:00Z"),
+    ]
+    said = refused(warehouse, "recorded before", "ip_assignments", write_csv(tmp_path / "b.csv", *rows))
+    assert "--accept-late" in said
+    assert "row 2 (192.0.2.1" in said
+    assert "row 3 (192.0.2.2" in said
+    assert "row 1" not in said
+
+
+def test_an_event_recorded_at_the_very_seal_is_not_late(warehouse, tmp_path):
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
+    receipt = warehouse.receipt("ip_assignments", write_csv(tmp_path / "b.csv", ip_of("beta")))
+    assert (receipt.late, receipt.sealed_at) == (0, JANUARY)
+
+
+def test_accepted_late_changes_land_flagged_with_the_seal_they_act_from(warehouse, tmp_path):
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
+    late = write_csv(tmp_path / "b.csv", ip_of("beta", recorded_at="2025-06-01T00:00:00Z", valid_from="2025-06-01T00:00:00Z"))
+    receipt = warehouse.receipt("ip_assignments", late, accept_late=True)
+    assert (receipt.late, receipt.overtaken, receipt.sealed_at) == (1, 1, JANUARY)
+    other = write_csv(tmp_path / "c.csv", ip_of("beta", "192.0.2.2", recorded_at="2025-06-01T00:00:00Z"))
+    receipt = warehouse.receipt("ip_assignments", other, accept_late=True)
+    assert (receipt.late, receipt.overtaken) == (1, 0)
+    assert [row[2:] for row in warehouse.usable("ip_assignments", EVENTS)] == [
+        (None, False, False),
+        (JANUARY, True, True),
+        (JANUARY, True, False),
+    ]
+
+
+def test_a_newer_change_that_is_only_ordered_for_later_overtakes_nothing(warehouse, tmp_path):
+    ordered = ip_of("beta", recorded_at="2026-02-01T00:00:00Z", valid_from="2026-06-01T00:00:00Z")
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ordered))
+    late = write_csv(tmp_path / "b.csv", ip_of("gamma", recorded_at="2026-01-15T00:00:00Z"))
+    receipt = warehouse.receipt("ip_assignments", late, accept_late=True)
+    assert (receipt.late, receipt.overtaken, receipt.sealed_at) == (1, 0, FEBRUARY)
+
+
+def test_accepting_late_changes_flags_only_those_that_are_late(warehouse, tmp_path):
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
+    rows = [ip_of("beta", "192.0.2.2", recorded_at=when) for when in ("2025-06-01T00:00:00Z", "2026-02-01T00:00:00Z")]
+    receipt = warehouse.receipt("ip_assignments", write_csv(tmp_path / "b.csv", *rows), accept_late=True)
+    assert (receipt.late, receipt.cutoff) == (1, FEBRUARY)
+
+
+def test_a_full_export_again_is_duplicates_and_lands_what_is_new(warehouse, tmp_path):
+    first = [number_of("alpha"), number_of("beta", recorded_at="2026-02-01T00:00:00Z")]
+    warehouse.receipt("number_assignments", write_csv(tmp_path / "jan.csv", *first))
+    spelled_otherwise = {**first[0], "number": "001 2015550101", "recorded_at": "2026-01-01T05:30:00+05:30"}
+    third = number_of("", recorded_at="2026-03-01T00:00:00Z")
+    spelled_otherwise["number"] = "1 (201) 555-0101"
+    receipt = warehouse.receipt("number_assignments", write_jsonl(tmp_path / "mar.jsonl", spelled_otherwise, first[1], third))
+    assert (receipt.duplicates, receipt.late, [file.rows for file in receipt.files]) == (2, 0, [1])
+
+
+def test_the_end_of_the_last_frozen_month_seals_too(warehouse, tmp_path):
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
+    (warehouse.settings.statements / "month=2026-02").mkdir(parents=True)
+    late = write_csv(tmp_path / "b.csv", ip_of("beta", recorded_at="2026-02-28T23:59:59Z"))
+    refused(warehouse, "recorded before 2026-03-01 00:00:00 UTC", "ip_assignments", late)
+    fine = write_csv(tmp_path / "c.csv", ip_of("beta", recorded_at="2026-03-01T00:00:00Z"))
+    assert warehouse.receipt("ip_assignments", fine).sealed_at == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def test_history_that_lands_after_a_freeze_acts_from_the_freeze_on(warehouse, tmp_path):
+    (warehouse.settings.statements / "month=2026-02").mkdir(parents=True)
+    receipt = warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
+    assert (receipt.is_history, receipt.late, receipt.sealed_at) == (True, 0, datetime(2026, 3, 1, tzinfo=UTC))
+
+
+def test_each_feed_has_a_seal_of_its_own(warehouse, tmp_path):
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha", recorded_at="2026-03-01T00:00:00Z")))
+    receipt = warehouse.receipt("number_assignments", write_csv(tmp_path / "b.csv", number_of("alpha")))
+    assert (receipt.is_history, receipt.sealed_at) == (True, None)
+
+
+def test_a_history_of_several_files_is_one_call(warehouse, tmp_path):
+    newer = write_csv(tmp_path / "2026.csv", ip_of("beta", recorded_at="2026-02-01T00:00:00Z"))
+    older = write_csv(tmp_path / "2025.csv", ip_of("alpha", recorded_at="2025-01-01T00:00:00Z"))
+    landings = warehouse.land("ip_assignments", newer, older)
+    assert [(landing.receipt.is_history, landing.receipt.late) for landing in landings] == [(True, 0), (True, 0)]
+
+
+def test_the_second_file_of_a_history_that_comes_in_a_call_of_its_own_is_late(warehouse, tmp_path):
+    newer = write_csv(tmp_path / "2026.csv", ip_of("beta", recorded_at="2026-02-01T00:00:00Z"))
+    older = write_csv(tmp_path / "2025.csv", ip_of("alpha", recorded_at="2025-01-01T00:00:00Z"))
+    warehouse.land("ip_assignments", newer)
+    refused(warehouse, "recorded before", "ip_assignments", older)
+    refused(warehouse, "recorded before", "ip_assignments", newer, older)
+
+
+def test_a_history_call_that_was_cut_off_goes_on_as_history(warehouse, tmp_path, monkeypatch):
+    newer = write_csv(tmp_path / "2026.csv", ip_of("beta", recorded_at="2026-02-01T00:00:00Z"))
+    older = write_csv(tmp_path / "2025.csv", ip_of("alpha", recorded_at="2025-01-01T00:00:00Z"))
+    publish = files.publish
+
+    def only_the_first(staged, final):
+        if warehouse.receipts:
+            raise KeyboardInterrupt
+        publish(staged, final)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(files, "publish", only_the_first)
+        with pytest.raises(KeyboardInterrupt):
+            warehouse.land("ip_assignments", newer, older)
+    landings = warehouse.land("ip_assignments", newer, older)
+    assert [landing.is_new for landing in landings] == [False, True]
+    assert (landings[1].receipt.is_history, landings[1].receipt.late) == (True, 0)
+
+
+def test_changes_may_be_recorded_five_minutes_ahead_and_no_more(warehouse, tmp_path):
+    warehouse.at("2026-03-20T12:00:00+00:00")
+    ahead = write_csv(tmp_path / "a.csv", ip_of("alpha", recorded_at="2026-03-20T12:05:00.000001Z"))
+    refused(warehouse, "more than 5 minutes ahead of now", "ip_assignments", ahead)
+    within = write_csv(tmp_path / "b.csv", ip_of("alpha", recorded_at="2026-03-20T12:05:00Z"))
+    assert warehouse.receipt("ip_assignments", within).rows == 1
+
+
+def test_an_end_may_not_be_recorded_ahead_of_now_either(warehouse, tmp_path):
+    row = ip_of("alpha", valid_to="2026-06-01T00:00:00Z", end_recorded_at="2026-05-01T00:00:00Z")
+    refused(warehouse, "more than 5 minutes ahead", "ip_assignments", write_csv(tmp_path / "a.csv", row))
+
+
+def test_a_change_may_be_ordered_for_any_later_instant(warehouse, tmp_path):
+    row = ip_of("alpha", valid_from="2030-01-01T00:00:00Z")
+    assert warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", row)).cutoff == JANUARY
+
+
+# Cutoffs ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_cutoff_is_the_latest_recorded_at_unless_a_later_one_is_named(warehouse, tmp_path):
+    path = write_csv(tmp_path / "a.csv", ip_of("alpha"))
+    assert warehouse.receipt("ip_assignments", path).cutoff == JANUARY
+    assert warehouse.receipt("ip_assignments", path, cutoff="2026-02-01T00:00:00+00:00").cutoff == FEBRUARY
+    again = warehouse.land("ip_assignments", path, cutoff="2026-01-20T00:00:00+00:00")
+    assert [landing.is_new for landing in again] == [False]
+
+
+def test_a_cutoff_before_what_the_file_says_is_refused(warehouse, tmp_path):
+    path = write_csv(tmp_path / "a.csv", ip_of("alpha"))
+    refused(warehouse, "after the cutoff", "ip_assignments", path, cutoff="2025-12-31T23:59:59+00:00")
+    refused(warehouse, "lies in the future", "ip_assignments", path, cutoff="2026-03-20T12:00:01+00:00")
+
+
+def test_an_earlier_cutoff_does_not_open_the_seal_again(warehouse, tmp_path):
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")), cutoff="2026-02-01T00:00:00+00:00")
+    none = tmp_path / "none.csv"
+    none.write_text("ip,account_id,recorded_at\n", encoding="utf-8")
+    warehouse.receipt("ip_assignments", none, cutoff="2026-01-10T00:00:00+00:00")
+    refused(warehouse, "2026-02-01", "ip_assignments", write_csv(tmp_path / "b.csv", ip_of("beta", recorded_at="2026-01-31T00:00:00Z")))
+
+
+# Extracts with valid_to (rule 14) --------------------------------------------------------------------------------------
+
+
+def test_an_end_is_an_event_of_its_own(warehouse, tmp_path):
+    row = ip_of("alpha", valid_from="2026-01-05T00:00:00Z", valid_to="2026-02-01T00:00:00Z")
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", row))
+    assert warehouse.usable("ip_assignments", "event_type, account_id, valid_from, recorded_at", "valid_from") == [
+        ("start", "alpha", datetime(2026, 1, 5, tzinfo=UTC), JANUARY),
+        ("end", "alpha", FEBRUARY, JANUARY),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"valid_to": "2026-01-01T00:00:00Z"}, "valid_to is not after valid_from"),
+        ({"valid_from": "2026-02-01T00:00:00Z", "valid_to": "2026-01-31T00:00:00Z"}, "valid_to is not after valid_from"),
+        ({"account_id": "", "valid_to": "2026-03-01T00:00:00Z"}, "names no account_id"),
+        ({"end_recorded_at": "2026-03-01T00:00:00Z"}, "has no valid_to"),
+    ],
+)
+def test_periods_that_cannot_be_are_refused(warehouse, tmp_path, changes, words):
+    refused(warehouse, words, "ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha") | changes))
+
+
+def test_after_the_first_batch_an_end_says_when_it_was_recorded(warehouse, tmp_path):
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
+    row = ip_of("alpha", valid_to="2026-02-10T00:00:00Z")
+    refused(warehouse, "valid_to needs end_recorded_at", "ip_assignments", write_csv(tmp_path / "b.csv", row))
+    row["end_recorded_at"] = "2026-02-09T00:00:00Z"
+    receipt = warehouse.receipt("ip_assignments", write_csv(tmp_path / "c.csv", row))
+    assert (receipt.duplicates, receipt.late, receipt.cutoff) == (1, 0, datetime(2026, 2, 9, tzinfo=UTC))
+
+
+# The registry ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_registry(warehouse):
+    warehouse.with_published_warehouse()
+    return warehouse
+
+
+def added(warehouse, tmp_path, account_id: str) -> None:
+    row = {name: value for name, value in tenant(account_id).items() if name != "recorded_at"}
+    registry.add_tenants(warehouse.settings, write_csv(tmp_path / "new-tenant.csv", row))
+
+
+def test_the_registry_records_now_and_leaves_the_seal_where_it_is(with_registry, tmp_path):
+    warehouse = with_registry
+    warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha")))
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
+    warehouse.at("2026-03-20T12:34:56.123456+00:00")
+    receipt = registry.assign(warehouse.settings, "ip", "192.0.2.9", "alpha").receipt
+    assert (receipt.landed_by, receipt.cutoff, receipt.is_history) == ("registry", None, False)
+    assert warehouse.usable("ip_assignments", "ip, valid_from, recorded_at")[-1] == (
+        "192.0.2.9",
+        datetime(2026, 3, 20, 12, 34, 56, 123456, UTC),
+        datetime(2026, 3, 20, 12, 34, 56, 123456, UTC),
+    )
+    between = write_csv(tmp_path / "b.csv", ip_of("beta", "192.0.2.3", recorded_at="2026-03-01T00:00:00Z"))
+    assert warehouse.receipt("ip_assignments", between).late == 0
+
+
+def test_the_registry_is_not_the_first_batch(with_registry, tmp_path):
+    warehouse = with_registry
+    added(warehouse, tmp_path, "alpha")
+    registry.assign(warehouse.settings, "number", "2015550101", "alpha")
+    history = warehouse.receipt("number_assignments", write_csv(tmp_path / "n.csv", number_of("beta", recorded_at="2020-01-01T00:00:00Z")))
+    assert (history.is_history, history.late, history.sealed_at) == (True, 0, None)
+
+
+def test_the_registry_knows_the_living_and_only_them(with_registry, tmp_path):
+    warehouse = with_registry
+    added(warehouse, tmp_path, "alpha")
+    with pytest.raises(Refused, match="there is such a tenant already"):
+        added(warehouse, tmp_path, "ALPHA")
+    registry.assign(warehouse.settings, "ip", "192.0.2.9:5060", "alpha")
+    registry.archive_tenant(warehouse.settings, "alpha")
+    with pytest.raises(Refused, match="archived"):
+        registry.assign(warehouse.settings, "ip", "192.0.2.8", "alpha")
+    with pytest.raises(Refused, match="archived"):
+        registry.archive_tenant(warehouse.settings, "alpha")
+    with pytest.raises(Refused, match="never used again"):
+        added(warehouse, tmp_path, "alpha")
+    assert warehouse.usable("tenants", "archived, name") == [(False, "alpha Inc"), (True, "alpha Inc")]
