@@ -40,7 +40,7 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
                 instance=instance,
                 partition_key=str(month),
                 run_config={
-                    "ops": {"close_month": {"config": {"accept_rejected": accept_rejected}}},
+                    "ops": {"closing": {"config": {"accept_rejected": accept_rejected}}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             )

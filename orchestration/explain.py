@@ -13,6 +13,7 @@ from orchestration import engine, warehouse
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
 from orchestration.landing.records import CANONICAL
+from orchestration.screen import amount
 from orchestration.settings import SEEDS, Settings
 
 REASONS = {
@@ -94,7 +95,7 @@ def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
     )
     said = [
         f"It is a charge for {last['service']} ({last['direction']}) at {_when(last['started_at'])}: "
-        f"{measure}{last['cost']} {last['currency']}{', ' + parties if parties else ''}."
+        f"{measure}{amount(last['cost'])} {last['currency']}{', ' + parties if parties else ''}."
     ]
     if len(deliveries) > 1:
         canonical = CANONICAL.split(", ")
@@ -185,7 +186,7 @@ def _holding(settings: Settings, kind: str, asset: str | None, instant: datetime
     recorded = f"recorded at {_when(spell['recorded_at'])} as {spell['assignment_id']}"
     late = ", which came late and acts from the seal on" if spell["is_late"] else ""
     if spell["account_id"] is None:
-        return f"The {name} {asset} was released from {_when(spell['valid_from'])}{until} ({recorded}{late})."
+        return f"The {name} {asset} belonged to nobody from {_when(spell['valid_from'])} on{until} ({recorded}{late})."
     return f"The {name} {asset} was held by {spell['account_id']} from {_when(spell['valid_from'])}{until} ({recorded}{late})."
 
 

@@ -75,8 +75,23 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     }
 
 
+def warnings(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> list[str]:
+    """What was odd before the build, and the days of the month on which nothing was used."""
+    days = connection.execute(
+        "select day::varchar from landing.close_days where day not in "
+        "(select (started_at at time zone 'UTC')::date from main.usage) order by day"
+    ).fetchall()
+    silent = [f"No records on {', '.join(day for (day,) in days)} (UTC)."] if days else []
+    return [*inputs.warnings, *silent]
+
+
 def compose(
-    inputs: Inputs, counted: dict[str, int], figures: Figures, hashes: dict[str, str], out_dir: Path
+    inputs: Inputs,
+    counted: dict[str, int],
+    odd: list[str],
+    figures: Figures,
+    hashes: dict[str, str],
+    out_dir: Path,
 ) -> dict[str, Any]:
     """The manifest's content. Figures come from the files as a second reader found them."""
     month, previous = inputs.month, inputs.previous
@@ -110,7 +125,7 @@ def compose(
                 for row in inputs.rejected
             ],
         },
-        "warnings": list(inputs.warnings),
+        "warnings": odd,
         "versions": manifests.versions(),
     }
 
@@ -145,9 +160,10 @@ def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) 
     with engine.connect(settings, build_file) as connection:
         write_tables(connection, out_dir)
         counted = counts(connection)
+        odd = warnings(connection, inputs)
     figures = read_back(out_dir, counted)
     hashes = files.hashes_below(out_dir)
-    content = compose(inputs, counted, figures, hashes, out_dir)
+    content = compose(inputs, counted, odd, figures, hashes, out_dir)
     (out_dir / MANIFEST).write_bytes(manifests.canonical(content))
     hashes[MANIFEST] = files.sha256(out_dir / MANIFEST)
     files.seal_folder(out_dir, hashes)

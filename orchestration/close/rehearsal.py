@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import engine
-from orchestration.close.publishing import Inputs, counts
+from orchestration.close.publishing import Inputs, counts, warnings
 from orchestration.settings import Settings
 
 QUERIES = {
@@ -32,10 +32,11 @@ def figures(settings: Settings, build_file: Path, inputs: Inputs) -> dict[str, l
             cursor = connection.execute(query)
             names = [column[0] for column in cursor.description]
             found[title] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        odd = warnings(connection, inputs)
     found["Rejected rows"] = [
         {"batch_id": row.batch_id, "source_row": row.source_row, "record_id": row.record_id, "reason": row.reason}
         for row in inputs.rejected
         if not row.cleared
     ]
-    found["Warnings"] = [{"warning": warning} for warning in inputs.warnings]
+    found["Warnings"] = [{"warning": warning} for warning in odd]
     return found

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, build_dbt_asset_specs
 
 from orchestration.close import dbt_build
+from orchestration.landing.feeds import FEEDS
 
 GROUPS = {"staging": "staging", "intermediate": "attribution", "marts": "statements"}
 
@@ -23,16 +24,23 @@ class Translator(DagsterDbtTranslator):
             return "reference_data"
         return GROUPS[dbt_resource_props["fqn"][1]]
 
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """What a close pins beside the feeds (receipts, neighbours, rejected rows …) comes with the records."""
+        if dbt_resource_props["resource_type"] == "source" and dbt_resource_props["name"] not in FEEDS:
+            return dg.AssetKey(["landing", "cdrs"])
+        return super().get_asset_key(dbt_resource_props)
 
+
+TRANSLATOR = Translator(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 MANIFEST = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))
 specs = [
     spec.replace_attributes(skippable=True)
-    for spec in build_dbt_asset_specs(manifest=MANIFEST, dagster_dbt_translator=Translator())
+    for spec in build_dbt_asset_specs(manifest=MANIFEST, dagster_dbt_translator=TRANSLATOR)
 ]
 # The frozen month and its statements wait for the marts, which are the only models with a contract.
 mart_keys = [spec.key for spec in specs if spec.group_name == "statements"]
 asset_keys: dict[str, dg.AssetKey] = {
-    unique_id: Translator().get_asset_spec(MANIFEST, unique_id, None).key
+    unique_id: TRANSLATOR.get_asset_spec(MANIFEST, unique_id, None).key
     for unique_id, node in MANIFEST["nodes"].items()
     if node["resource_type"] in ("model", "seed")
 }

@@ -6,19 +6,18 @@ What belongs here: the story they tell, and standing in one of them with a comma
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from orchestration import clock, settings
+from orchestration import settings
 from orchestration.close import close
 from orchestration.months import Month
 from orchestration.settings import Settings
 from tests.conftest import CommandLine
 from tests.unit.deliveries import ip_of, number_of, outbound, record, tenant, write_csv
 
-MARCH, APRIL, MAY = Month(2026, 3), Month(2026, 4), Month(2026, 5)
+MARCH, APRIL = Month(2026, 3), Month(2026, 4)
 AFTER_MARCH, AFTER_APRIL = "2026-04-02T12:00:00+00:00", "2026-05-02T12:00:00+00:00"
 
 TENANTS = [tenant("alpha", name="=Alpha, Inc"), tenant("beta"), tenant("quiet")]
@@ -97,7 +96,7 @@ def closed_march(landed_march: Path, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def closed_april(closed_march: Path, tmp_path_factory) -> Path:
-    """April is frozen too, with corrections of March; a record of May is open, and another of March waits. To be read."""
+    """April is frozen too. What came late for March, before its close and since, and a record of May are there. To be read."""
     folder = tmp_path_factory.mktemp("closed-april") / "copy"
     shutil.copytree(closed_march, folder)
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -129,7 +128,3 @@ def settings_of(line: CommandLine) -> Settings:
 def closing(line: CommandLine, month: Month = MARCH, *, accept_rejected: bool = True) -> close.Closed:
     """Close a month without Dagster, which costs seconds and is tested elsewhere."""
     return close.close_month(settings_of(line), month, accept_rejected=accept_rejected, progress=lambda _: None)
-
-
-def now_is(instant: str) -> bool:
-    return clock.now() == datetime.fromisoformat(instant)

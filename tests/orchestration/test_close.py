@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,6 @@ from orchestration import engine, files, settings, warehouse
 from orchestration.close import close, dbt_build, pinning, publishing, verify
 from orchestration.close import manifest as manifests
 from orchestration.errors import Damaged, Refused
-from orchestration.months import Month
 from tests.conftest import CommandLine
 from tests.orchestration.conftest import (
     AFTER_APRIL,
@@ -22,7 +22,6 @@ from tests.orchestration.conftest import (
     APRIL,
     IN_APRIL,
     MARCH,
-    TENANTS,
     closing,
     land,
     settings_of,
@@ -159,9 +158,13 @@ def test_the_manifest_tells_what_went_in_and_what_came_out(closed_april):
     assert [row["reason"] for row in march.content["rejected"]["rows"]] == ["cost_unusable"]
     assert (march.content["previous_month"], march.content["previous_manifest_sha256"]) == (None, "0" * 64)
     assert (april.content["previous_month"], april.content["previous_manifest_sha256"]) == ("2026-03", march.sha256)
-    assert april.content["totals"] == {"USD": "192.010000000"}
-    assert april.content["totals_since_first_month"] == {"USD": "224.020000000"}
-    assert [warning.split(":")[0] for warning in march.content["warnings"]] == ["tenants", "number_assignments", "ip_assignments"]
+    grown = Decimal(march.content["totals"]["USD"]) + Decimal(april.content["totals"]["USD"])
+    assert april.content["totals_since_first_month"] == {"USD": f"{grown:f}"}
+    assert [warning.split(":")[0] for warning in march.content["warnings"]] == [
+        "tenants",
+        "number_assignments",
+        "ip_assignments",
+    ]
 
 
 def test_nothing_private_is_left_behind(closed_march):
@@ -263,7 +266,7 @@ def freeze_after(built, *statements: str) -> None:
     with engine.connect(configuration, build_file) as connection:
         for statement in statements:
             connection.execute(statement)
-        connection.execute(f'create or replace table main.reconciliation as {sql[next(reversed(sql))]}')
+        connection.execute(f"create or replace table main.reconciliation as {sql[next(reversed(sql))]}")
     publishing.freeze(configuration, inputs, build_file, out_dir)
 
 
@@ -295,7 +298,9 @@ def test_a_violated_invariant_is_named_and_nothing_is_published(built, invariant
 def test_a_record_that_is_lost_on_the_way_to_the_file_is_missed(built):
     configuration, inputs, build_file, out_dir, _ = built
     with pytest.raises(Refused, match="against"):
-        freeze_after(built, f"copy (select * from '{out_dir}/usage/day=05.parquet' offset 1) to '{out_dir}/usage/day=05.parquet'")
+        freeze_after(
+            built, f"copy (select * from '{out_dir}/usage/day=05.parquet' offset 1) to '{out_dir}/usage/day=05.parquet'"
+        )
     assert not configuration.statements.exists()
     assert (inputs.month, build_file.name) == (MARCH, "build.duckdb")
 
@@ -326,7 +331,6 @@ from datetime import datetime
 from pathlib import Path
 from orchestration import clock, files, settings, warehouse
 from orchestration.close import close, dbt_build, publishing
-from orchestration.months import Month
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -358,7 +362,9 @@ def left_behind(landed_march, tmp_path_factory) -> dict[str, tuple[Path, int, st
         root = Path(close.__file__).parents[2]
         started[name] = (
             folder,
-            subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True),
+            subprocess.Popen(
+                command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            ),
         )
     found = {}
     for name, (folder, process) in started.items():
@@ -381,8 +387,9 @@ def test_after_a_kill_the_month_is_whole_or_absent_and_the_next_close_gets_there
     if frozen_before:
         assert tree(month) == frozen_before
     with duckdb.connect(str(line.data / "warehouse.duckdb"), read_only=True) as connection:
-        assert connection.execute("select month, accepted from operations.closes").fetchall() == [("2026-03", 8)]
-        assert connection.execute("select count(*) from statements.statements").fetchone() == (3,)
+        published = connection.execute("select month, accepted from operations.closes").fetchall()
+        stated = connection.execute("select account_id from statements.statements order by 1").fetchall()
+    assert (published, stated) == ([("2026-03", 8)], [("alpha",), ("beta",), ("quiet",)])
     assert [path for path in (line.data / "build").rglob("*") if path.is_file()] == []
 
 
@@ -429,5 +436,3 @@ def test_the_next_month_can_be_closed_in_a_moved_folder(copy_of, closed_march, t
     line.data = tmp_path / "moved"
     land(line, "cdrs", *IN_APRIL)
     assert closing(line, APRIL, accept_rejected=False).manifest.content["totals"] == {"USD": "128.000000000"}
-    assert Month.parse("2026-05") not in [manifest.month for manifest in manifests.load(settings_of(line))]
-    assert len(TENANTS) == 3

@@ -16,7 +16,6 @@ from orchestration.landing import receipts
 from orchestration.landing.land import Delivery, Landing, land
 from orchestration.landing.receipts import Receipt
 
-
 REBUILD = published.rebuild
 
 

@@ -43,9 +43,7 @@ def record(record_id: str, **changes: Any) -> Row:
 
 def outbound(record_id: str, **changes: Any) -> Row:
     """An outbound call of 5 March 2026, without a number."""
-    return record(
-        record_id, **{"service": "outbound_conversational", "direction": "outbound", "number": "", **changes}
-    )
+    return record(record_id, **{"service": "outbound_conversational", "direction": "outbound", "number": "", **changes})
 
 
 def tenant(account_id: str, **changes: Any) -> Row:

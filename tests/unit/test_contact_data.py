@@ -86,7 +86,9 @@ def told(tmp_path_factory) -> Iterator[tuple[Path, list[str]]]:
         (given / "bytes.csv").write_bytes(text.replace("gamma Inc", "\xe9").encode("latin-1"))
         json_line = write_jsonl(given / "whole.jsonl", whole).read_text(encoding="utf-8")
         (given / "torn.jsonl").write_text(json_line[:-20] + "\n", encoding="utf-8")
-        (given / "nested.jsonl").write_text(json_line.replace('"canary-refused-city"', '["canary-refused-city"]'), encoding="utf-8")
+        (given / "nested.jsonl").write_text(
+            json_line.replace('"canary-refused-city"', '["canary-refused-city"]'), encoding="utf-8"
+        )
         for name in ("id.csv", "late.csv", "zone.csv", "twin.csv", "lacking.csv", "archived.csv", "long.csv", "short.csv",
                      "quote.csv", "bytes.csv", "torn.jsonl", "nested.jsonl"):  # fmt: skip
             run(f"land tenants given/{name}", exit_status=1)
@@ -99,14 +101,24 @@ def told(tmp_path_factory) -> Iterator[tuple[Path, list[str]]]:
         run("tenant add --from given/incomplete.csv", exit_status=1)
         run("tenant archive gamma")
         line.at("2026-04-02T12:00:00+00:00")
-        write_csv(given / "c.csv", record("in"), outbound("out", source_ip="192.0.2.1"), outbound("x", x_tenant="nobody"))
+        write_csv(
+            given / "c.csv", record("in"), outbound("out", source_ip="192.0.2.1"), outbound("x", x_tenant="nobody")
+        )
         run("land cdrs given/c.csv")
         run("close 2026-03 --dry-run")
         run("close 2026-03")
         run("close 2026-03")
         run("export 2026-03 --format csv --format parquet --out out")
         run("export 2026-03 --account beta --out out")
-        for command in ("show 2026-03 alpha", "show 2026-03", "status", "tenant list", "explain in", "list", "rejected"):
+        for command in (
+            "show 2026-03 alpha",
+            "show 2026-03",
+            "status",
+            "tenant list",
+            "explain in",
+            "list",
+            "rejected",
+        ):
             run(command)
             run(f"{command} --json")
         run("assignments +12015550101")

@@ -1,6 +1,7 @@
 """What the file system promises here: sealed folders, publishing without replacing, swapping, one writer."""
 
 import errno
+import itertools
 import stat
 import subprocess
 import sys
@@ -92,6 +93,27 @@ def test_every_kind_of_damage_is_named(tmp_path, damage, named):
 def test_sums_that_are_no_sums_are_damage(tmp_path, content):
     folder = sealed(tmp_path / "batch", **{"a.txt": "one"})
     overwrite(folder / files.SUMS, content)
+    assert files.check_folder(folder)
+
+
+def test_any_one_bit_that_flips_in_the_sums_is_found(tmp_path):
+    folder = sealed(tmp_path / "batch", **{"a.txt": "one", "b.txt": "two"})
+    sums = folder / files.SUMS
+    content = sums.read_bytes()
+    missed = []
+    for place, bit in itertools.product(range(len(content)), range(8)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << bit
+        overwrite(sums, bytes(flipped))
+        if not files.check_folder(folder):
+            missed.append((place, bit))
+    assert missed == []
+
+
+@pytest.mark.parametrize("change", [lambda sums: sums[:-1], lambda sums: sums + b"\n", lambda sums: sums + sums[-73:]])
+def test_sums_that_are_cut_or_grew_are_found(tmp_path, change):
+    folder = sealed(tmp_path / "batch", **{"a.txt": "one", "b.txt": "two"})
+    overwrite(folder / files.SUMS, change((folder / files.SUMS).read_bytes()))
     assert files.check_folder(folder)
 
 

@@ -129,7 +129,9 @@ def test_an_event_recorded_at_the_very_seal_is_not_late(warehouse, tmp_path):
 
 def test_accepted_late_changes_land_flagged_with_the_seal_they_act_from(warehouse, tmp_path):
     warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
-    late = write_csv(tmp_path / "b.csv", ip_of("beta", recorded_at="2025-06-01T00:00:00Z", valid_from="2025-06-01T00:00:00Z"))
+    late = write_csv(
+        tmp_path / "b.csv", ip_of("beta", recorded_at="2025-06-01T00:00:00Z", valid_from="2025-06-01T00:00:00Z")
+    )
     receipt = warehouse.receipt("ip_assignments", late, accept_late=True)
     assert (receipt.late, receipt.overtaken, receipt.sealed_at) == (1, 1, JANUARY)
     other = write_csv(tmp_path / "c.csv", ip_of("beta", "192.0.2.2", recorded_at="2025-06-01T00:00:00Z"))
@@ -163,7 +165,9 @@ def test_a_full_export_again_is_duplicates_and_lands_what_is_new(warehouse, tmp_
     spelled_otherwise = {**first[0], "number": "001 2015550101", "recorded_at": "2026-01-01T05:30:00+05:30"}
     third = number_of("", recorded_at="2026-03-01T00:00:00Z")
     spelled_otherwise["number"] = "1 (201) 555-0101"
-    receipt = warehouse.receipt("number_assignments", write_jsonl(tmp_path / "mar.jsonl", spelled_otherwise, first[1], third))
+    receipt = warehouse.receipt(
+        "number_assignments", write_jsonl(tmp_path / "mar.jsonl", spelled_otherwise, first[1], third)
+    )
     assert (receipt.duplicates, receipt.late, [file.rows for file in receipt.files]) == (2, 0, [1])
 
 
@@ -183,7 +187,9 @@ def test_history_that_lands_after_a_freeze_acts_from_the_freeze_on(warehouse, tm
 
 
 def test_each_feed_has_a_seal_of_its_own(warehouse, tmp_path):
-    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha", recorded_at="2026-03-01T00:00:00Z")))
+    warehouse.receipt(
+        "ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha", recorded_at="2026-03-01T00:00:00Z"))
+    )
     receipt = warehouse.receipt("number_assignments", write_csv(tmp_path / "b.csv", number_of("alpha")))
     assert (receipt.is_history, receipt.sealed_at) == (True, None)
 
@@ -258,11 +264,18 @@ def test_a_cutoff_before_what_the_file_says_is_refused(warehouse, tmp_path):
 
 
 def test_an_earlier_cutoff_does_not_open_the_seal_again(warehouse, tmp_path):
-    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")), cutoff="2026-02-01T00:00:00+00:00")
+    warehouse.receipt(
+        "ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")), cutoff="2026-02-01T00:00:00+00:00"
+    )
     none = tmp_path / "none.csv"
     none.write_text("ip,account_id,recorded_at\n", encoding="utf-8")
     warehouse.receipt("ip_assignments", none, cutoff="2026-01-10T00:00:00+00:00")
-    refused(warehouse, "2026-02-01", "ip_assignments", write_csv(tmp_path / "b.csv", ip_of("beta", recorded_at="2026-01-31T00:00:00Z")))
+    refused(
+        warehouse,
+        "2026-02-01",
+        "ip_assignments",
+        write_csv(tmp_path / "b.csv", ip_of("beta", recorded_at="2026-01-31T00:00:00Z")),
+    )
 
 
 # Extracts with valid_to (rule 14) --------------------------------------------------------------------------------------
@@ -281,7 +294,10 @@ def test_an_end_is_an_event_of_its_own(warehouse, tmp_path):
     ("changes", "words"),
     [
         ({"valid_to": "2026-01-01T00:00:00Z"}, "valid_to is not after valid_from"),
-        ({"valid_from": "2026-02-01T00:00:00Z", "valid_to": "2026-01-31T00:00:00Z"}, "valid_to is not after valid_from"),
+        (
+            {"valid_from": "2026-02-01T00:00:00Z", "valid_to": "2026-01-31T00:00:00Z"},
+            "valid_to is not after valid_from",
+        ),
         ({"account_id": "", "valid_to": "2026-03-01T00:00:00Z"}, "names no account_id"),
         ({"end_recorded_at": "2026-03-01T00:00:00Z"}, "has no valid_to"),
     ],
@@ -333,7 +349,9 @@ def test_the_registry_is_not_the_first_batch(with_registry, tmp_path):
     warehouse = with_registry
     added(warehouse, tmp_path, "alpha")
     registry.assign(warehouse.settings, "number", "2015550101", "alpha")
-    history = warehouse.receipt("number_assignments", write_csv(tmp_path / "n.csv", number_of("beta", recorded_at="2020-01-01T00:00:00Z")))
+    history = warehouse.receipt(
+        "number_assignments", write_csv(tmp_path / "n.csv", number_of("beta", recorded_at="2020-01-01T00:00:00Z"))
+    )
     assert (history.is_history, history.late, history.sealed_at) == (True, 0, None)
 
 

@@ -365,7 +365,9 @@ def test_parquet_with_types_of_its_own_lands_the_same_rows(warehouse, tmp_path, 
 def test_a_wide_decimal_is_read_exactly_or_its_row_is_rejected(warehouse, tmp_path):
     costs = [Decimal("0.100000000000"), Decimal("0.0000000001"), Decimal("1234567890"), Decimal("-999999999.999999999")]
     path = tmp_path / "wide.parquet"
-    write_parquet(path, *(record(f"r{n}", cost=cost) for n, cost in enumerate(costs)), types={"cost": pa.decimal128(38, 12)})
+    write_parquet(
+        path, *(record(f"r{n}", cost=cost) for n, cost in enumerate(costs)), types={"cost": pa.decimal128(38, 12)}
+    )
     warehouse.receipt("cdrs", path)
     assert warehouse.usable(columns="record_id, cost") == [("r0", Decimal("0.1")), ("r3", costs[3])]
     assert warehouse.rejected("record_id, reason") == [("r1", "cost_unusable"), ("r2", "cost_unusable")]
@@ -386,7 +388,9 @@ def test_nanoseconds_are_cut_and_never_rounded_into_the_next_month(warehouse, tm
         path = tmp_path / "a.parquet"
         pq.write_table(table, path)
     else:
-        path = {"csv": write_csv, "jsonl": write_jsonl}[form](tmp_path / f"a.{form}", record("a", started_at=text_of_it))
+        path = {"csv": write_csv, "jsonl": write_jsonl}[form](
+            tmp_path / f"a.{form}", record("a", started_at=text_of_it)
+        )
     receipt = warehouse.receipt("cdrs", path)
     assert [file.month for file in receipt.files] == ["2026-03"]
     assert warehouse.usable(columns="started_at") == [(datetime(2026, 3, 31, 23, 59, 59, 999999, UTC),)]
@@ -406,7 +410,8 @@ def test_money_is_the_literal_text_of_a_json_number(warehouse, tmp_path):
     path = tmp_path / "money.jsonl"
     lines = [json.dumps(record(literal, cost="COST", call_id=misleading)) for literal in literals]
     path.write_text(
-        "\n".join(line.replace('"COST"', literal) for line, literal in zip(lines, literals, strict=True)), encoding="utf-8"
+        "\n".join(line.replace('"COST"', literal) for line, literal in zip(lines, literals, strict=True)),
+        encoding="utf-8",
     )
     warehouse.receipt("cdrs", path)
     assert dict(warehouse.usable(columns="record_id, cost")) == {key: Decimal(cost) for key, cost in literals.items()}
@@ -421,7 +426,7 @@ def test_the_order_of_columns_is_free(warehouse, tmp_path, expected):
 
 def test_a_byte_order_mark_and_crlf_change_nothing(warehouse, tmp_path, expected):
     content = write_csv(tmp_path / "same.csv", *SAME).read_text(encoding="utf-8")
-    lines = content.replace("\r\n", "\n").replace('\n2"', '\x00').replace("\n", "\r\n").replace("\x00", '\n2"')
+    lines = content.replace("\r\n", "\n").replace('\n2"', "\x00").replace("\n", "\r\n").replace("\x00", '\n2"')
     path = tmp_path / "windows.csv"
     path.write_bytes(b"\xef\xbb\xbf" + lines.encode())
     assert landed_rows(warehouse, path) == expected
@@ -477,7 +482,10 @@ def test_a_cdrs_file_without_rows_lands_as_a_batch_without_rows(warehouse, tmp_p
 
 
 def test_an_event_file_is_the_same_in_every_format(warehouse, tmp_path):
-    events = [number_of("alpha", number="(201) 555-0101", recorded_at="2026-01-01T00:00:00Z"), number_of("", recorded_at="2026-02-01T00:00:00Z")]
+    events = [
+        number_of("alpha", number="(201) 555-0101", recorded_at="2026-01-01T00:00:00Z"),
+        number_of("", recorded_at="2026-02-01T00:00:00Z"),
+    ]
     warehouse.receipt("number_assignments", write_csv(tmp_path / "n.csv", *events))
     from_csv = warehouse.usable("number_assignments", "number, account_id, event_type, valid_from, recorded_at")
     assert [row[:3] for row in from_csv] == [("+12015550101", "alpha", "start"), ("+12015550101", None, "release")]

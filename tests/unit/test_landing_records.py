@@ -89,13 +89,17 @@ def test_rejected_rows_belong_to_the_month_of_their_readable_time(warehouse, tmp
 
 
 def test_landed_rows_are_usable_or_rejected_and_none_is_lost(warehouse, tmp_path):
-    rows = [record(f"r{n}", cost="0.1" if n % 3 else "", started_at=f"2026-0{n % 3 + 1}-10T00:00:00Z") for n in range(90)]
+    rows = [
+        record(f"r{n}", cost="0.1" if n % 3 else "", started_at=f"2026-0{n % 3 + 1}-10T00:00:00Z") for n in range(90)
+    ]
     rows += rows[:20]
     receipt = warehouse.receipt("cdrs", write_csv(tmp_path / "mixed.csv", *rows))
     assert receipt.rows == 110
     assert sum(file.rows for file in receipt.files) + receipt.rejected_rows == receipt.rows
     assert receipt.rejected_rows == sum(receipt.rejected_by_month.values()) == 37
-    places = [row for (row,) in warehouse.usable(columns="source_row")] + [row for (row,) in warehouse.rejected("source_row")]
+    places = [row for (row,) in warehouse.usable(columns="source_row")] + [
+        row for (row,) in warehouse.rejected("source_row")
+    ]
     assert sorted(places) == list(range(1, 111))
 
 
@@ -151,8 +155,17 @@ def test_every_row_twice_is_as_many_duplicates(warehouse, tmp_path):
 
 
 def test_equal_after_normalization_is_a_duplicate(warehouse, tmp_path):
-    first = record("a", number="+12015550101", cost="0.5", started_at="2026-03-05T10:00:00Z", x_tenant="alpha", billed_seconds="")
-    same = record("a", number="(201) 555-0101", cost="5e-1", started_at="2026-03-05T11:00:00+01:00", x_tenant=" alpha\t", billed_seconds="60")
+    first = record(
+        "a", number="+12015550101", cost="0.5", started_at="2026-03-05T10:00:00Z", x_tenant="alpha", billed_seconds=""
+    )
+    same = record(
+        "a",
+        number="(201) 555-0101",
+        cost="5e-1",
+        started_at="2026-03-05T11:00:00+01:00",
+        x_tenant=" alpha\t",
+        billed_seconds="60",
+    )
     receipt = warehouse.receipt("cdrs", write_csv(tmp_path / "two.csv", first, same))
     assert (receipt.duplicates, receipt.superseded) == (1, 0)
 
@@ -179,7 +192,9 @@ def test_across_files_the_difference_in_cost_is_told(warehouse, tmp_path):
 
 def test_each_delivery_is_compared_with_the_one_before_it(warehouse, tmp_path):
     """1, 2, 1 are three deliveries that say something new: the last one holds, and nothing of it is a duplicate."""
-    receipt = warehouse.receipt("cdrs", write_csv(tmp_path / "one.csv", record("a", cost="1"), record("a", cost="2"), record("a", cost="1")))
+    receipt = warehouse.receipt(
+        "cdrs", write_csv(tmp_path / "one.csv", record("a", cost="1"), record("a", cost="2"), record("a", cost="1"))
+    )
     assert (receipt.duplicates, receipt.superseded, Decimal(receipt.cost_difference)) == (0, 2, Decimal(0))
     again = warehouse.receipt("cdrs", write_csv(tmp_path / "two.csv", record("a", cost="1"), record("b")))
     assert (again.duplicates, again.superseded) == (1, 0)
@@ -192,7 +207,9 @@ def test_a_record_that_moves_to_the_next_month_supersedes(warehouse, tmp_path):
 
 
 def test_a_rejected_row_neither_repeats_nor_replaces(warehouse, tmp_path):
-    receipt = warehouse.receipt("cdrs", write_csv(tmp_path / "one.csv", record("a"), record("a", cost="much"), record("a")))
+    receipt = warehouse.receipt(
+        "cdrs", write_csv(tmp_path / "one.csv", record("a"), record("a", cost="much"), record("a"))
+    )
     assert (receipt.rejected_rows, receipt.duplicates, receipt.superseded) == (1, 1, 0)
 
 
@@ -262,7 +279,9 @@ def test_a_crash_before_the_rename_leaves_nothing_and_the_next_landing_works(war
     assert warehouse.receipt("cdrs", path).sequence == 2
 
 
-def test_a_crash_between_two_files_of_a_call_leaves_whole_batches_and_the_same_call_goes_on(warehouse, tmp_path, monkeypatch):
+def test_a_crash_between_two_files_of_a_call_leaves_whole_batches_and_the_same_call_goes_on(
+    warehouse, tmp_path, monkeypatch
+):
     paths = [write_csv(tmp_path / f"{n}.csv", record(f"r{n}")) for n in range(3)]
     publish, published = files.publish, []
 

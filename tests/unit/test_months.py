@@ -14,7 +14,21 @@ def test_a_month_reads_and_prints_as_itself(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-13", "2026-00", "2026-1", "2026-03-01", "202603", "26-03", "0000-01", " 2026-03", "2026-03\n", "٢٠٢٦-٠٣", "", "March"]
+    "text",
+    [
+        "2026-13",
+        "2026-00",
+        "2026-1",
+        "2026-03-01",
+        "202603",
+        "26-03",
+        "0000-01",
+        " 2026-03",
+        "2026-03\n",
+        "٢٠٢٦-٠٣",
+        "",
+        "March",
+    ],
 )
 def test_what_is_no_month_is_refused_with_an_example(text):
     with pytest.raises(Refused, match="YYYY-MM"):
@@ -51,7 +65,10 @@ def test_next_and_previous_undo_each_other():
     assert month == Month.parse("2026-05")
 
 
-@pytest.mark.parametrize(("text", "length"), [("2024-02", 29), ("2026-02", 28), ("2000-02", 29), ("2100-02", 28), ("2026-03", 31), ("2026-04", 30)])
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [("2024-02", 29), ("2026-02", 28), ("2000-02", 29), ("2100-02", 28), ("2026-03", 31), ("2026-04", 30)],
+)
 def test_the_days_of_a_month_are_all_of_them(text, length):
     days = Month.parse(text).days
     assert len(days) == length == len(set(days))

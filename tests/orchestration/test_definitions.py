@@ -1,0 +1,239 @@
+"""What Dagster shows and runs: assets, checks, the one job, the schedule, and what a run of it leaves."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from orchestration import clock, settings
+from orchestration.close import manifest as manifests
+from orchestration.definitions import defs
+from orchestration.defs.assets import close_month_assets
+from orchestration.defs.jobs import close_due_months
+from orchestration.defs.partitions import months
+from tests.orchestration.conftest import AFTER_APRIL, IN_APRIL, land
+from tests.unit.deliveries import record, tree
+
+FEEDS = {f"landing/{feed}" for feed in ("cdrs", "tenants", "number_assignments", "ip_assignments")}
+MARTS = {"usage", "statements", "statement_lines", "organization_statement", "organization", "usage_by_asset",
+         "unattributed", "number_inventory", "reconciliation"}  # fmt: skip
+CHECKS = {
+    "assert_reconciliation_has_no_differences",
+    "int_assignment_periods_does_not_overlap",
+    "int_asset_timeline_does_not_overlap",
+    "statements_has_no_row_twice",
+    "statements_add_up_over_their_sections",
+    "usage_has_either_a_tenant_or_a_reason",
+    "usage_has_every_accepted_record_once",
+}
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return defs.resolve_asset_graph()
+
+
+def key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(name.split("/"))
+
+
+# Declarations ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_whole_code_location_loads():
+    """What `statements ui` and `dagster definitions validate` load first."""
+    assert "close_month" in {job.name for job in defs.get_repository_def().get_all_jobs()}
+
+
+def test_the_assets_are_feeds_models_the_frozen_month_and_the_warehouse(graph):
+    made = {found.to_user_string() for found in graph.materializable_asset_keys}
+    others = {name for name in made - MARTS - {"frozen_month", "warehouse"}}
+    assert made >= MARTS | {"frozen_month", "warehouse"}
+    assert all(name.startswith(("stg_", "int_")) or name in ("services", "toll_free_prefixes") for name in others)
+    assert graph.external_asset_keys >= {key(feed) for feed in FEEDS}
+
+
+def test_every_model_of_the_project_is_an_asset(graph):
+    models = {path.stem for path in (settings.DBT_PROJECT / "models").rglob("*.sql")}
+    assert {key(model) for model in models} <= graph.materializable_asset_keys
+
+
+def test_the_frozen_month_waits_for_every_mart_and_the_warehouse_for_it(graph):
+    assert graph.get(key("frozen_month")).parent_keys == {key(mart) for mart in MARTS}
+    assert graph.get(key("warehouse")).parent_keys == {key("frozen_month")}
+
+
+def test_every_way_from_a_landed_feed_ends_in_the_frozen_month(graph):
+    for feed in FEEDS:
+        reached, front = set(), {key(feed)}
+        while front:
+            reached |= front
+            front = {child for parent in front for child in graph.get(parent).child_keys} - reached
+        assert key("frozen_month") in reached
+
+
+def test_the_checks_are_dbts_tests_and_all_of_them_block(graph):
+    assert {check.name for check in graph.asset_check_keys} >= CHECKS
+    assert all(graph.get_check_spec(check).blocking for check in graph.asset_check_keys)
+
+
+def test_there_is_one_job_and_no_part_of_it_can_run_alone():
+    assert [job.name for job in defs.jobs] == ["close_month"]
+    assert not close_month_assets.can_subset
+    with pytest.raises(dg.DagsterInvalidSubsetError):
+        defs.resolve_job_def("close_month").get_subset(asset_selection={key("frozen_month")})
+
+
+def test_a_backfill_closes_one_month_a_run():
+    assert close_month_assets.backfill_policy == dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+
+
+def test_the_schedule_looks_daily_after_the_grace_and_runs_unless_stopped():
+    (schedule,) = defs.schedules
+    assert (schedule.name, schedule.job.name) == ("close_due_months", "close_month")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 12 * * *", "UTC")
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_partition_keys_are_months_and_the_running_one_is_not_offered():
+    keys = months.get_partition_keys(current_time=datetime(2026, 4, 1, tzinfo=UTC))
+    assert keys[-2:] == ["2026-02", "2026-03"]
+    keys = months.get_partition_keys(current_time=datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC))
+    assert keys[-1] == "2026-02"
+
+
+# The schedule ----------------------------------------------------------------------------------------------------------
+
+
+def evaluated(monkeypatch, folder, instant: str) -> dg.SkipReason | list[dg.RunRequest]:
+    monkeypatch.setenv("STATEMENTS_DATA_DIR", str(folder))
+    moment = datetime.fromisoformat(instant)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    return close_due_months(dg.build_schedule_context(scheduled_execution_time=moment))
+
+
+def test_without_a_first_month_the_schedule_skips_and_says_which_there_are(landed_march, monkeypatch):
+    skipped = evaluated(monkeypatch, landed_march / "data", AFTER_APRIL)
+    assert "Which month is the first" in skipped.skip_message
+    assert "2026-03 (9 records)" in skipped.skip_message
+
+
+def test_with_a_first_month_every_due_month_is_asked_for_oldest_first(landed_march, monkeypatch):
+    monkeypatch.setenv("STATEMENTS_FIRST_MONTH", "2026-02")
+    requests = evaluated(monkeypatch, landed_march / "data", "2026-05-01T12:30:00+00:00")
+    assert [request.partition_key for request in requests] == ["2026-02", "2026-03", "2026-04"]
+
+
+def test_a_month_is_due_when_its_grace_is_over(closed_march, monkeypatch):
+    folder = closed_march / "data"
+    skipped = evaluated(monkeypatch, folder, "2026-05-01T11:59:59+00:00")
+    assert skipped.skip_message == "Every ended month is frozen."
+    (request,) = evaluated(monkeypatch, folder, "2026-05-01T12:00:00+00:00")
+    assert request.partition_key == "2026-04"
+
+
+def test_a_refused_month_is_tried_again_the_next_day_and_once_a_day(closed_march, monkeypatch):
+    folder = closed_march / "data"
+    days = [evaluated(monkeypatch, folder, f"2026-05-0{day}T12:30:00+00:00")[0].run_key for day in (2, 3)]
+    again = evaluated(monkeypatch, folder, "2026-05-03T12:31:00+00:00")[0].run_key
+    assert days[0] != days[1] == again
+
+
+def test_a_damaged_manifest_is_a_skip_with_the_reason(copy_of, closed_march, monkeypatch):
+    line = copy_of(closed_march)
+    path = line.data / "statements" / "month=2026-03" / "manifest.json"
+    path.chmod(0o644)
+    path.write_text("{}", encoding="utf-8")
+    assert "manifest.json is not the manifest" in evaluated(monkeypatch, line.data, AFTER_APRIL).skip_message
+
+
+# A run -----------------------------------------------------------------------------------------------------------------
+
+
+def run(instance: dg.DagsterInstance, month: str, **options: bool) -> dg.ExecuteInProcessResult:
+    return defs.resolve_job_def("close_month").execute_in_process(
+        instance=instance,
+        partition_key=month,
+        run_config={
+            "ops": {"close_month": {"config": options}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        raise_on_error=False,
+    )
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetMaterialization]:
+    events = [event.materialization for event in result.get_asset_materialization_events()]
+    return {event.asset_key.to_user_string(): event for event in events}
+
+
+@pytest.fixture
+def april(copy_of, closed_march, monkeypatch):
+    line = copy_of(closed_march, AFTER_APRIL)
+    monkeypatch.setenv("STATEMENTS_DATA_DIR", str(line.data))
+    return line
+
+
+def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
+    land(april, "cdrs", *IN_APRIL)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = run(instance, "2026-04")
+        assert first.success
+        frozen = tree(april.data / "statements")
+        second = run(instance, "2026-04")
+        assert second.success
+    head = manifests.load(settings.load())[-1]
+    made = materialized(first)
+    assert made.keys() >= MARTS | {"frozen_month", "warehouse"}
+    assert made["frozen_month"].partition == "2026-04"
+    told = {name: value.value for name, value in made["frozen_month"].metadata.items()}
+    assert (told["outcome"], told["manifest_sha256"]) == ("frozen", head.sha256)
+    assert told["accepted"] == head.content["counts"]["accepted"]
+    assert told["totals"] == head.content["totals"]
+
+    again = materialized(second)
+    assert again.keys() == {"frozen_month"}
+    told = {name: value.value for name, value in again["frozen_month"].metadata.items()}
+    assert (told["outcome"], told["manifest_sha256"]) == ("already frozen, verified", head.sha256)
+    assert tree(april.data / "statements") == frozen
+
+    for result in (first, second):
+        checks = {event.check_name: event.passed for event in result.get_asset_check_evaluations()}
+        assert checks.keys() >= CHECKS
+        assert all(checks.values())
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    assert not result.success
+    (event,) = [event for event in result.all_node_events if event.is_step_failure]
+    return str(event.step_failure_data.user_failure_data.description)
+
+
+def test_a_refused_close_fails_the_run_with_the_sentence_and_materializes_nothing(april):
+    before = tree(april.data)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(instance, "2026-04")
+        assert "No cdrs have landed since 2026-04 ended" in failure_of(result)
+        assert materialized(result) == {}
+        gap = run(instance, "2026-05")
+        assert "has not ended" in failure_of(gap)
+    assert tree(april.data) == before
+
+
+def test_a_run_leaves_rejected_rows_out_only_when_it_is_told_to(april):
+    land(april, "cdrs", *IN_APRIL, record("bad", cost="", started_at="2026-04-10T00:00:00Z"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert "1 rejected rows stand against" in failure_of(run(instance, "2026-04"))
+        assert run(instance, "2026-04", accept_rejected=True).success
+
+
+def test_a_damaged_month_is_a_red_asset(copy_of, closed_march, monkeypatch):
+    line = copy_of(closed_march)
+    monkeypatch.setenv("STATEMENTS_DATA_DIR", str(line.data))
+    path = line.data / "statements" / "month=2026-03" / "statements.csv"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes() + b"\n")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(instance, "2026-03")
+    assert "statements.csv does not match its hash" in failure_of(result)
+    assert materialized(result) == {}
