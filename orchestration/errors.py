@@ -2,7 +2,7 @@
 
 
 class Refused(Exception):
-    """A value, state or invariant that will not do. Nothing was changed. The message says what, where and the way out."""
+    """What will not do. Nothing was changed; the message says what, where and the way out."""
 
     exit_status = 1
 

@@ -129,7 +129,8 @@ def _of_entry(settings: Settings, entry: dict[str, Any]) -> list[str]:
         said.append(f"It is attributed to nobody: {_reason(entry)} ({entry['reason']}).")
         said += _otherwise(settings, entry)
         said.append(
-            f"It stands in the organization's statement of {entry['month']}, {entry['currency']}, among the unattributed."
+            f"It stands in the organization's statement of {entry['month']}, {entry['currency']}, "
+            "among the unattributed."
         )
     return said
 
@@ -148,8 +149,10 @@ def _rule(entry: dict[str, Any]) -> str:
             "Neither a header nor an IP nor the routing matters."
         )
     if entry["x_tenant"]:
-        return "Rule 9: an outbound call with an X-Tenant header belongs to the tenant that the header names, and to no other."
-    return "Rule 9: an outbound call without an X-Tenant header belongs to the tenant that holds its source IP at that instant."
+        return (
+            "Rule 9: an outbound call with an X-Tenant header belongs to the tenant the header names, and to no other."
+        )
+    return "Rule 9: an outbound call without an X-Tenant header belongs to whoever holds its source IP at that instant."
 
 
 def _reason(entry: dict[str, Any]) -> str:
@@ -187,7 +190,8 @@ def _holding(settings: Settings, kind: str, asset: str | None, instant: datetime
     late = ", which came late and acts from the seal on" if spell["is_late"] else ""
     if spell["account_id"] is None:
         return f"The {name} {asset} belonged to nobody from {_when(spell['valid_from'])} on{until} ({recorded}{late})."
-    return f"The {name} {asset} was held by {spell['account_id']} from {_when(spell['valid_from'])}{until} ({recorded}{late})."
+    since = _when(spell["valid_from"])
+    return f"The {name} {asset} was held by {spell['account_id']} from {since}{until} ({recorded}{late})."
 
 
 def _otherwise(settings: Settings, entry: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The file system's promises that the rest relies on: one writer, hashes, and bytes that are on the disk before a rename.
+"""What the rest relies on from the file system: one writer, hashes, and bytes on the disk before a rename.
 
 What belongs here: locking, hashing, syncing, renaming. What does not: what the files mean.
 """
@@ -108,7 +108,8 @@ def require_hashes(expected: dict[Path, str]) -> None:
     for path, digest in expected.items():
         if found[path] is None:
             raise Damaged(
-                f"{path} is missing or cannot be read. Restore it from a backup; `statements verify` lists what is damaged."
+                f"{path} is missing or cannot be read. Restore it from a backup; "
+                "`statements verify` lists what is damaged."
             )
         if found[path] != digest:
             raise Damaged(

@@ -58,7 +58,8 @@ def render(found: dict[str, Any]) -> None:
             screen.say("No usage.")
         screen.say(
             f"Total {screen.amount(statement['total_cost'])} {statement['currency']} "
-            f"(usage {screen.amount(statement['usage_cost'])}, corrections {screen.amount(statement['correction_cost'])}); "
+            f"(usage {screen.amount(statement['usage_cost'])}, "
+            f"corrections {screen.amount(statement['correction_cost'])}); "
             f"at most {statement['peak_channels']} calls at once; {statement['local_numbers']} local and "
             f"{statement['toll_free_numbers']} toll-free numbers held at the month's end.\n"
         )

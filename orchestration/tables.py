@@ -52,7 +52,7 @@ def copy_parquet(connection: duckdb.DuckDBPyConnection, query: str, order: tuple
 
 
 def copy_csv(connection: duckdb.DuckDBPyConnection, query: str, order: tuple[str, ...], target: Path) -> None:
-    """Write a query's rows as CSV: UTF-8, header, all decimal places, times with Z, null as empty, no cell that runs."""
+    """Write a query's rows as CSV: header, all decimal places, times with Z, null as empty, no cell that runs."""
     columns = connection.execute(f"describe {query}").fetchall()
     cells = ", ".join(_cell(name, kind) for name, kind, *_ in columns)
     connection.execute(

@@ -51,7 +51,7 @@ def versions() -> dict[str, str]:
 
 
 def canonical(content: dict[str, Any]) -> bytes:
-    """JSON with sorted keys and no spare blanks; numbers are whole, amounts are text, so it reads the same everywhere."""
+    """JSON with sorted keys and no spare blanks; numbers are whole, amounts are text: it reads alike everywhere."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 

@@ -12,7 +12,6 @@ import duckdb
 from orchestration import engine
 from orchestration.close.manifest import Manifest
 from orchestration.close.readiness import RejectedRow
-from orchestration.engine import text
 from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed
 from orchestration.months import Month
 from orchestration.settings import Settings
@@ -127,7 +126,8 @@ def pin(
         stated = sorted((previous.folder / "usage").glob("day=[0-3][0-9].parquet")) if previous else []
         _view(connection, "stated_records", {"record_id": "varchar"}, stated)
         connection.execute(
-            "create table landing.rejected_rows (batch_id varchar, source_row bigint, record_id varchar, reason varchar)"
+            "create table landing.rejected_rows "
+            "(batch_id varchar, source_row bigint, record_id varchar, reason varchar)"
         )
         if rejected:
             connection.executemany(

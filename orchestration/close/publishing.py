@@ -1,7 +1,7 @@
-"""Freezing: a build's tables become files, are read back by a second reader, listed in a manifest, and renamed into place.
+"""Freezing: a build's tables become files, are read back, listed in a manifest, and renamed into place.
 
-What belongs here: the write-once protocol, in its order. What does not: what the tables say, or whether the month may be
-closed. Nothing here can replace a frozen month: the rename that publishes fails when its name is taken.
+What belongs here: the write-once protocol, in its order. What does not: what the tables say, or whether the month may
+be closed. Nothing here can replace a frozen month: the rename that publishes fails when its name is taken.
 """
 
 from collections.abc import Sequence

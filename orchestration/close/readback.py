@@ -83,7 +83,8 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
         agree(f"{row['check_name']} of {row['compared']}", row["difference"], 0)
     if problems:
         raise Refused(
-            f"The written files do not add up, so nothing was published. {'; '.join(text[:300] for text in problems[:5])}"
+            "The written files do not add up, so nothing was published. "
+            + "; ".join(problem[:300] for problem in problems[:5])
         )
     costs: dict[str, Decimal] = defaultdict(Decimal)
     for (_, _, currency), value in organization.items():

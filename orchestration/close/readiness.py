@@ -33,7 +33,8 @@ def require_ended(month: Month, settings: Settings, now: datetime) -> None:
     if now < month.end:
         raise Refused(
             f"{month} has not ended: statements exist for ended months alone. "
-            f"It ends at {month.end:%Y-%m-%d %H:%M} UTC and can be closed from {month.end + settings.grace:%Y-%m-%d %H:%M} UTC."
+            f"It ends at {month.end:%Y-%m-%d %H:%M} UTC "
+            f"and can be closed from {month.end + settings.grace:%Y-%m-%d %H:%M} UTC."
         )
     if now < month.end + settings.grace:
         hours = int(settings.grace.total_seconds() // 3600)
@@ -165,7 +166,9 @@ def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, 
     open_rows = [row for row in rejected if not row.cleared]
     if not open_rows or accepted:
         return
-    reasons = ", ".join(f"{count} × {reason}" for reason, count in sorted(Counter(r.reason for r in open_rows).items()))
+    reasons = ", ".join(
+        f"{count} of {reason}" for reason, count in sorted(Counter(r.reason for r in open_rows).items())
+    )
     raise Refused(
         f"{len(open_rows)} rejected rows stand against closing {month}: {reasons}. `statements rejected` lists them. "
         "Land mended rows with the same record_id, or leave these out with --accept-rejected; the manifest names them."

@@ -1,10 +1,11 @@
-"""Proof that nothing stored has changed: every frozen and landed byte re-hashed, the chain walked, the figures re-added.
+"""Proof that nothing stored has changed: every stored byte re-hashed, the chain walked, the figures re-added.
 
 What belongs here: finding damage and naming it. What does not: mending it. Nothing here writes.
 """
 
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import pairwise
 
 from orchestration import files
 from orchestration.close import manifest as manifests
@@ -23,7 +24,8 @@ def require_intact(settings: Settings, month: Month) -> None:
     """Raise Damaged unless every byte and every figure of a frozen month is as it was frozen."""
     if problems := month_problems(settings, month):
         raise Damaged(
-            f"{month} is not as it was frozen. {'; '.join(problems[:5])}. Restore it from a backup; it is never repaired."
+            f"{month} is not as it was frozen. {'; '.join(problems[:5])}. "
+            "Restore it from a backup; it is never repaired."
         )
 
 
@@ -42,7 +44,7 @@ def gaps(settings: Settings) -> list[str]:
     frozen = frozen_months(settings)
     problems = [
         f"{earlier.next} is missing between {earlier} and {later}"
-        for earlier, later in zip(frozen, frozen[1:], strict=False)
+        for earlier, later in pairwise(frozen)
         if earlier.next != later
     ]
     if settings.statements.is_dir():

@@ -37,8 +37,8 @@ FROZEN = dg.AssetSpec(
     deps=models.mart_keys,
     group_name="frozen_statements",
     description=(
-        "A month's statements as read-only files with their hashes, for ever. Final as soon as it is there: closing the "
-        "month again verifies it and changes nothing."
+        "A month's statements as read-only files with their hashes, for ever. Final as soon as it is there: "
+        "closing the month again verifies it and changes nothing."
     ),
     kinds={"parquet", "csv"},
     skippable=True,

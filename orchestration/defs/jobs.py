@@ -20,7 +20,7 @@ close_month = dg.define_asset_job(
 @dg.schedule(
     name="close_due_months",
     job=close_month,
-    # After the default grace of 12 hours. Daily, not monthly: one tick closes whatever is due, however many were missed.
+    # After the default grace of 12 hours. Daily: one tick closes whatever is due, however many were missed.
     cron_schedule="30 12 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -40,7 +40,8 @@ def run(settings: Settings) -> None:
             landed += receipt.rows if feed == "cdrs" else 0
             screen.say(
                 f"  {'landed' if landing.is_new else 'known '} {receipt.file_name}: {receipt.rows:,} rows, "
-                f"{receipt.duplicates:,} duplicate, {receipt.superseded:,} superseded, {receipt.rejected_rows:,} rejected"
+                f"{receipt.duplicates:,} duplicate, {receipt.superseded:,} superseded, "
+                f"{receipt.rejected_rows:,} rejected"
             )
     for name in made.months:
         _close(settings, Month.parse(name))

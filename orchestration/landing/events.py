@@ -68,10 +68,11 @@ def write(
         values = [key, *kind, "account_id", "event_type", "valid_from", "recorded_at"]
         _check_assignments(connection, source, key, trusted=seal.trusted)
         _create_assignment_events(connection, key)
+    latest = (now + CLOCK_TOLERANCE).isoformat()
     _refuse_rows(
         connection,
         source,
-        f"select source_row, recorded_at from event where recorded_at > timestamptz {text((now + CLOCK_TOLERANCE).isoformat())}",
+        f"select source_row, recorded_at from event where recorded_at > timestamptz {text(latest)}",
         "recorded_at is more than 5 minutes ahead of now. A change is recorded when it is made; use valid_from for "
         "a change that shall act later.",
     )
@@ -135,7 +136,7 @@ def _create_given(connection, feed: Feed, source: SourceFile) -> None:
 
 
 def _refuse_rows(connection, source: SourceFile, query: str, problem: str) -> None:
-    """Refuse the file when the query finds rows; its columns after source_row are shown, so none may be confidential."""
+    """Refuse the file when the query finds rows; what it selects is shown, so none of it is confidential."""
     rows = connection.execute(f"{query} order by source_row limit {ROWS_NAMED + 1}").fetchall()
     if not rows:
         return
@@ -287,7 +288,7 @@ def _check_lives(connection, source: SourceFile, landed: list[Path]) -> None:
 
 
 def _mark_late(connection, source: SourceFile, key: str, landed: list[Path], seal: Seal) -> None:
-    """Create table `marked_event`: late events refused, or accepted and flagged; and overtaken ones, which act no more."""
+    """Create table `marked_event`: late events refused or flagged, and overtaken ones, which act no more."""
     late = "false"
     if seal.at and not seal.trusted:
         late = f"recorded_at < timestamptz {text(seal.at.isoformat())}"

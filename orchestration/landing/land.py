@@ -1,7 +1,7 @@
 """Landing: files of one feed become batches, all of a call or none of it.
 
-What belongs here: the order of things (lock, stage, compare, receipt, publish, swap the warehouse). What does not: what a row becomes
-(`records`, `events`), or how a file is opened (`source_files`).
+What belongs here: the order of things (lock, stage, compare, receipt, publish, swap the warehouse). What does not:
+what a row becomes (`records`, `events`), or how a file is opened (`source_files`).
 """
 
 import hashlib

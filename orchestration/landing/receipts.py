@@ -1,7 +1,7 @@
 """Batches and their receipts: what landed, from which bytes, and the only list of files that anything may read.
 
-A batch is one folder, `landing/<feed>/<batch_id>/`: its Parquet files, `receipt.json` and SHA256SUMS over both. It comes
-into being by one rename and never changes. What does not belong here: how its rows were made.
+A batch is one folder, `landing/<feed>/<batch_id>/`: its Parquet files, `receipt.json` and SHA256SUMS over both. It
+comes into being by one rename and never changes. What does not belong here: how its rows were made.
 """
 
 import json
@@ -33,8 +33,8 @@ class LandedFile:
 class Receipt:
     """What one landed file was and what became of its rows.
 
-    `cutoff` is the instant up to which the extract is complete; `sealed_at` the seal that held when it landed, none for a
-    feed's history; `call` the hashes of all the files that were landed together with it. `rejected_by_month` counts
+    `cutoff` is the instant up to which the extract is complete; `sealed_at` the seal that held when it landed;
+    `is_history`: trusted as the feed's past; `call` the hashes of all the files that were landed together with it. `rejected_by_month` counts
     rejected rows by the month of their readable time, under "" where there is none.
     """
 

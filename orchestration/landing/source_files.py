@@ -43,7 +43,7 @@ class SourceFile:
     types: dict[str, str]
 
     def value(self, column: Column) -> str:
-        """SQL of a canonical column's value as it came, null when absent; a type of its own only where `types` says so."""
+        """SQL of a canonical column's value as it came, null when absent; its type is what `types` says."""
         if column.name not in self.types:
             return "null::varchar"
         name = f"source.{identifier(column.name)}"
@@ -185,7 +185,7 @@ def _open_parquet(connection, feed: Feed, path: Path, scratch: Path) -> SourceFi
 
 
 def _accepted_type(path: Path, column: Column, kind: pa.DataType, physical) -> str:
-    """The type a Parquet column is read with: its own where that is exact and fast, else its text; refuses the others."""
+    """The type a Parquet column is read with: its own where that is exact, else its text; refuses the others."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):

@@ -1,6 +1,6 @@
 """Half a year of a real switch: we give back the owner that the switch itself stamped on each outbound call.
 
-The tables `cdrs` and `acc` of a dSIPRouter (data/README.md) become our feeds, month by month as they would have come.
+The tables `cdrs` and `acc` of a dSIPRouter (data/README.md) become our feeds.
 `acc` has one row per SIP transaction, with the endpoint group that its source IP belonged to (`src_gwgroupid`). An IP
 changes hands when an INVITE first shows it in another group. Only INVITEs count: a BYE bears the group of its call,
 whichever side hung up. An INVITE that set up a call has the very time of its `call_start_time`, to the second, so a
@@ -23,11 +23,11 @@ from tests.conftest import CommandLine, command_line_in
 DATA = Path(__file__).parent / "data"
 Row = dict[str, str]
 # July's calls are all of no known direction, so October is the first month that can be stated.
-DELIVERED = [Month(2025, number) for number in range(7, 13)] + [Month(2026, number) for number in range(1, 4)]
-STATED = DELIVERED[3:]
-TENANTS = (
-    "account_id,name,address1,city,state,postal_code,country,phone,billing_email,contact_person,contact_phone,"
-    "recorded_at"
+# July's calls are all of no known direction, and there are none in August and September: October comes first.
+STATED = [Month(2025, 10), Month(2025, 11), Month(2025, 12), Month(2026, 1), Month(2026, 2), Month(2026, 3)]
+TENANT_DETAILS = (
+    *("address1", "city", "state", "postal_code", "country", "phone", "billing_email", "contact_person"),
+    "contact_phone",
 )
 
 
@@ -83,44 +83,38 @@ def canonical(row: Row) -> Row:
     }
 
 
-def write(path: Path, header: list[str], rows: list[Row]) -> None:
+def write(path: Path, rows: list[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, header)
+        writer = csv.DictWriter(handle, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """All months delivered after their end, one by one, and closed from October on."""
+    """Everything landed at the end and every month closed after that, so that a close has to look back in time."""
     with command_line_in(tmp_path_factory.mktemp("dsiprouter")) as line:
         line.close_directly()
-        groups = sorted({change.account_id for change in changes()})
-        (line.folder / "tenants.csv").write_text(
-            "\n".join([TENANTS, *(f"{name},{name},x,x,x,x,US,x,x,x,x,2025-07-01T00:00:00Z" for name in groups)]) + "\n",
-            encoding="utf-8",
-        )
-        line.at("2025-07-31T12:00:00Z")
-        line.must("land tenants tenants.csv")
-        for month in DELIVERED:
-            deliver(line, month)
-            if month in STATED:
-                line.must(f"close {month}")
+        deliver(line)
+        for month in STATED:
+            line.must(f"close {month}")
         yield line
 
 
-def deliver(line: CommandLine, month: Month) -> None:
-    line.at(f"{month.next}-01T13:00:00Z")
-    records = [canonical(row) for row in read("cdrs") if row["call_start_time"].startswith(str(month))]
-    write(line.folder / f"cdrs-{month}.csv", list(canonical(read("cdrs")[0])), records)
-    events = [
-        {"ip": change.ip, "account_id": change.account_id, "recorded_at": change.instant}
-        for change in changes()
-        if change.instant.startswith(str(month))
-    ]
-    write(line.folder / f"ips-{month}.csv", ["ip", "account_id", "recorded_at"], events)
-    line.must(f"land ip_assignments ips-{month}.csv --cutoff {month.next}-01T00:00:00Z")
-    line.must(f"land cdrs cdrs-{month}.csv")
+def deliver(line: CommandLine) -> None:
+    """Land all feeds, a few days after the last call."""
+    groups = sorted({change.account_id for change in changes()})
+    filled = dict.fromkeys(TENANT_DETAILS, "x") | {"recorded_at": "2025-07-01T00:00:00Z"}
+    write(line.folder / "tenants.csv", [{"account_id": group, "name": group} | filled for group in groups])
+    write(
+        line.folder / "ips.csv",
+        [{"ip": change.ip, "account_id": change.account_id, "recorded_at": change.instant} for change in changes()],
+    )
+    write(line.folder / "cdrs.csv", [canonical(row) for row in read("cdrs")])
+    line.at("2026-04-01T13:00:00Z")
+    line.must("land tenants tenants.csv")
+    line.must("land ip_assignments ips.csv")
+    line.must("land cdrs cdrs.csv")
 
 
 def usage(line: CommandLine) -> list[dict]:
@@ -180,13 +174,12 @@ def test_calls_of_no_known_direction_are_rejected_and_listed(closed: CommandLine
     assert waiting == []
 
 
-def test_a_month_with_rejected_rows_alone_cannot_be_the_first(tmp_path: Path) -> None:
-    with command_line_in(tmp_path) as line:
-        deliver(line, DELIVERED[0])
-        outcome = line.run("close 2025-07")
+def test_a_month_with_rejected_rows_alone_cannot_be_the_first(command_line: CommandLine) -> None:
+    deliver(command_line)
+    outcome = command_line.run("close 2025-07")
     assert outcome.exit_status == 1
     assert "Nothing has landed for 2025-07" in outcome.stderr
-    assert not (line.data / "statements").exists()
+    assert not (command_line.data / "statements").exists()
 
 
 def test_inbound_calls_to_a_project_id_are_nobodys_and_still_counted(closed: CommandLine) -> None:

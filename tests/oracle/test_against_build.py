@@ -26,7 +26,9 @@ SEED = int(os.environ.get("STATEMENTS_TEST_SEED", "20260401"))
 class Built:
     """A closed month beside the oracle's answer, with the batch of each landing."""
 
-    def __init__(self, configuration: settings.Settings, made: HistorySet, answer: MonthAnswer, batches: dict[str, int]):
+    def __init__(
+        self, configuration: settings.Settings, made: HistorySet, answer: MonthAnswer, batches: dict[str, int]
+    ):
         self.configuration, self.made, self.answer, self.batches = configuration, made, answer, batches
 
     def rows(self, query: str) -> list[tuple]:
@@ -84,7 +86,11 @@ def _command(configuration, landing: Landing, path: Path) -> None:
 
 
 def _same(expected: dict, found: dict) -> None:
-    wrong = {key: (expected.get(key), found.get(key)) for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)}
+    wrong = {
+        key: (expected.get(key), found.get(key))
+        for key in expected.keys() | found.keys()
+        if expected.get(key) != found.get(key)
+    }
     sample = dict(list(wrong.items())[:5])
     assert not wrong, f"seed {SEED}: {len(wrong)} of {len(expected)} differ (expected, found), such as {sample}"
 
@@ -186,4 +192,6 @@ def test_unattributed_usage_adds_up_by_reason(built):
         )
     }
     _same(expected, found)
-    assert sum(cost for _, cost in found.values()) == sum((m.cost for m in built.answer.unattributed.values()), Decimal(0))
+    assert sum(cost for _, cost in found.values()) == sum(
+        (m.cost for m in built.answer.unattributed.values()), Decimal(0)
+    )
