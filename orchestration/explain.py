@@ -149,9 +149,7 @@ def _rule(entry: dict[str, Any]) -> str:
             "Neither a header nor an IP nor the routing matters."
         )
     if entry["x_tenant"]:
-        return (
-            "Rule 9: an outbound call with an X-Tenant header belongs to the tenant the header names, and to no other."
-        )
+        return "Rule 9: an outbound call with an X-Tenant header belongs to the tenant the header names, to no other."
     return "Rule 9: an outbound call without an X-Tenant header belongs to whoever holds its source IP at that instant."
 
 

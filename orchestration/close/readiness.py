@@ -166,9 +166,8 @@ def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, 
     open_rows = [row for row in rejected if not row.cleared]
     if not open_rows or accepted:
         return
-    reasons = ", ".join(
-        f"{count} of {reason}" for reason, count in sorted(Counter(r.reason for r in open_rows).items())
-    )
+    counts = sorted(Counter(row.reason for row in open_rows).items())
+    reasons = ", ".join(f"{count} × {reason}" for reason, count in counts)
     raise Refused(
         f"{len(open_rows)} rejected rows stand against closing {month}: {reasons}. `statements rejected` lists them. "
         "Land mended rows with the same record_id, or leave these out with --accept-rejected; the manifest names them."

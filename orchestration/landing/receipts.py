@@ -34,7 +34,7 @@ class Receipt:
     """What one landed file was and what became of its rows.
 
     `cutoff` is the instant up to which the extract is complete; `sealed_at` the seal that held when it landed;
-    `is_history`: trusted as the feed's past; `call` the hashes of all the files that were landed together with it. `rejected_by_month` counts
+    `is_history`: trusted as the feed's past; `call` the hashes of all files landed together. `rejected_by_month` counts
     rejected rows by the month of their readable time, under "" where there is none.
     """
 
