@@ -50,7 +50,7 @@ def require_next(month: Month, settings: Settings, manifests: Sequence[Manifest]
         first = settings.first_month
         if first and str(month) != first:
             raise Refused(f"The first month is {first} (STATEMENTS_FIRST_MONTH): close it before {month}.")
-        if not any(receipt.files_of(month) for receipt in receipts):
+        if not any(receipt.files_of(month) or str(month) in receipt.rejected_by_month for receipt in receipts):
             raise Refused(
                 f"Nothing has landed for {month}, so it cannot be the first month. {months_with_records(receipts)}"
             )
@@ -172,11 +172,6 @@ def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, 
         f"{len(open_rows)} rejected rows stand against closing {month}: {reasons}. `statements rejected` lists them. "
         "Land mended rows with the same record_id, or leave these out with --accept-rejected; the manifest names them."
     )
-
-
-def batches_of_month(receipts: Sequence[Receipt], month: Month) -> list[Receipt]:
-    """The landed cdrs batches with usable records of the month."""
-    return [receipt for receipt in receipts if receipt.feed == "cdrs" and receipt.files_of(month)]
 
 
 def pinned_files(receipts: Sequence[Receipt], month: Month) -> dict[Path, str]:

@@ -1,10 +1,10 @@
 """Half a year of a real switch: we give back the owner that the switch itself stamped on each outbound call.
 
-The tables `cdrs` and `acc` of a dSIPRouter (data/README.md) become our feeds.
-`acc` has one row per SIP transaction, with the endpoint group that its source IP belonged to (`src_gwgroupid`). An IP
-changes hands when an INVITE first shows it in another group. Only INVITEs count: a BYE bears the group of its call,
-whichever side hung up. An INVITE that set up a call has the very time of its `call_start_time`, to the second, so a
-stamp is effective at its own time. Their costs are all 0; ours are made up, a cent a call.
+The tables `cdrs` and `acc` of a dSIPRouter (data/README.md) become our feeds. `acc` has one row per SIP transaction,
+with the endpoint group that its source IP belonged to (`src_gwgroupid`): an IP changes hands when an INVITE first shows
+it in another group. Only INVITEs count, since a BYE bears the group of its call whichever side hung up. An INVITE that
+set up a call has the very time of its `call_start_time`, to the second, so a change acts from its own time on. Their
+costs are all 0; ours are made up, a cent a call.
 """
 
 import csv

@@ -37,7 +37,7 @@ def key(name: str) -> dg.AssetKey:
     return dg.AssetKey(name.split("/"))
 
 
-# Declarations ----------------------------------------------------------------------------------------------------------
+# Declarations ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_whole_code_location_loads():
@@ -47,7 +47,7 @@ def test_the_whole_code_location_loads():
 
 def test_the_assets_are_feeds_models_the_frozen_month_and_the_warehouse(graph):
     made = {found.to_user_string() for found in graph.materializable_asset_keys}
-    others = {name for name in made - MARTS - {"frozen_month", "warehouse"}}
+    others = made - MARTS - {"frozen_month", "warehouse"}
     assert made >= MARTS | {"frozen_month", "warehouse"}
     assert all(name.startswith(("stg_", "int_")) or name in ("services", "toll_free_prefixes") for name in others)
     assert graph.external_asset_keys >= {key(feed) for feed in FEEDS}
@@ -102,7 +102,7 @@ def test_partition_keys_are_months_and_the_running_one_is_not_offered():
     assert keys[-1] == "2026-02"
 
 
-# The schedule ----------------------------------------------------------------------------------------------------------
+# The schedule ---------------------------------------------------------------------------------------------------------
 
 
 def evaluated(monkeypatch, folder, instant: str) -> dg.SkipReason | list[dg.RunRequest]:
@@ -147,7 +147,7 @@ def test_a_damaged_manifest_is_a_skip_with_the_reason(copy_of, closed_march, mon
     assert "manifest.json is not the manifest" in evaluated(monkeypatch, line.data, AFTER_APRIL).skip_message
 
 
-# A run -----------------------------------------------------------------------------------------------------------------
+# A run ----------------------------------------------------------------------------------------------------------------
 
 
 def run(instance: dg.DagsterInstance, month: str, **options: bool) -> dg.ExecuteInProcessResult:
@@ -155,7 +155,7 @@ def run(instance: dg.DagsterInstance, month: str, **options: bool) -> dg.Execute
         instance=instance,
         partition_key=month,
         run_config={
-            "ops": {"close_month": {"config": options}},
+            "ops": {close_month_assets.op.name: {"config": options}},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         },
         raise_on_error=False,

@@ -30,7 +30,7 @@ def json_of(line: CommandLine, command: str):
     return json.loads(line.must(f"{command} --json").stdout)
 
 
-# Looking ---------------------------------------------------------------------------------------------------------------
+# Looking --------------------------------------------------------------------------------------------------------------
 
 
 def test_list_names_the_closed_months_with_their_heads(line):
@@ -145,7 +145,7 @@ def test_explain_says_why(line, record_id, sentences):
     assert " ".join(" ".join(found["explanation"]).split()) == said
 
 
-# Exports ---------------------------------------------------------------------------------------------------------------
+# Exports --------------------------------------------------------------------------------------------------------------
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -232,7 +232,7 @@ def test_an_export_again_replaces_what_was_there_and_leaves_no_parts(line):
     assert list((line.folder / "out").rglob(".*")) == []
 
 
-# The warehouse ---------------------------------------------------------------------------------------------------------
+# The warehouse --------------------------------------------------------------------------------------------------------
 
 
 def test_the_warehouse_has_a_view_for_every_table_and_opens_read_only(line):
@@ -292,7 +292,7 @@ def test_a_lost_warehouse_is_made_again_the_same(copy_of, closed_april, loss):
     assert contents(warehouse) == before
 
 
-# Proof -----------------------------------------------------------------------------------------------------------------
+# Proof ----------------------------------------------------------------------------------------------------------------
 
 
 def opened(path: Path) -> Path:

@@ -22,7 +22,7 @@ def refused(warehouse, words: str, feed: str, *paths, **options) -> str:
     return str(refusal.value)
 
 
-# Tenants (rules 2 to 4) ------------------------------------------------------------------------------------------------
+# Tenants (rules 2 to 4) -----------------------------------------------------------------------------------------------
 
 
 def test_the_fields_that_a_tenant_lacks_are_listed_by_row(warehouse, tmp_path):
@@ -95,7 +95,7 @@ def test_archived_is_true_or_false(warehouse, tmp_path):
     refused(warehouse, "neither true nor false", "tenants", path)
 
 
-# The seal (rules 12 and 13) --------------------------------------------------------------------------------------------
+# The seal (rules 12 and 13) -------------------------------------------------------------------------------------------
 
 
 def test_the_first_batch_is_history_and_is_trusted_once(warehouse, tmp_path):
@@ -246,7 +246,7 @@ def test_a_change_may_be_ordered_for_any_later_instant(warehouse, tmp_path):
     assert warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", row)).cutoff == JANUARY
 
 
-# Cutoffs ---------------------------------------------------------------------------------------------------------------
+# Cutoffs --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_cutoff_is_the_latest_recorded_at_unless_a_later_one_is_named(warehouse, tmp_path):
@@ -278,7 +278,7 @@ def test_an_earlier_cutoff_does_not_open_the_seal_again(warehouse, tmp_path):
     )
 
 
-# Extracts with valid_to (rule 14) --------------------------------------------------------------------------------------
+# Extracts with valid_to (rule 14) -------------------------------------------------------------------------------------
 
 
 def test_an_end_is_an_event_of_its_own(warehouse, tmp_path):
@@ -315,7 +315,7 @@ def test_after_the_first_batch_an_end_says_when_it_was_recorded(warehouse, tmp_p
     assert (receipt.duplicates, receipt.late, receipt.cutoff) == (1, 0, datetime(2026, 2, 9, tzinfo=UTC))
 
 
-# The registry ----------------------------------------------------------------------------------------------------------
+# The registry ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ MICROSECONDS = pa.timestamp("us", tz="UTC")
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 
-# Files that are refused ------------------------------------------------------------------------------------------------
+# Files that are refused -----------------------------------------------------------------------------------------------
 
 
 def text(content: str):
@@ -144,7 +144,7 @@ def landed_once(tmp_path_factory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def landed(landed_once, command_line, monkeypatch) -> CommandLine:  # noqa: ARG001
+def landed(landed_once, command_line, monkeypatch) -> CommandLine:
     """The command line on that folder, with what files of `a.*` other tests left there out of the way."""
     for path in landed_once.iterdir():
         if path.is_dir() and path.suffix:
@@ -206,7 +206,7 @@ def test_one_bad_row_refuses_an_assignment_file(landed, feed, row, words):
     assert "row 2" in assert_refused(landed, f"land {feed} a.csv", words)
 
 
-# Values and usage on the command line ----------------------------------------------------------------------------------
+# Values and usage on the command line ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_setting_that_will_not_do_is_refused_by_name(landed, monkeypatch, name
     assert_refused(landed, "status", name)
 
 
-# The same records in every format --------------------------------------------------------------------------------------
+# The same records in every format -------------------------------------------------------------------------------------
 
 SAME = [
     record("a", started_at="2026-03-05T12:00:00Z", cost="0.1", currency="EUR", duration_seconds="61", call_id="c, \"1\"\n2"),

@@ -33,7 +33,7 @@ REJECTED = {
 
 def test_every_reason_to_reject_has_its_row_and_its_number(warehouse, tmp_path):
     receipt = warehouse.receipt("cdrs", write_csv(tmp_path / "bad.csv", record("good"), *REJECTED.values()))
-    found = {reason: row for reason, row in warehouse.rejected("reason, source_row")}
+    found = dict(warehouse.rejected("reason, source_row"))
     assert found == {reason: number for number, reason in enumerate(REJECTED, start=2)}
     assert warehouse.usable(columns="record_id, source_row") == [("good", 1)]
     assert (receipt.rows, receipt.rejected_rows) == (15, 14)
@@ -115,7 +115,7 @@ def test_records_are_laid_out_by_the_utc_month_of_their_start(warehouse, tmp_pat
     assert all(file.name.startswith(f"month={file.month}/") for file in receipt.files)
 
 
-# Deliveries ------------------------------------------------------------------------------------------------------------
+# Deliveries -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_file_again_is_nothing_under_any_name_and_in_any_folder(warehouse, tmp_path):
@@ -213,7 +213,7 @@ def test_a_rejected_row_neither_repeats_nor_replaces(warehouse, tmp_path):
     assert (receipt.rejected_rows, receipt.duplicates, receipt.superseded) == (1, 1, 0)
 
 
-# Batches ---------------------------------------------------------------------------------------------------------------
+# Batches --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_batch_is_named_by_its_place_and_the_hash_of_its_file(warehouse, tmp_path):

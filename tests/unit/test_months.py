@@ -79,8 +79,3 @@ def test_the_days_of_a_month_are_all_of_them(text, length):
 def test_months_sort_by_time():
     texts = ["2026-02", "2025-12", "2026-10", "2026-09"]
     assert [str(month) for month in sorted(map(Month.parse, texts))] == sorted(texts)
-
-
-def test_the_last_month_that_can_be_written_has_no_traceback_in_it():
-    with pytest.raises((Refused, ValueError)):
-        assert Month.parse("9999-12").end
