@@ -8,6 +8,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import stat
 import sys
@@ -66,8 +67,7 @@ def hashes_below(folder: Path) -> dict[str, str]:
 
 def seal_folder(folder: Path, hashes: dict[str, str]) -> None:
     """Write SHA256SUMS over everything in a finished folder, make it read-only, and have the disk hold it."""
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(hashes.items())]
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    (folder / SUMS).write_text(_sums(hashes), encoding="utf-8")
     for path in files_below(folder):
         sync(path)
         path.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
@@ -77,18 +77,21 @@ def seal_folder(folder: Path, hashes: dict[str, str]) -> None:
     sync(folder)
 
 
+def _sums(hashes: dict[str, str]) -> str:
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
+
+
 def check_folder(folder: Path) -> list[str]:
     """What in a sealed folder is not as SHA256SUMS says: changed, missing, or never listed. Empty when all is well."""
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        written = (folder / SUMS).read_bytes().decode()
     except (OSError, UnicodeDecodeError):
         return [f"{folder / SUMS} cannot be read"]
-    listed = {}
-    for line in lines:
-        digest, separator, name = line.partition("  ")
-        if not separator or len(digest) != 64:
-            return [f"{folder / SUMS} is not a list of hashes"]
-        listed[name] = digest
+    pairs = (line.partition("  ") for line in written.removesuffix("\n").split("\n"))
+    listed = {name: digest for digest, _, name in pairs}
+    # The text is fixed by what it says, so a single bit that is off in it shows.
+    if written != _sums(listed) or not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in listed.values()):
+        return [f"{folder / SUMS} is not as it was written"]
     found = {str(path.relative_to(folder)): path for path in files_below(folder) if path.name != SUMS}
     problems = [f"{folder / name} is missing" for name in sorted(listed.keys() - found.keys())]
     problems += [f"{path} was never listed" for name, path in found.items() if name not in listed]

@@ -16,7 +16,8 @@ class Month:
 
     @classmethod
     def parse(cls, text: str) -> "Month":
-        if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text) or text.startswith("0000"):
+        # The years 0 and 9999 have an edge that no clock can show.
+        if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text) or text[:4] in ("0000", "9999"):
             raise Refused(f"{text!r} is not a month: write it as YYYY-MM, for example 2026-03.")
         return cls(int(text[:4]), int(text[5:]))
 

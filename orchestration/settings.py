@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestration.errors import Refused
+from orchestration.months import Month
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -60,8 +61,11 @@ def load(data_dir: Path | None = None) -> Settings:
     environment = os.environ
     data = data_dir or Path(environment.get("STATEMENTS_DATA_DIR") or "data")
     first_month = environment.get("STATEMENTS_FIRST_MONTH") or None
-    if first_month and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", first_month):
-        raise Refused(f"STATEMENTS_FIRST_MONTH is {first_month!r}: write a month as YYYY-MM.")
+    if first_month:
+        try:
+            Month.parse(first_month)
+        except Refused as error:
+            raise Refused(f"STATEMENTS_FIRST_MONTH: {error}") from error
     currency = environment.get("STATEMENTS_DEFAULT_CURRENCY") or "USD"
     if not re.fullmatch(r"[A-Z]{3}", currency):
         raise Refused(f"STATEMENTS_DEFAULT_CURRENCY is {currency!r}: write an ISO 4217 code such as USD.")
@@ -71,15 +75,15 @@ def load(data_dir: Path | None = None) -> Settings:
     return Settings(
         data=data.expanduser().absolute(),
         first_month=first_month,
-        grace=timedelta(hours=_whole("STATEMENTS_GRACE_HOURS", "12", least=0)),
+        grace=timedelta(hours=_whole("STATEMENTS_GRACE_HOURS", "12", least=0, most=24 * 366)),
         default_currency=currency,
         memory_limit=memory_limit,
-        threads=_whole("STATEMENTS_THREADS", str(os.cpu_count() or 2), least=1),
+        threads=_whole("STATEMENTS_THREADS", str(os.cpu_count() or 2), least=1, most=1024),
     )
 
 
-def _whole(name: str, default: str, *, least: int) -> int:
+def _whole(name: str, default: str, *, least: int, most: int) -> int:
     text = os.environ.get(name) or default
-    if not text.isdecimal() or int(text) < least:
-        raise Refused(f"{name} is {text!r}: write a whole number, at least {least}.")
+    if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise Refused(f"{name} is {text!r}: write a whole number from {least} to {most}.")
     return int(text)

@@ -46,6 +46,19 @@ def rebuild(settings: Settings) -> None:
     files.swap(staged, settings.warehouse)
 
 
+def rebuild_if_stale(settings: Settings) -> None:
+    """Rebuild unless the warehouse knows just what is landed and frozen: a killed command may not have swapped it."""
+    batches = {(receipt.batch_id,) for receipt in landed.load(settings)}
+    heads = {(str(manifest.month), manifest.sha256) for manifest in manifests.load(settings)}
+    try:
+        known_batches = set(rows(settings, "select batch_id from operations.batches"))
+        known_heads = set(rows(settings, "select month, manifest_sha256 from operations.closes"))
+    except (Refused, duckdb.Error):
+        known_batches = known_heads = None
+    if (known_batches, known_heads) != (batches, heads):
+        rebuild(settings)
+
+
 def rows(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[tuple]:
     """Rows of a query on the published warehouse, opened for reading and closed at once."""
     with reading(settings) as connection:

@@ -40,8 +40,9 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
         if month in [manifest.month for manifest in known]:
             progress("Verifying")
             verify.require_intact(settings, month)
-            if not settings.warehouse.exists():
-                warehouse.rebuild(settings)
+            # What a close left that was killed after it had published.
+            warehouse.rebuild_if_stale(settings)
+            files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
         inputs = _inputs(settings, month, known, accept_rejected=accept_rejected)
         build_file, out_dir = _private_build(settings, month)
@@ -50,7 +51,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
         frozen = publishing.freeze(settings, inputs, build_file, out_dir)
         progress("Rebuilding the warehouse")
         warehouse.rebuild(settings)
-        files.remove(build_file.parent)
+        files.remove(_build_folder(settings))
         return Closed(frozen, already_frozen=False, nodes=nodes)
 
 
@@ -77,7 +78,7 @@ def rehearse(
             _build(settings, inputs, build_file, out_dir, progress)
             return report(settings, build_file, inputs)
         finally:
-            files.remove(build_file.parent)
+            files.remove(_build_folder(settings))
 
 
 def due_months(settings: Settings) -> list[Month]:
@@ -125,9 +126,13 @@ def _inputs(
     )
 
 
+def _build_folder(settings: Settings) -> Path:
+    return settings.build / "close"
+
+
 def _private_build(settings: Settings, month: Month) -> tuple[Path, Path]:
     """A fresh folder outside of every read path; what a killed close left there goes."""
-    folder = settings.build / "close"
+    folder = _build_folder(settings)
     files.remove(folder)
     out_dir = folder / f"month={month}"
     (out_dir / "usage").mkdir(parents=True)

@@ -19,6 +19,9 @@ from orchestration.landing.seal import frozen_months
 from orchestration.months import Month
 from orchestration.settings import Settings
 
+# What reading a manifest of another form can raise: a name that is missing, a value of another kind.
+MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
+
 
 def require_intact(settings: Settings, month: Month) -> None:
     """Raise Damaged unless every byte and every figure of a frozen month is as it was frozen."""
@@ -75,6 +78,8 @@ def month_problems(settings: Settings, month: Month) -> list[str]:
         return problems or _figure_problems(manifest) + _chain_problems(settings, manifest)
     except (Damaged, Refused) as error:
         return [str(error)]
+    except MISSHAPEN as error:
+        return [f"{folder / MANIFEST} does not have the form of a manifest ({type(error).__name__})"]
 
 
 def _figure_problems(manifest: Manifest) -> list[str]:
@@ -121,11 +126,16 @@ def landed_problems(settings: Settings) -> list[str]:
         problems.append(f"landed batches are missing: numbers {', '.join(map(str, missing[:10]))}")
     if problems:
         return problems
-    named = {
-        (item["batch_id"], item["receipt_sha256"])
-        for month in frozen_months(settings)
-        for item in manifests.read(settings, month).content["inputs"]
-    }
+    try:
+        named = {
+            (item["batch_id"], item["receipt_sha256"])
+            for month in frozen_months(settings)
+            for item in manifests.read(settings, month).content["inputs"]
+        }
+    except MISSHAPEN as error:
+        return [f"a manifest does not name the batches it was made from ({type(error).__name__})"]
+    except Damaged as error:
+        return [str(error)]
     for batch_id, sha256 in sorted(named):
         if batch_id not in present:
             problems.append(f"batch {batch_id}, from which a frozen month was made, is missing")

@@ -5,13 +5,11 @@ import dagster as dg
 from orchestration import clock, settings
 from orchestration.close import close
 from orchestration.defs.assets import close_month_assets
-from orchestration.defs.partitions import months
 from orchestration.errors import Damaged, Refused
 
 close_month = dg.define_asset_job(
     name="close_month",
     selection=dg.AssetSelection.assets(close_month_assets),
-    partitions_def=months,
     description="Freezes the statements of an ended month, or verifies them when they are frozen.",
     executor_def=dg.in_process_executor,
 )

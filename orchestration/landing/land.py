@@ -1,4 +1,4 @@
-"""Landing: files of one feed become batches, all of a call or none of it.
+"""Landing: files of one feed become batches. A file that is refused refuses its whole call; a batch is whole or absent.
 
 What belongs here: the order of things (lock, stage, compare, receipt, publish, swap the warehouse). What does not:
 what a row becomes (`records`, `events`), or how a file is opened (`source_files`).
@@ -105,9 +105,8 @@ def _land_all(configuration, feed, paths, delivery, now, progress) -> list[Landi
         published = [_publish(configuration, landing) for landing in landings]
     finally:
         files.remove(staging)
-    if any(landing.is_new for landing in published) or not configuration.warehouse.exists():
-        progress("Rebuilding the warehouse")
-        warehouse.rebuild(configuration)
+    progress("Rebuilding the warehouse")
+    warehouse.rebuild_if_stale(configuration)
     return published
 
 
@@ -147,7 +146,8 @@ def _stage(configuration, feed, path, draft: Receipt, landed: list[Receipt], del
         engine.load_macros(connection, NORMALIZE)
         source = source_files.open_source(connection, feed, path, scratch)
         fill = _fill_cdrs if feed is CDRS else _fill_events
-        receipt = fill(configuration, connection, feed, source, draft, landed, delivery)
+        with source_files.reading(path):
+            receipt = fill(configuration, connection, feed, source, draft, landed, delivery)
     files.remove(scratch)
     receipt.write()
     files.seal_folder(folder, files.hashes_below(folder))

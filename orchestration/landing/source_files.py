@@ -5,6 +5,8 @@ What does not: what a value means (`normalize.sql`) or what a row becomes (`reco
 """
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +74,18 @@ def require_readable(path: Path) -> None:
 def open_source(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
     """Create relation `source` over the file, or refuse it: unreadable, or not of this feed's columns."""
     readers = {"csv": _open_csv, "json": _open_json, "parquet": _open_parquet}
-    try:
+    with reading(path):
         return readers[FORMATS[path.suffix.lower()]](connection, feed, path, scratch)
-    except (*engine.MACHINE_ERRORS, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Refuse the file when its bytes turn out to be unreadable, however far in."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+        if "No space left" in str(error):
+            raise
         raise Refused(f"{path} cannot be read to its end: {_reason(error)} Nothing of it was landed.") from error
 
 

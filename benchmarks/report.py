@@ -1,0 +1,244 @@
+"""What was measured, as tables: each target beside its figure, the peers, and where the close's time went.
+
+What belongs here: figures from measurements, and their targets. What does not: measuring.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+
+from benchmarks import close_log
+from benchmarks.measure import Measured
+from benchmarks.workbench import PEERS
+
+# How many times as long as the close and its landing a peer must take. DuckDB by hand has no landing to win back.
+PEER_TARGETS = {"chdb": 1.2, "polars": 2.0, "pandas": 3.0, "pyspark": 5.0}
+BY_HAND_TARGET = 1.25
+
+
+@dataclass
+class Results:
+    """Every measurement under its name, in the order in which they were made; the sums each contestant came to."""
+
+    parameters: dict[str, str]
+    runs: dict[str, list[Measured]] = field(default_factory=lambda: defaultdict(list))
+    steps: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
+    sums: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def seconds(self, name: str) -> float | None:
+        """The median of a measurement's wall times."""
+        return median(run.seconds for run in self.runs[name]) if self.runs.get(name) else None
+
+    def floor(self, name: str) -> float | None:
+        """The median of a floor's own two parts, without starting Python."""
+        return median(sum(run.said.values()) for run in self.runs[name]) if self.runs.get(name) else None
+
+    def peak_mb(self, name: str) -> int:
+        return max(run.peak_mb for run in self.runs[name])
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table of targets. `is_met` is None where there is nothing to meet."""
+
+    what: str
+    measured: str
+    target: str
+    is_met: bool | None
+
+
+def figures(results: Results) -> list[Figure]:
+    """Every target that something was measured for."""
+    return [
+        *_close_figures(results, "close, large", "floor, large"),
+        *_close_figures(results, "close", "floor"),
+        *_landing_figures(results),
+        *_peer_figures(results),
+        *_growth_figures(results),
+        *_other_figures(results),
+    ]
+
+
+def _close_figures(results: Results, close: str, floor: str) -> list[Figure]:
+    whole, least = results.seconds(close), results.floor(floor)
+    if not whole or not least:
+        return []
+    records = results.parameters["large_records" if "large" in close else "records"]
+    at = f"close of {int(records):,}"
+    spilled = max(run.spill_mb for run in results.runs[close])
+    rows = [
+        Figure(f"{at}, everything", f"{whole:.1f} s = {whole / least:.2f} × floor ({least:.1f} s)", "≤ 4.0 ×", whole / least <= 4),
+        Figure(
+            f"{at}, peak memory of all processes", f"{results.peak_mb(close)} MB, {spilled} MB spilled", "≤ 1536 MB",
+            results.peak_mb(close) <= 1536,
+        ),
+    ]  # fmt: skip
+    if fixed := results.seconds("close of nothing"):
+        peaks = median(close_log.peak_seconds(steps) for steps in results.steps[close])
+        bare = (whole - peaks - fixed) / least
+        said = f"{bare:.2f} × floor (peak channels {peaks:.1f} s, fixed {fixed:.1f} s)"
+        rows.insert(0, Figure(f"{at}, without peak channels and the fixed cost", said, "≤ 3.0 ×", bare <= 3))
+    return rows
+
+
+def _landing_figures(results: Results) -> list[Figure]:
+    rows = []
+    for name, plain, limit in (("land parquet", "copy parquet", 4.0), ("land csv", "read csv", 2.0)):
+        seconds, least = results.seconds(name), results.floor(plain)
+        if seconds and least:
+            said = f"{seconds:.1f} s = {seconds / least:.2f} × {plain} ({least:.1f} s)"
+            rows.append(Figure(name, said, f"≤ {limit:g} ×", seconds / least <= limit))
+            rows.append(Figure(f"{name}, peak memory", f"{results.peak_mb(name)} MB", "≤ 1024 MB", results.peak_mb(name) <= 1024))
+    return rows
+
+
+def _peer_figures(results: Results) -> list[Figure]:
+    ours = _ours(results)
+    if ours is None:
+        return []
+    close = results.seconds("close")
+    rows = []
+    for name, target in PEER_TARGETS.items():
+        if theirs := results.seconds(name):
+            rows.append(Figure(f"{name} against landing + close", f"{theirs / ours:.2f} ×", f"≥ {target:g} ×", theirs / ours >= target))
+    if by_hand := results.seconds("duckdb"):
+        said = f"{close / by_hand:.2f} ×"
+        rows.append(Figure("close against DuckDB by hand", said, f"≤ {BY_HAND_TARGET} ×", close / by_hand <= BY_HAND_TARGET))
+    return rows
+
+
+def _growth_figures(results: Results) -> list[Figure]:
+    rows = []
+    records = results.parameters
+    for what, many, few, target in (
+        (f"{records['large_records']} records against {records['records']}", "close, large", "close", 10.0),
+        (f"{records['months']} other months landed beside", "close, other months beside", "close, alone", 1.1),
+        (f"a history {records['history']} times as long", "close, long history", "close, usual history", 1.2),
+    ):
+        if (more := results.seconds(many)) and (less := results.seconds(few)):
+            said = f"{more / less:.2f} × ({less:.1f} s → {more:.1f} s)"
+            rows.append(Figure(f"growth: {what}", said, f"≤ {target:g} ×", more / less <= target))
+    return rows
+
+
+def _other_figures(results: Results) -> list[Figure]:
+    rows = []
+    for name, runs in results.runs.items():
+        if name.startswith("one tenant"):
+            sums, columns = runs[-1].said["mean_sum_ms"], runs[-1].said["mean_every_column_ms"]
+            said = f"{sums:.0f} ms summed, {columns:.0f} ms with every column (mean of 5)"
+            rows.append(Figure(name, said, "≤ 100 ms", sums <= 100))
+        if name.startswith("close of nothing"):
+            cpu, processes = median(run.cpu_seconds for run in runs), max(run.processes for run in runs)
+            is_target = name == "close of nothing"
+            said = f"{cpu:.1f} s CPU, {results.seconds(name):.1f} s, {processes} processes"
+            rows.append(Figure(name, said, "≤ 20 s CPU" if is_target else "", cpu <= 20 if is_target else None))
+        if name.startswith("audit"):
+            said = runs[-1].said
+            rows.append(Figure(name, f"{said['wrong']} of {said['audited']:,} wrong, {said['seconds']} s", "0", said["wrong"] == 0))
+    rows += [Figure(name, f"failed: {text[:200]}", "", False) for name, text in results.failures.items()]
+    return rows
+
+
+def _ours(results: Results) -> float | None:
+    """Landing and close together: what must be done before anybody has a statement."""
+    landing = results.seconds("land parquet") or results.seconds("land for the close")
+    close = results.seconds("close")
+    return landing + close if landing and close else None
+
+
+def markdown(results: Results) -> str:
+    """All tables."""
+    machine = f"{_cpu()}, {os.cpu_count()} cores, {_memory_gb()} GB; Python {platform.python_version()}, "
+    machine += f"DuckDB {importlib.metadata.version('duckdb')}. "
+    machine += f"{int(results.parameters['records']):,} records, medians of {results.parameters['repeats']}. {_others(results)}"
+    parts = [machine, _table(["figure", "measured", "target", ""], [
+        [f.what, f.measured, f.target, {True: "met", False: "MISSED", None: ""}[f.is_met]] for f in figures(results)
+    ])]  # fmt: skip
+    if results.runs.get("close"):
+        parts.append(_peer_table(results))
+    for name in ("close, large", "close"):
+        if results.steps.get(name):
+            last, least = results.steps[name][-1], results.floor("floor, large" if "large" in name else "floor")
+            rows = [[step, f"{s:.1f}", f"{s / least:.2f}" if least else ""] for step, s in last.items() if s >= 0.05]
+            parts.append(_table([f"step of the last {name}", "s", "× floor"], rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _peer_table(results: Results) -> str:
+    least = results.floor("floor")
+    ours = results.seconds("close")
+    rows = []
+    for name in ("floor", "close", *PEERS):
+        if not (runs := results.runs.get(name)):
+            continue
+        seconds = results.floor(name) if name == "floor" else results.seconds(name)
+        each = sorted(run.seconds for run in runs)
+        spread = f"{each[0]:.1f} to {each[-1]:.1f}" if len(each) > 1 else ""
+        stages = ", ".join(f"{stage} {s:.1f}" for stage, s in runs[-1].said.items() if name != "close")
+        rows.append(
+            [name, f"{seconds:.1f}", spread, f"{seconds / least:.2f}" if least else "", f"{seconds / ours:.2f}",
+             str(results.peak_mb(name)), f"{median(run.others_cores for run in runs):.2f}",
+             "" if name == "floor" else _agreement(results, name), stages]
+        )  # fmt: skip
+    head = ["engine", "s", "from … to", "× floor", "× close", "peak MB", "others' cores", "sums", "stages"]
+    return _table(head, rows)
+
+
+def _agreement(results: Results, name: str) -> str:
+    reference = set(results.sums["close"])
+    found = set(results.sums[name])
+    if found == reference and len(reference) == 1:
+        return f"equal ({found.pop()})"
+    return f"DIFFER ({', '.join(sorted(found))})"
+
+
+def exit_status(results: Results) -> int:
+    """1 when anything failed or any two sums of the same records differ. A missed target is a figure, not a failure."""
+    same_records = [name for name in results.sums if name in ("close", "close, alone", "close, other months beside", *PEERS)]
+    same_records += [name for name in results.sums if name == "close, usual history"]
+    found = {text for name in same_records for text in results.sums[name]}
+    return 1 if results.failures or len(found) > 1 else 0
+
+
+def write(results: Results, out: Path) -> None:
+    """Keep everything measured so far as JSON, and the tables as Markdown."""
+    out.mkdir(parents=True, exist_ok=True)
+    content = {
+        "parameters": results.parameters,
+        "figures": [asdict(figure) for figure in figures(results)],
+        "runs": {name: [asdict(run) for run in runs] for name, runs in results.runs.items()},
+        "steps": results.steps,
+        "sums": results.sums,
+        "failures": results.failures,
+    }
+    (out / "results.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "results.md").write_text(markdown(results), encoding="utf-8")
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _others(results: Results) -> str:
+    runs = [run for of_name in results.runs.values() for run in of_name]
+    busy = median(run.others_cores for run in runs) if runs else 0
+    return f"Others kept {busy:.2f} cores busy meanwhile (median)."
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def _memory_gb() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)

@@ -1,0 +1,187 @@
+"""`make bench`: land, close, floor, peers, growth, audit, in this order, and one table at the end.
+
+What belongs here: which runs there are and how they alternate. What does not: how one is run (`workbench`) or judged
+(`report`). Rounds alternate all contestants, so that a busy minute of the machine hits all of them.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import close_log, report, sums
+from benchmarks.data import TINY, Carrier, months_beside
+from benchmarks.measure import Failed, Measured
+from benchmarks.report import Results
+from benchmarks.workbench import PEERS, ROOT, Workbench, remove
+
+STEPS = ("landing", "peers", "fixed", "months", "history", "large")
+FIXED_RECORDS = 1_000
+
+
+class Bench:
+    """One run of the benchmark: collects every measurement under its name."""
+
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self.asked = asked
+        self.bench = Workbench(asked.work.absolute(), asked.month, asked.peer_python.absolute())
+        self.results = Results(parameters={name: str(value) for name, value in vars(asked).items()})
+        self.carrier = Carrier()
+
+    def note(self, name: str, run: Callable[[], Measured]) -> Measured | None:
+        """Measure one thing and tell about it. What fails is kept as a failure, and the rest goes on."""
+        try:
+            measured = run()
+        except Failed as error:
+            self.results.failures[name] = str(error)
+            _say(f"{name}: FAILED. {error}")
+            return None
+        self.results.runs[name].append(measured)
+        _say(
+            f"{name}: {measured.seconds:.1f} s, {measured.cpu_seconds:.1f} s CPU, {measured.peak_mb} MB"
+            f"{f', spilled {measured.spill_mb} MB' if measured.spill_mb else ''}; others kept {measured.others_cores} cores busy"
+        )
+        return measured
+
+    def landing(self) -> None:
+        """Landing beside plain copies of the same files. At most ten million records: the targets are of one file."""
+        files = self.bench.records(self.carrier, self.asked.month, self.asked.records)
+        texts = self.bench.records(self.carrier, self.asked.month, self.asked.records, csv=True)
+        for _ in range(self.asked.repeats):
+            self.note("copy parquet", lambda: self.bench.floor("copy_parquet", files))
+            folder = self.bench.fresh(self.carrier, "landing")
+            self.note("land parquet", lambda at=folder: self.bench.land(at, files))
+            self.note("read csv", lambda: self.bench.floor("read_csv", texts))
+            folder = self.bench.fresh(self.carrier, "landing")
+            self.note("land csv", lambda at=folder: self.bench.land(at, texts))
+        remove(self.bench.work / "data" / "landing")
+
+    def peers(self) -> None:
+        """The close and its peers on the same landed files; then one tenant's records, and the audit."""
+        folder = self._landed("main", self.carrier, "land for the close")
+        given = self.bench.give_to_peers(folder)
+        for place in range(self.asked.repeats):
+            if place:
+                self.bench.reopen(folder)
+            self.note("floor", lambda: self.bench.floor_of_month(folder))
+            self._close("close", folder)
+            for name in self.asked.peers:
+                self._peer(name, folder, given)
+        self._look_at("", folder)
+
+    def fixed(self) -> None:
+        """What a close costs when there is next to nothing to close: no history, and all of it."""
+        for name, carrier in (("close of nothing", TINY), ("close of nothing, full history", self.carrier)):
+            folder = self.bench.fresh(carrier, "fixed")
+            self.bench.land(folder, self.bench.records(carrier, self.asked.month, FIXED_RECORDS))
+            for place in range(self.asked.repeats):
+                if place:
+                    self.bench.reopen(folder)
+                self._close(name, folder)
+        remove(self.bench.work / "data" / "fixed")
+
+    def months(self) -> None:
+        """The same month with many others landed beside it; its neighbours as large as it is."""
+        main = self._landed_before("main")
+        folder = self._landed("months", self.carrier, "land for the close")
+        for month in months_beside(self.asked.month, self.asked.months):
+            is_neighbour = month in months_beside(self.asked.month, 2)
+            records = self.asked.records if is_neighbour else min(self.asked.records, self.asked.other_records)
+            self.bench.land(folder, self.bench.records(self.carrier, month, records))
+        self._alternate({"close, alone": main, "close, other months beside": folder})
+        self._look_at(", other months beside", folder)
+        remove(folder)
+
+    def history(self) -> None:
+        """The same month with a history many times as long."""
+        main = self._landed_before("main")
+        folder = self._landed("history", Carrier(history=self.asked.history), "land for the close")
+        self._alternate({"close, usual history": main, "close, long history": folder})
+        self._look_at(", long history", folder)
+        remove(folder)
+
+    def large(self) -> None:
+        """Ten times the records: floor, close, one tenant's records, audit."""
+        if not self.asked.large_records:
+            return
+        folder = self._landed("large", self.carrier, "land, large", self.asked.large_records)
+        for place in range(self.asked.large_repeats):
+            if place:
+                self.bench.reopen(folder)
+            self.note("floor, large", lambda: self.bench.floor_of_month(folder))
+            self._close("close, large", folder)
+        self._look_at(", large", folder)
+
+    def _landed(self, name: str, carrier: Carrier, noted_as: str, records: int | None = None) -> Path:
+        folder = self.bench.fresh(carrier, name)
+        files = self.bench.records(carrier, self.asked.month, records or self.asked.records)
+        self.note(noted_as, lambda: self.bench.land(folder, files))
+        return folder
+
+    def _landed_before(self, name: str) -> Path:
+        folder = self.bench.work / "data" / name
+        return folder if folder.exists() else self._landed(name, self.carrier, "land for the close")
+
+    def _alternate(self, folders: dict[str, Path]) -> None:
+        for _ in range(self.asked.repeats):
+            for name, folder in folders.items():
+                self.bench.reopen(folder)
+                self._close(name, folder)
+
+    def _close(self, name: str, folder: Path) -> None:
+        if self.note(name, lambda: self.bench.close(folder)):
+            self.results.steps[name].append(close_log.steps(folder))
+            self.results.sums[name].append(sums.of_month(folder / "statements" / f"month={self.asked.month}"))
+
+    def _peer(self, name: str, folder: Path, given: Path) -> None:
+        lines = None
+
+        def run() -> Measured:
+            nonlocal lines
+            measured, lines = self.bench.peer(name, folder, given)
+            return measured
+
+        if self.note(name, run):
+            self.results.sums[name].append(sums.of_lines(lines))
+
+    def _look_at(self, which: str, folder: Path) -> None:
+        self.note(f"one tenant{which}", lambda: self.bench.read_tenants(folder))
+        self.note(f"audit{which}", lambda: self.bench.audit(folder))
+
+
+def _say(text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark. Exit status 1 when something failed, sums differ, or the audit found anything."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--month", default="2026-10", help="a month that has ended")
+    parser.add_argument("--records", type=int, default=10_000_000)
+    parser.add_argument("--large-records", type=int, default=0, help="100000000 for the figures of that size; 0 for none")
+    parser.add_argument("--months", type=int, default=24, help="how many other months to land beside")
+    parser.add_argument("--other-records", type=int, default=1_000_000, help="records of such a month, if no neighbour")
+    parser.add_argument("--history", type=int, default=10, help="how many times longer the long history is")
+    parser.add_argument("--peers", type=lambda text: text.split(",") if text else [], default=list(PEERS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--large-repeats", type=int, default=1)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(STEPS), help=", ".join(STEPS))
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench", help="feeds and data folders; kept")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "results")
+    parser.add_argument("--peer-python", type=Path, default=ROOT / "build" / "peers" / "bin" / "python")
+    asked = parser.parse_args(arguments)
+    if unknown := (set(asked.peers) - set(PEERS)) | (set(asked.only) - set(STEPS)):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    bench = Bench(asked)
+    for step in STEPS:
+        if step in asked.only:
+            _say(step)
+            getattr(bench, step)()
+            report.write(bench.results, asked.out)
+    print(report.markdown(bench.results))
+    return report.exit_status(bench.results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

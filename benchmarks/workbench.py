@@ -1,0 +1,150 @@
+"""The folders of a benchmark, and the real commands run on them: feeds made once, landed and closed as often as asked.
+
+What belongs here: one measured thing per function. What does not: the order of things (`run`), or what a figure must be
+(`report`).
+"""
+
+import json
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from benchmarks import data, landed, measure, timelines
+from benchmarks.data import Carrier
+from benchmarks.measure import Measured
+
+ROOT = Path(__file__).absolute().parents[1]
+PEERS = {
+    "duckdb": "duckdb_one_pass",
+    "chdb": "chdb_asof",
+    "polars": "polars_streaming",
+    "pandas": "pandas_asof",
+    "pyspark": "pyspark_local",
+}
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Where everything lies and which month is closed. Feeds are made once and kept: the same arguments, the same rows."""
+
+    work: Path
+    month: str
+    peer_python: Path
+
+    def directory(self, carrier: Carrier) -> Path:
+        """A data folder in which the assignment feeds have landed; never closed itself, only copied."""
+        kept = self.work / "landed" / _name(carrier)
+        if not (kept / "warehouse.duckdb").exists():
+            remove(kept)
+            feeds = data.write_directory(self.work / "feeds" / _name(carrier), self.month, carrier)
+            cutoff = data.month_bounds(self.month)[1].isoformat()
+            for feed, path in feeds.items():
+                self.statements(kept, "land", feed, path, "--cutoff", cutoff)
+        return kept
+
+    def records(self, carrier: Carrier, month: str, records: int, *, csv: bool = False) -> list[Path]:
+        """The feed files of a month."""
+        folder = self.work / "feeds" / _name(carrier) / f"{month}-{records}{'-csv' if csv else ''}"
+        if not (folder / "done").exists():
+            remove(folder)
+            data.write_records(folder, self.month, carrier, month, records, csv=csv)
+            (folder / "done").touch()
+        return sorted(folder.glob("*.csv" if csv else "*.parquet"))
+
+    def fresh(self, carrier: Carrier, name: str) -> Path:
+        """A data folder of its own, with the assignment feeds landed."""
+        target = self.work / "data" / name
+        remove(target)
+        shutil.copytree(self.directory(carrier), target)
+        # The warehouse's views name the folder that was copied from.
+        self.statements(target, "rebuild")
+        return target
+
+    def land(self, folder: Path, files: Sequence[Path]) -> Measured:
+        """Land records as an operator would."""
+        return self.statements(folder, "land", "cdrs", *files)
+
+    def close(self, folder: Path) -> Measured:
+        """Close the month as an operator would."""
+        return self.statements(folder, "close", self.month)
+
+    def reopen(self, folder: Path) -> None:
+        """Forget that the month was closed, which no command can: the benchmark closes its own folders again."""
+        for name in ("statements", "dagster", "build"):
+            remove(folder / name)
+        self.statements(folder, "rebuild")
+
+    def statements(self, folder: Path, *arguments: str | Path) -> Measured:
+        """Run the real command line."""
+        command = [ROOT / ".venv" / "bin" / "statements", "--data-dir", folder, *arguments]
+        return measure.run(
+            command, cwd=ROOT, environment={"PYTHONPATH": str(ROOT)}, spill=folder / "build" / "spill"
+        )
+
+    def floor(self, what: str, files: Iterable[Path]) -> Measured:
+        """Run a floor over files."""
+        out = self.work / "out" / "floor"
+        remove(out)
+        return self._module("benchmarks.floor", what, out, *files)
+
+    def floor_of_month(self, folder: Path) -> Measured:
+        """The floor of a data folder's landed month."""
+        return self.floor("month", landed.files_of(landed.batches(folder), "cdrs", self.month))
+
+    def read_tenants(self, folder: Path) -> Measured:
+        """Ask for single tenants' records."""
+        return self._module("benchmarks.tenant_read", folder, self.month)
+
+    def audit(self, folder: Path) -> Measured:
+        """Audit the closed month; raises Failed when anything is wrong."""
+        return self._module("benchmarks.audit", folder, self.month)
+
+    def give_to_peers(self, folder: Path) -> Path:
+        """Write the periods and lives that peers are given for free, and return their folder."""
+        given = self.work / "out" / "given"
+        given.mkdir(parents=True, exist_ok=True)
+        start, end = (instant.isoformat() for instant in data.month_bounds(self.month))
+        with duckdb.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+            timelines.create(connection, landed.batches(folder))
+            timelines.write_for_peers(connection, start, end, given)
+        return given
+
+    def peer(self, name: str, folder: Path, given: Path) -> tuple[Measured, Path]:
+        """Let a peer do the month, and return what it took and the sums it came to."""
+        out = self.work / "out" / name
+        remove(out)
+        out.mkdir(parents=True)
+        job = {
+            "cdrs": [str(path) for path in landed.files_of(landed.batches(folder), "cdrs", self.month)],
+            "periods": str(given / "periods.parquet"),
+            "lives": str(given / "lives.parquet"),
+            "out": str(out),
+        }
+        (out / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        module = f"benchmarks.peers.{PEERS[name]}"
+        measured = self._module(module, out / "job.json", python=self.peer_python, spill=out / "spill")
+        return measured, out / "lines.parquet"
+
+    def _module(self, module: str, *arguments: str | Path, python: Path | None = None, spill: Path | None = None) -> Measured:
+        command = [python or Path(sys.executable), "-m", module, *arguments]
+        return measure.run(command, cwd=ROOT, environment={"PYTHONPATH": str(ROOT)}, spill=spill)
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder of the benchmark's own, read-only parts too."""
+    if not folder.exists():
+        return
+    for inner, _, _ in os.walk(folder):
+        Path(inner).chmod(stat.S_IRWXU)
+    shutil.rmtree(folder)
+
+
+def _name(carrier: Carrier) -> str:
+    return f"{carrier.numbers}-numbers-history-{carrier.history}"
