@@ -4,7 +4,10 @@ Thousands of independent histories share one build. STATEMENTS_TEST_HISTORIES sa
 20,000); a failure names the seed.
 """
 
+import json
 import os
+import shutil
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,10 +15,11 @@ import pytest
 
 from orchestration import clock, registry, settings, warehouse
 from orchestration.close import close
-from orchestration.landing import receipts
+from orchestration.landing import receipts, seal
 from orchestration.landing.land import Delivery, land
 from orchestration.months import Month
 from tests.oracle.facts import Landing
+from tests.oracle.forgeries import Forger
 from tests.oracle.histories import HistorySet, generate, write_csv
 from tests.oracle.oracle import MonthAnswer, judge
 
@@ -75,7 +79,7 @@ def _command(configuration, landing: Landing, path: Path) -> None:
         registry.archive_tenant(configuration, row["account_id"])
     elif landing.feed == "tenants":
         given = {name: value for name, value in row.items() if name not in ("recorded_at", "archived")}
-        path.write_text(__import__("json").dumps(given), encoding="utf-8")
+        path.write_text(json.dumps(given), encoding="utf-8")
         registry.add_tenants(configuration, path)
     else:
         kind = "number" if landing.feed == "number_assignments" else "ip"
@@ -195,3 +199,41 @@ def test_unattributed_usage_adds_up_by_reason(built):
     assert sum(cost for _, cost in found.values()) == sum(
         (m.cost for m in built.answer.unattributed.values()), Decimal(0)
     )
+
+
+HISTORY_BEFORE = """
+    select {kind}, account_id, valid_from, least(coalesce(valid_to, timestamptz '{seal}'), timestamptz '{seal}')
+    from assets.{kind}_assignment_history
+    where valid_from < timestamptz '{seal}'
+    order by all
+"""
+
+
+def test_no_forged_file_changes_who_held_anything_before_the_seal(built, tmp_path):
+    shutil.copytree(built.configuration.data, tmp_path / "data")
+    configuration = settings.load(tmp_path / "data")
+    # A life that is over by then stays over, one that is not goes on to the seal at least.
+    lives = """
+        select account_id, alive_from, least(coalesce(archived_at, timestamptz '{seal}'), timestamptz '{seal}')
+        from assets.tenants
+        where alive_from < timestamptz '{seal}'
+        order by all
+    """
+    questions = {
+        "number_assignments": HISTORY_BEFORE.replace("{kind}", "number"),
+        "ip_assignments": HISTORY_BEFORE.replace("{kind}", "ip"),
+        "tenants": lives,
+    }
+    landed_at = built.made.close_at + timedelta(hours=1)
+    forger = Forger(built.made.landings, SEED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "now", lambda: landed_at)
+        for feed, question in questions.items():
+            at = seal.seal(feed, receipts.load(configuration), seal.frozen_months(configuration))
+            asked = question.replace("{seal}", at.isoformat())
+            before = warehouse.rows(configuration, asked)
+            write_csv(forger.forge(feed, landed_at), tmp_path / f"forged-{feed}.csv")
+            (landing,) = land(configuration, feed, [tmp_path / f"forged-{feed}.csv"], Delivery(accept_late=True))
+            assert landing.receipt.late > HISTORIES / 2
+            assert warehouse.rows(configuration, asked) == before
+    assert len(before) > HISTORIES
