@@ -37,17 +37,19 @@ def main() -> None:
         f"""
         create temp table lives as from '{job.lives}';
         create temp table periods as
-            select *, count(*) over (partition by asset) > {FEW_PERIODS} as busy from '{job.periods}';
+            select *, case when count(*) over (partition by asset) > {FEW_PERIODS} then asset end as busy_asset
+            from '{job.periods}';
         create temp table few as
-            select asset, account_id, valid_from, valid_to, false as busy from periods where not busy
+            select asset, account_id, valid_from, valid_to, busy_asset from periods where busy_asset is null
             union all
-            select distinct asset, null, '-infinity'::timestamptz, 'infinity'::timestamptz, true from periods where busy;
+            select distinct asset, null, '-infinity'::timestamptz, 'infinity'::timestamptz, busy_asset
+            from periods where busy_asset is not null;
         create temp table by_hour as
             select
-                asset, account_id, valid_from, valid_to,
+                busy_asset, account_id, valid_from, valid_to,
                 unnest(range(epoch_us(valid_from) // {HOUR}, (epoch_us(valid_to) - 1) // {HOUR} + 1)) as hour
             from periods
-            where busy
+            where busy_asset is not null
         """
     )
     stages.done("prepare periods")
@@ -77,7 +79,7 @@ def main() -> None:
             left join few
                 on keyed.asset = few.asset and started_at >= few.valid_from and started_at < few.valid_to
             left join by_hour
-                on few.busy and few.asset = by_hour.asset and epoch_us(started_at) // {HOUR} = by_hour.hour
+                on few.busy_asset = by_hour.busy_asset and epoch_us(started_at) // {HOUR} = by_hour.hour
                 and started_at >= by_hour.valid_from and started_at < by_hour.valid_to
         ) to '{job.detail}' ({COPY})
         """

@@ -145,16 +145,18 @@ def _stage(configuration, feed, path, draft: Receipt, landed: list[Receipt], del
     with engine.connect(configuration) as connection:
         engine.load_macros(connection, NORMALIZE)
         source = source_files.open_source(connection, feed, path, scratch)
-        fill = _fill_cdrs if feed is CDRS else _fill_events
         with source_files.reading(path):
-            receipt = fill(configuration, connection, feed, source, draft, landed, delivery)
+            if feed is CDRS:
+                receipt = _fill_cdrs(connection, source, draft, landed)
+            else:
+                receipt = _fill_events(configuration, connection, feed, source, draft, landed, delivery)
     files.remove(scratch)
     receipt.write()
     files.seal_folder(folder, files.hashes_below(folder))
     return receipt
 
 
-def _fill_cdrs(configuration, connection, feed, source, draft, landed, delivery) -> Receipt:  # noqa: ARG001
+def _fill_cdrs(connection, source, draft: Receipt, landed: list[Receipt]) -> Receipt:
     by_month = records.write(connection, source, draft.batch_id, draft.landed_at, draft.folder)
     written = [
         _landed_file(path, draft.folder, month=path.parent.name.removeprefix("month="))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import engine, settings
+from orchestration import engine, files, settings
 from orchestration.engine import text
 from orchestration.errors import Refused
 from orchestration.landing.feeds import CDRS
@@ -54,19 +54,37 @@ def write(
     Returns the rejected rows by month of their readable time, under "" where there is none.
     """
     _create_normalized(connection, source, landed_at)
-    usable = connection.execute(
-        f"""
-        copy (
-            select {CANONICAL}, {text(batch_id)} as batch_id, source_row,
-                strftime(started_at at time zone 'UTC', '%Y-%m') as month
-            from normalized
-            where reason is null
-        ) to {text(folder)} ({COPY_OPTIONS}, partition_by (month))
-        """
-    ).fetchone()[0]
+    usable = _write_usable(connection, batch_id, folder)
     if usable == source.rows:
         return {}
     return _write_rejected(connection, source, batch_id, folder)
+
+
+def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: Path) -> int:
+    """Write the usable rows, one folder a month. Returns how many there are.
+
+    Most files hold one month: dividing rows that need no dividing would cost as much again as writing them.
+    """
+    listed = f"{CANONICAL}, {text(batch_id)} as batch_id, source_row"
+    month = "strftime(started_at at time zone 'UTC', '%Y-%m')"
+    first, last = connection.execute(
+        f"select {month.replace('started_at', 'min(started_at)')}, {month.replace('started_at', 'max(started_at)')} "
+        "from normalized"
+    ).fetchone()
+    if first is not None and first == last:
+        only = folder / f"month={first}"
+        only.mkdir()
+        usable = connection.execute(
+            f"copy (select {listed} from normalized where reason is null) "
+            f"to {text(only / 'data_0.parquet')} ({COPY_OPTIONS})"
+        ).fetchone()[0]
+        if not usable:
+            files.remove(only)
+        return usable
+    return connection.execute(
+        f"copy (select {listed}, {month} as month from normalized where reason is null) "
+        f"to {text(folder)} ({COPY_OPTIONS}, partition_by (month))"
+    ).fetchone()[0]
 
 
 def _create_normalized(connection, source: SourceFile, landed_at: datetime) -> None:

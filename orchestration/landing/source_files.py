@@ -73,9 +73,12 @@ def require_readable(path: Path) -> None:
 
 def open_source(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
     """Create relation `source` over the file, or refuse it: unreadable, or not of this feed's columns."""
-    readers = {"csv": _open_csv, "json": _open_json, "parquet": _open_parquet}
+    kind = FORMATS[path.suffix.lower()]
     with reading(path):
-        return readers[FORMATS[path.suffix.lower()]](connection, feed, path, scratch)
+        if kind == "parquet":
+            return _open_parquet(connection, feed, path)
+        open_text = _open_csv if kind == "csv" else _open_json
+        return open_text(connection, feed, path, scratch)
 
 
 @contextmanager
@@ -178,7 +181,7 @@ def _view(connection, file: Path) -> None:
     )
 
 
-def _open_parquet(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:  # noqa: ARG001
+def _open_parquet(connection, feed: Feed, path: Path) -> SourceFile:
     try:
         footer = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:

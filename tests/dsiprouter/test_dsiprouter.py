@@ -174,11 +174,11 @@ def test_calls_of_no_known_direction_are_rejected_and_listed(closed: CommandLine
     assert waiting == []
 
 
-def test_a_month_with_rejected_rows_alone_cannot_be_the_first(command_line: CommandLine) -> None:
+def test_a_month_with_rejected_rows_alone_is_refused_for_them(command_line: CommandLine) -> None:
     deliver(command_line)
     outcome = command_line.run("close 2025-07")
     assert outcome.exit_status == 1
-    assert "Nothing has landed for 2025-07" in outcome.stderr
+    assert "38 rejected rows stand against closing 2025-07: 38 × service_missing" in outcome.stderr
     assert not (command_line.data / "statements").exists()
 
 
