@@ -20,8 +20,8 @@ setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
 demo: setup  ## Land a made-up carrier's last four months, close them, show a statement.
 	$(BIN)/statements demo
 
-test: setup  ## Run the tests.
-	$(BIN)/python -m pytest
+test: setup  ## Run the tests, two files at a time.
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-oracle: setup  ## Hold 20,000 random histories against the oracle, through the real close.
 	STATEMENTS_TEST_HISTORIES=20000 $(BIN)/python -m pytest tests/oracle
