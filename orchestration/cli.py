@@ -293,8 +293,6 @@ def list_closed(as_json: AsJson = False) -> None:
     from orchestration import status
 
     rows = status.closed_months(STATE.settings)
-    if not rows and not as_json:
-        screen.say("No month is closed yet.")
     _show("Closed months", rows, as_json)
 
 
@@ -355,8 +353,6 @@ def rejected(as_json: AsJson = False) -> None:
         "rejected.reason from operations.rejected_rows as rejected "
         "inner join operations.batches as batches using (batch_id) order by rejected.batch_id, rejected.source_row",
     )
-    if not rows and not as_json:
-        screen.say("No row was rejected.")
     _show("Rejected rows", rows, as_json)
 
 
@@ -429,8 +425,10 @@ def ui(port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 3000)
 def _show(title: str, rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None = None) -> None:
     if as_json:
         screen.as_json(rows)
-    else:
+    elif rows:
         screen.table(title, rows, columns)
+    else:
+        screen.say(f"{title}: none.")
 
 
 def _decimal(text: str):

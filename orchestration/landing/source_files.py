@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from orchestration import engine
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing.feeds import Column, Feed
+from orchestration.landing.feeds import FEEDS, Column, Feed
 
 FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 # Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one.
@@ -112,9 +112,11 @@ def _require_columns(feed: Feed, path: Path, found: list[str]) -> None:
     if unknown := [name for name in found if name not in feed.names]:
         problems.append(f"has unknown columns {', '.join(repr(name) for name in unknown[:12])}")
     if problems:
+        fitting = [other.name for other in FEEDS.values() if set(other.required) <= set(found) <= set(other.names)]
+        hint = f" It fits the feed {fitting[0]}." if fitting else ""
         raise Refused(
-            f"{path} does not fit the feed {feed.name}: it {', and '.join(problems)}. "
-            f"The feed's columns are {', '.join(feed.names)}."
+            f"{path} does not fit the feed {feed.name}: it {', and '.join(problems)}.{hint} "
+            f"The columns of {feed.name} are {', '.join(feed.names)}."
         )
 
 
