@@ -2,7 +2,7 @@
 
 From the landed feeds and the receipts alone: its own timelines (`timelines.sql`), one ASOF join instead of the close's
 lookups, and its own search for the delivery that counts. Nothing of the product is imported and no model is read, so
-that the two can only agree by both being right. What does not belong here: figures that are sums; the close checks those.
+that the two can only agree by both being right. What does not belong here: sums, which the close checks itself.
 
 Memory is bounded: ids are compared in hash partitions, records day by day.
 """
@@ -27,8 +27,9 @@ SERVICES = Path(__file__).parent.parent / "seeds" / "services.csv"
 IDS_PER_PARTITION = 4_000_000
 EXAMPLES = 10
 CANONICAL = (
-    "{'record_id': record_id, 'call_id': call_id, 'service': service, 'direction': direction, 'started_at': started_at, "
-    "'duration_seconds': duration_seconds::bigint, 'billed_seconds': billed_seconds::bigint, 'number': number, "
+    "{'record_id': record_id, 'call_id': call_id, 'service': service, 'direction': direction, "
+    "'started_at': started_at, 'duration_seconds': duration_seconds::bigint, "
+    "'billed_seconds': billed_seconds::bigint, 'number': number, "
     "'from_number': from_number, 'to_number': to_number, 'source_ip': source_ip, 'x_tenant': x_tenant, "
     "'routed_to': routed_to, 'cost': cost::decimal(18, 9), 'currency': currency}"
 )
@@ -108,7 +109,7 @@ def _compare_ids(connection, known, frozen: Path, month: str, scratch: Path, fou
             group by record_id;
             insert into repeated select record_id, times_frozen from ids where times_landed > 1;
             insert into id_differences
-                select record_id, 'landed ' || times_in_month || ' times in the month, frozen ' || times_frozen || ' times'
+                select record_id, format('landed {{}} times in the month, frozen {{}}', times_in_month, times_frozen)
                 from ids
                 where times_landed <= 1 and times_in_month <> times_frozen;
             drop table ids
@@ -154,7 +155,9 @@ def _find_fallen(connection, everything, frozen: Path, month: str) -> None:
         if folder.name < frozen.name
         for path in sorted((folder / "usage").glob("day=*.parquet"))
     ]
-    stated_before = f"select distinct record_id from {landed.reader(earlier)}" if earlier else "select null::varchar as record_id"
+    stated_before = "select null::varchar as record_id"
+    if earlier:
+        stated_before = f"select distinct record_id from {landed.reader(earlier)}"
     connection.execute(
         f"""
         create or replace temp table deliveries as
@@ -176,7 +179,10 @@ def _find_fallen(connection, everything, frozen: Path, month: str) -> None:
             group by deliveries.record_id
         ),
         standing_place as (
-            select deliveries.record_id, min(deliveries.place) as place, arg_min(started_at, deliveries.place) as started_at
+            select
+                deliveries.record_id,
+                min(deliveries.place) as place,
+                arg_min(started_at, deliveries.place) as started_at
             from deliveries
             left join last_other on last_other.record_id = deliveries.record_id
             where last_other.place is null or deliveries.place > last_other.place
@@ -194,7 +200,9 @@ def _find_fallen(connection, everything, frozen: Path, month: str) -> None:
         left join ({stated_before}) as stated_before on stated_before.record_id = standing_place.record_id;
 
         insert into id_differences
-            select record_id, 'the latest delivery is ' || if(in_month, '', 'not ') || 'of this month; frozen ' || times_frozen
+            select
+                record_id,
+                format('the latest delivery is of this month: {{}}; frozen {{}} times', in_month, times_frozen)
             from standing
             where times_frozen <> in_month::int and not waits;
 
@@ -283,7 +291,7 @@ def _compare_day(connection, known, frozen: Path, month: str, day: datetime, fou
                 when stated.record_id is null then 'due, but not frozen on this day'
                 when due.content <> stated.content then 'another content than what landed'
                 when due_account is distinct from account_id
-                    then 'account ' || coalesce(account_id, 'nobody') || ' instead of ' || coalesce(due_account, 'nobody')
+                    then format('{{}} instead of {{}}', coalesce(account_id, '-'), coalesce(due_account, '-'))
                 when due_by is distinct from attributed_by then 'attributed by another rule'
                 when (reason is null) <> (account_id is not null) then 'a reason and an account, or neither'
             end as problem
@@ -306,7 +314,7 @@ def _check_corrections(connection, frozen: Path, found: Findings) -> None:
         select
             record_id,
             case when due_account is distinct from account_id or due_by is distinct from stated_by
-                then 'correction of ' || coalesce(account_id, 'nobody') || ' instead of ' || coalesce(due_account, 'nobody')
+                then format('correction: {{}} instead of {{}}', coalesce(account_id, '-'), coalesce(due_account, '-'))
             end as problem
         from ({_attributed(corrections, "spells")})
         """

@@ -22,7 +22,8 @@ def steps(data: Path) -> dict[str, float]:
     os.environ["DAGSTER_HOME"] = str(data / "dagster")
     with dg.DagsterInstance.from_config(str(data / "dagster")) as instance:
         (run,) = instance.get_runs(limit=1)
-        log = [(entry.timestamp, entry.user_message, entry.dagster_event_type) for entry in instance.all_logs(run.run_id)]
+        entries = instance.all_logs(run.run_id)
+    log = [(entry.timestamp, entry.user_message, entry.dagster_event_type) for entry in entries]
     said = [(at, message) for at, message, kind in log if kind is None]
     ended = next(at for at, _, kind in log if kind is not None and kind.value == "ASSET_MATERIALIZATION")
     found: dict[str, float] = {}

@@ -67,7 +67,7 @@ def write_directory(folder: Path, month: str, carrier: Carrier) -> dict[str, Pat
 def write_records(
     folder: Path, closed_month: str, carrier: Carrier, month: str, records: int, *, csv: bool = False
 ) -> list[Path]:
-    """Write a month's records in files of ten million at most, and each once more as CSV if asked. Returns the Parquet."""
+    """Write a month's records in files of ten million at most, each once more as CSV if asked. Returns the Parquet."""
     connection = _connect(closed_month, carrier)
     start, end = month_bounds(month)
     length = _us(end) - _us(start) if month <= closed_month else FOLLOWING_MONTH_HOURS * 3_600_000_000
@@ -121,7 +121,7 @@ def _connect(month: str, carrier: Carrier) -> duckdb.DuckDBPyConnection:
     ).fetchone()
     (shares,) = connection.execute("select sum(share) from service_shares").fetchone()
     if unknown or shares != 1000:
-        raise SystemExit(f"service_shares in data.sql: {unknown} services differ from the seed, shares add to {shares}.")
+        raise SystemExit(f"service_shares in data.sql: {unknown} services differ from the seed, sum {shares}.")
     connection.execute("set variable service_slots = service_slots()")
     return connection
 
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--month", default="2026-10")
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--months", type=int, default=0, help="how many other months to write beside")
-    parser.add_argument("--other-records", type=int, help="records of each other month; as many as --records if not given")
+    parser.add_argument("--other-records", type=int, help="records of each other month; as --records if not given")
     parser.add_argument("--history", type=int, default=1, help="how many times more changes of assets")
     parser.add_argument("--csv", action="store_true", help="the month's records as CSV too")
     asked = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Running one thing as a process of its own, and what it took: wall time, processor time, memory and spilled bytes of the
+"""Running one thing as a process of its own, and what it took: wall and processor time, memory and spilled bytes of the
 whole process tree, and how busy others kept the machine meanwhile.
 
 What belongs here: processes and /proc (so Linux only). What does not: what is run.

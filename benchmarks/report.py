@@ -73,12 +73,14 @@ def _close_figures(results: Results, close: str, floor: str) -> list[Figure]:
     at = f"close of {int(records):,}"
     spilled = max(run.spill_mb for run in results.runs[close])
     rows = [
-        Figure(f"{at}, everything", f"{whole:.1f} s = {whole / least:.2f} × floor ({least:.1f} s)", "≤ 4.0 ×", whole / least <= 4),
+        Figure(f"{at}, everything", f"{_times(whole, least)} the floor", "≤ 4.0 ×", whole / least <= 4),
         Figure(
-            f"{at}, peak memory of all processes", f"{results.peak_mb(close)} MB, {spilled} MB spilled", "≤ 1536 MB",
+            f"{at}, peak memory of all processes",
+            f"{results.peak_mb(close)} MB, {spilled} MB spilled",
+            "≤ 1536 MB",
             results.peak_mb(close) <= 1536,
         ),
-    ]  # fmt: skip
+    ]
     if fixed := results.seconds("close of nothing"):
         peaks = median(close_log.peak_seconds(steps) for steps in results.steps[close])
         bare = (whole - peaks - fixed) / least
@@ -92,9 +94,10 @@ def _landing_figures(results: Results) -> list[Figure]:
     for name, plain, limit in (("land parquet", "copy parquet", 4.0), ("land csv", "read csv", 2.0)):
         seconds, least = results.seconds(name), results.floor(plain)
         if seconds and least:
-            said = f"{seconds:.1f} s = {seconds / least:.2f} × {plain} ({least:.1f} s)"
+            peak = results.peak_mb(name)
+            said = f"{_times(seconds, least)} {plain}"
             rows.append(Figure(name, said, f"≤ {limit:g} ×", seconds / least <= limit))
-            rows.append(Figure(f"{name}, peak memory", f"{results.peak_mb(name)} MB", "≤ 1024 MB", results.peak_mb(name) <= 1024))
+            rows.append(Figure(f"{name}, peak memory", f"{peak} MB", "≤ 1024 MB", peak <= 1024))
     return rows
 
 
@@ -106,10 +109,13 @@ def _peer_figures(results: Results) -> list[Figure]:
     rows = []
     for name, target in PEER_TARGETS.items():
         if theirs := results.seconds(name):
-            rows.append(Figure(f"{name} against landing + close", f"{theirs / ours:.2f} ×", f"≥ {target:g} ×", theirs / ours >= target))
+            ratio = theirs / ours
+            rows.append(Figure(f"{name} against landing + close", f"{ratio:.2f} ×", f"≥ {target:g} ×", ratio >= target))
     if by_hand := results.seconds("duckdb"):
-        said = f"{close / by_hand:.2f} ×"
-        rows.append(Figure("close against DuckDB by hand", said, f"≤ {BY_HAND_TARGET} ×", close / by_hand <= BY_HAND_TARGET))
+        ratio = close / by_hand
+        rows.append(
+            Figure("close against DuckDB by hand", f"{ratio:.2f} ×", f"≤ {BY_HAND_TARGET} ×", ratio <= BY_HAND_TARGET)
+        )
     return rows
 
 
@@ -140,10 +146,15 @@ def _other_figures(results: Results) -> list[Figure]:
             said = f"{cpu:.1f} s CPU, {results.seconds(name):.1f} s, {processes} processes"
             rows.append(Figure(name, said, "≤ 20 s CPU" if is_target else "", cpu <= 20 if is_target else None))
         if name.startswith("audit"):
-            said = runs[-1].said
-            rows.append(Figure(name, f"{said['wrong']} of {said['audited']:,} wrong, {said['seconds']} s", "0", said["wrong"] == 0))
+            wrong, audited = runs[-1].said["wrong"], runs[-1].said["audited"]
+            said = f"{wrong} of {audited:,} wrong, {runs[-1].said['seconds']} s"
+            rows.append(Figure(name, said, "0 wrong", wrong == 0))
     rows += [Figure(name, f"failed: {text[:200]}", "", False) for name, text in results.failures.items()]
     return rows
+
+
+def _times(seconds: float, least: float) -> str:
+    return f"{seconds:.1f} s = {seconds / least:.2f} × the {least:.1f} s of"
 
 
 def _ours(results: Results) -> float | None:
@@ -156,11 +167,11 @@ def _ours(results: Results) -> float | None:
 def markdown(results: Results) -> str:
     """All tables."""
     machine = f"{_cpu()}, {os.cpu_count()} cores, {_memory_gb()} GB; Python {platform.python_version()}, "
-    machine += f"DuckDB {importlib.metadata.version('duckdb')}. "
-    machine += f"{int(results.parameters['records']):,} records, medians of {results.parameters['repeats']}. {_others(results)}"
-    parts = [machine, _table(["figure", "measured", "target", ""], [
-        [f.what, f.measured, f.target, {True: "met", False: "MISSED", None: ""}[f.is_met]] for f in figures(results)
-    ])]  # fmt: skip
+    machine += f"DuckDB {importlib.metadata.version('duckdb')}. {int(results.parameters['records']):,} records, "
+    machine += f"medians of {results.parameters['repeats']}. {_others(results)}"
+    verdicts = {True: "met", False: "MISSED", None: ""}
+    rows = [[figure.what, figure.measured, figure.target, verdicts[figure.is_met]] for figure in figures(results)]
+    parts = [machine, _table(["figure", "measured", "target", ""], rows)]
     if results.runs.get("close"):
         parts.append(_peer_table(results))
     for name in ("close, large", "close"):
@@ -183,10 +194,18 @@ def _peer_table(results: Results) -> str:
         spread = f"{each[0]:.1f} to {each[-1]:.1f}" if len(each) > 1 else ""
         stages = ", ".join(f"{stage} {s:.1f}" for stage, s in runs[-1].said.items() if name != "close")
         rows.append(
-            [name, f"{seconds:.1f}", spread, f"{seconds / least:.2f}" if least else "", f"{seconds / ours:.2f}",
-             str(results.peak_mb(name)), f"{median(run.others_cores for run in runs):.2f}",
-             "" if name == "floor" else _agreement(results, name), stages]
-        )  # fmt: skip
+            [
+                name,
+                f"{seconds:.1f}",
+                spread,
+                f"{seconds / least:.2f}" if least else "",
+                f"{seconds / ours:.2f}",
+                str(results.peak_mb(name)),
+                f"{median(run.others_cores for run in runs):.2f}",
+                "" if name == "floor" else _agreement(results, name),
+                stages,
+            ]
+        )
     head = ["engine", "s", "from … to", "× floor", "× close", "peak MB", "others' cores", "sums", "stages"]
     return _table(head, rows)
 
@@ -201,9 +220,8 @@ def _agreement(results: Results, name: str) -> str:
 
 def exit_status(results: Results) -> int:
     """1 when anything failed or any two sums of the same records differ. A missed target is a figure, not a failure."""
-    same_records = [name for name in results.sums if name in ("close", "close, alone", "close, other months beside", *PEERS)]
-    same_records += [name for name in results.sums if name == "close, usual history"]
-    found = {text for name in same_records for text in results.sums[name]}
+    same_records = ("close", "close, alone", "close, other months beside", "close, usual history", *PEERS)
+    found = {text for name in same_records for text in results.sums.get(name, [])}
     return 1 if results.failures or len(found) > 1 else 0
 
 

@@ -39,8 +39,8 @@ class Bench:
             return None
         self.results.runs[name].append(measured)
         _say(
-            f"{name}: {measured.seconds:.1f} s, {measured.cpu_seconds:.1f} s CPU, {measured.peak_mb} MB"
-            f"{f', spilled {measured.spill_mb} MB' if measured.spill_mb else ''}; others kept {measured.others_cores} cores busy"
+            f"{name}: {measured.seconds:.1f} s, {measured.cpu_seconds:.1f} s CPU, {measured.peak_mb} MB, "
+            f"{measured.spill_mb} MB spilled; others kept {measured.others_cores} cores busy"
         )
         return measured
 
@@ -159,9 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--month", default="2026-10", help="a month that has ended")
     parser.add_argument("--records", type=int, default=10_000_000)
-    parser.add_argument("--large-records", type=int, default=0, help="100000000 for the figures of that size; 0 for none")
+    parser.add_argument("--large-records", type=int, default=0, help="100000000 for figures of that size; 0 for none")
     parser.add_argument("--months", type=int, default=24, help="how many other months to land beside")
-    parser.add_argument("--other-records", type=int, default=1_000_000, help="records of such a month, if no neighbour")
+    parser.add_argument("--other-records", type=int, default=1_000_000, help="records of those that are no neighbours")
     parser.add_argument("--history", type=int, default=10, help="how many times longer the long history is")
     parser.add_argument("--peers", type=lambda text: text.split(",") if text else [], default=list(PEERS))
     parser.add_argument("--repeats", type=int, default=3)

@@ -31,7 +31,7 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Workbench:
-    """Where everything lies and which month is closed. Feeds are made once and kept: the same arguments, the same rows."""
+    """Where everything lies and which month is closed. Feeds are made once and kept."""
 
     work: Path
     month: str
@@ -83,9 +83,7 @@ class Workbench:
     def statements(self, folder: Path, *arguments: str | Path) -> Measured:
         """Run the real command line."""
         command = [ROOT / ".venv" / "bin" / "statements", "--data-dir", folder, *arguments]
-        return measure.run(
-            command, cwd=ROOT, environment={"PYTHONPATH": str(ROOT)}, spill=folder / "build" / "spill"
-        )
+        return measure.run(command, cwd=ROOT, environment={"PYTHONPATH": str(ROOT)}, spill=folder / "build" / "spill")
 
     def floor(self, what: str, files: Iterable[Path]) -> Measured:
         """Run a floor over files."""
@@ -132,7 +130,9 @@ class Workbench:
         measured = self._module(module, out / "job.json", python=self.peer_python, spill=out / "spill")
         return measured, out / "lines.parquet"
 
-    def _module(self, module: str, *arguments: str | Path, python: Path | None = None, spill: Path | None = None) -> Measured:
+    def _module(
+        self, module: str, *arguments: str | Path, python: Path | None = None, spill: Path | None = None
+    ) -> Measured:
         command = [python or Path(sys.executable), "-m", module, *arguments]
         return measure.run(command, cwd=ROOT, environment={"PYTHONPATH": str(ROOT)}, spill=spill)
 

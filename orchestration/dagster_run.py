@@ -6,6 +6,7 @@ needed: that alone takes seconds.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +53,15 @@ def serve(settings: Settings, port: int) -> int:
     """Run Dagster's web UI and daemon on 127.0.0.1 until they are stopped. Returns their exit status."""
     prepare_home(settings)
     arguments = ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. A shell's
+    # background job would start with interrupts ignored.
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dagster", "dev", *arguments],
+        cwd=settings.data,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
     try:
-        return subprocess.call([sys.executable, "-m", "dagster", "dev", *arguments], cwd=settings.data)
+        return child.wait()
     except KeyboardInterrupt:
-        return 0
+        return child.wait()

@@ -46,13 +46,16 @@ def main() -> None:
         f"""
         INSERT INTO FUNCTION file('{job.detail}', Parquet)
         SELECT
+            {columns},
+            coalesce(header_tenant, holder) AS account_id,
+            multiIf(header_tenant IS NOT NULL, 'header', holder IS NULL, NULL, is_origin, 'ip', 'number')
+                AS attributed_by
+        FROM (SELECT
             {", ".join(f"keyed.{name} AS {name}" for name in contract.CANONICAL)},
+            keyed.is_origin AS is_origin,
             if(keyed.started_at >= lives.alive_from AND keyed.started_at < lives.alive_until, lives.account_id, NULL)
                 AS header_tenant,
-            if(keyed.started_at < periods.valid_to, periods.account_id, NULL) AS holder,
-            coalesce(header_tenant, holder) AS account_id,
-            multiIf(header_tenant IS NOT NULL, 'header', holder IS NULL, NULL, keyed.is_origin, 'ip', 'number')
-                AS attributed_by
+            if(keyed.started_at < periods.valid_to, periods.account_id, NULL) AS holder
         FROM (
             SELECT
                 {columns},
@@ -64,7 +67,7 @@ def main() -> None:
         ) AS keyed
         LEFT JOIN {_files([job.lives])} AS lives ON keyed.header = lives.account_id
         ASOF LEFT JOIN {_files([job.periods])} AS periods
-            ON keyed.asset = periods.asset AND keyed.started_at >= periods.valid_from
+            ON keyed.asset = periods.asset AND keyed.started_at >= periods.valid_from)
         {SETTINGS}
         """
     )

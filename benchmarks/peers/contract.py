@@ -1,7 +1,7 @@
 """What a peer is given and what it must leave behind.
 
-What belongs here: paths, and what the rules say of services. What does not: any engine. Only the standard library, since
-each peer runs where its engine is installed.
+What belongs here: paths, and what the rules say of services. What does not: any engine. Only the standard library is
+used, since each peer runs where its engine is installed.
 """
 
 import csv

@@ -1,7 +1,7 @@
-"""DuckDB by hand: what one would write without dbt, Dagster, days or order; the plan of the close with nothing around it.
+"""DuckDB by hand: what one would write without dbt, Dagster, days or order, and with nothing around it.
 
-What belongs here: this engine's best plan. Repeated ids by 64-bit hash, superseded rows by their place in the files, then
-one pass that joins and writes. Assets with more than four periods are looked up by hour.
+What belongs here: this engine's best plan. Repeated ids by 64-bit hash, superseded rows by their place in the files,
+then one pass that joins and writes. Assets with more than four periods are looked up by hour.
 """
 
 import duckdb

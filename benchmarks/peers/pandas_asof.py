@@ -31,7 +31,9 @@ def main() -> None:
     stages.done("write")
     # Arrow adds decimals exactly, pandas would turn them into objects. Wide enough for any sum.
     wide = table.set_column(table.schema.get_field_index("cost"), "cost", pc.cast(table["cost"], pa.decimal128(38, 9)))
-    lines = wide.group_by(list(contract.LINE)).aggregate([([], "count_all"), ("billed_seconds", "sum"), ("cost", "sum")])
+    lines = wide.group_by(list(contract.LINE)).aggregate(
+        [([], "count_all"), ("billed_seconds", "sum"), ("cost", "sum")]
+    )
     pq.write_table(lines.rename_columns([*contract.LINE, "record_count", "billed_seconds", "cost"]), job.lines)
     stages.done("add up")
     stages.tell()
@@ -47,7 +49,8 @@ def _with_times(path: str) -> pd.DataFrame:
 def _superseded(keys: pd.DataFrame) -> pd.Index:
     """Index of every delivery that a later one replaces."""
     repeated = keys.loc[keys["record_id"].duplicated(keep=False), ["record_id", "batch_id", "source_row"]]
-    return repeated.index[repeated.sort_values(["batch_id", "source_row"])["record_id"].duplicated(keep="last")]
+    in_order = repeated.sort_values(["batch_id", "source_row"])
+    return in_order.index[in_order["record_id"].duplicated(keep="last")]
 
 
 def _attribute(keys: pd.DataFrame, lives: pd.DataFrame, periods: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """Polars: lazy, on its streaming engine, with its ASOF join.
 
-What belongs here: this engine's best plan. Only what the joins need is sorted by time; the rest of a record stays behind
-and is joined back by its place, because the ASOF join holds whatever passes through it.
+What belongs here: this engine's best plan.
 """
 
 import polars as pl
@@ -30,7 +29,12 @@ def main() -> None:
         .join(lives, on="header", how="left")
         .sort("started_at")
         .join_asof(
-            periods, left_on="started_at", right_on="valid_from", by="asset", strategy="backward", check_sortedness=False
+            periods,
+            left_on="started_at",
+            right_on="valid_from",
+            by="asset",
+            strategy="backward",
+            check_sortedness=False,
         )
         .with_columns(header_tenant=header_tenant, holder=holder)
         .select(

@@ -1,5 +1,5 @@
-"""PySpark on two local cores. It has no ASOF join, so periods are joined as the close does: by asset where there are few,
-by asset and hour where there are many, both broadcast.
+"""PySpark on two local cores. It has no ASOF join, so periods are joined as the close does: by asset where there are
+few, by asset and hour where there are many, both broadcast.
 
 What belongs here: this engine's best plan. A plain range join never ends on the busiest assets.
 """
@@ -40,7 +40,7 @@ def main() -> None:
         """
         select superseded.batch_id, superseded.source_row
         from (
-            select
+            select /*+ broadcast(repeated) */
                 delivered.batch_id, delivered.source_row,
                 row_number() over (
                     partition by delivered.record_id order by delivered.batch_id desc, delivered.source_row desc
@@ -83,7 +83,7 @@ def main() -> None:
                 when is_origin then 'ip' else 'number'
             end as attributed_by
         from (
-            select
+            select /*+ broadcast(superseded) */
                 delivered.*,
                 {is_origin} as is_origin,
                 case when not {is_origin} then number when x_tenant is null then source_ip end as asset,
