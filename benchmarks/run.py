@@ -85,10 +85,12 @@ class Bench:
         """The same month with many others landed beside it; its neighbours as large as it is."""
         main = self._landed_before("main")
         folder = self._landed("months", self.carrier, "land for the close")
+        files = []
         for month in months_beside(self.asked.month, self.asked.months):
             is_neighbour = month in months_beside(self.asked.month, 2)
             records = self.asked.records if is_neighbour else min(self.asked.records, self.asked.other_records)
-            self.bench.land(folder, self.bench.records(self.carrier, month, records))
+            files += self.bench.records(self.carrier, month, records)
+        self.note("land other months", lambda: self.bench.land(folder, files))
         self._alternate({"close, alone": main, "close, other months beside": folder})
         self._look_at(", other months beside", folder)
         remove(folder)
