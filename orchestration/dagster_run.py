@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -32,11 +33,12 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
     """Run the job `close_month` for one month. Raises Refused or Damaged just as the close did."""
     prepare_home(settings)
     import dagster as dg
+    from sqlalchemy.exc import SQLAlchemyError
 
     from orchestration.definitions import defs
 
-    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        try:
+    try:
+        with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
             defs.resolve_job_def("close_month").execute_in_process(
                 instance=instance,
                 partition_key=str(month),
@@ -45,8 +47,22 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             )
-        except dg.Failure as failure:
-            raise failure.__cause__ or failure from None
+    except dg.Failure as failure:
+        raise failure.__cause__ or failure from None
+    except SQLAlchemyError as error:
+        # Dagster could not write its history. What the close itself had to say comes first.
+        raise _refusal_behind(error) or Refused(
+            f"Dagster's history under {settings.dagster_home} cannot be written: {error.__cause__ or error}. "
+            "If the disk is full, make room, and close again: a month is frozen whole or not at all."
+        ) from error
+
+
+def _refusal_behind(error: BaseException) -> Refused | Damaged | None:
+    while error is not None:
+        if isinstance(error, Refused | Damaged):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def serve(settings: Settings, port: int) -> int:

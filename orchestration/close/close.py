@@ -46,12 +46,15 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             return Closed(manifests.read(settings, month), already_frozen=True)
         inputs = _inputs(settings, month, known, accept_rejected=accept_rejected)
         build_file, out_dir = _private_build(settings, month)
-        nodes = _build(settings, inputs, build_file, out_dir, progress)
-        progress("Freezing")
-        frozen = publishing.freeze(settings, inputs, build_file, out_dir)
+        try:
+            nodes = _build(settings, inputs, build_file, out_dir, progress)
+            progress("Freezing")
+            frozen = publishing.freeze(settings, inputs, build_file, out_dir)
+        finally:
+            # Also when the disk is full: what comes next has to be able to write down why.
+            files.remove(_build_folder(settings))
         progress("Rebuilding the warehouse")
         warehouse.rebuild(settings)
-        files.remove(_build_folder(settings))
         return Closed(frozen, already_frozen=False, nodes=nodes)
 
 

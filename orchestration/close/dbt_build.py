@@ -23,6 +23,8 @@ MANIFEST = TARGET / "manifest.json"
 PARSED = TARGET / "partial_parse.msgpack"
 # What the prepared manifest was made from. dbt would look at every file again; one hash tells us as much.
 PREPARED_FROM = TARGET / "prepared_from.sha256"
+# How DuckDB says that the disk is full, and how Dagster's SQLite does while it notes a model's progress.
+FULL_DISK = ("No space left", "disk is full", "disk I/O error")
 QUIET = ("--no-version-check", "--log-level", "none", "--log-level-file", "none")
 
 
@@ -96,6 +98,10 @@ def build(
     results = [_result(result) for result in outcome.result]
     failed = [result for result in results if result.status in ("error", "fail", "runtime error")]
     if failed:
+        if any(sign in result.message for result in failed for sign in FULL_DISK):
+            raise Refused(
+                f"The disk under {build_file.parent} is full, so nothing was published. Make room and close again."
+            )
         told = "; ".join(f"{result.name}: {result.message}" for result in failed[:5])
         raise Refused(f"The month does not add up or cannot be computed, so nothing was published. {told}")
     return results
