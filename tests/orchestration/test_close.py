@@ -245,6 +245,8 @@ def built(landed_march, tmp_path_factory) -> Iterator[tuple[settings.Settings, p
 
     def capture(configuration, inputs, build_file, out_dir):
         taken["all"] = (configuration, inputs, build_file, out_dir)
+        # A close that fails takes its build with it.
+        shutil.copytree(build_file.parent, folder / "pristine")
         raise Captured
 
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -252,7 +254,6 @@ def built(landed_march, tmp_path_factory) -> Iterator[tuple[settings.Settings, p
         monkeypatch.setattr(publishing, "freeze", capture)
         with pytest.raises(Captured):
             closing(line)
-    shutil.copytree(taken["all"][2].parent, folder / "pristine")
     return (*taken["all"], folder / "pristine")
 
 
