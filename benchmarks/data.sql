@@ -93,12 +93,12 @@ create or replace macro number_assignments() as table
         changed_at as valid_from,
         changed_at as recorded_at
     from changes('number', getvariable('numbers'), getvariable('busy_numbers'))
-    order by recorded_at, number;
+    order by recorded_at, number, place;
 
 create or replace macro ip_assignments() as table
     select address(rank) as ip, account_id, changed_at as valid_from, changed_at as recorded_at
     from changes('ip', getvariable('ips'), getvariable('busy_ips'))
-    order by recorded_at, ip;
+    order by recorded_at, ip, place;
 
 
 -- Tenants -----------------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ create or replace macro tenants() as table
         said = 'archived' as archived,
         instant(said_at) as recorded_at
     from directory
-    order by recorded_at, account_id;
+    order by recorded_at, account_id, said;
 
 
 -- Services ----------------------------------------------------------------------------------------------------------------
