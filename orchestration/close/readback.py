@@ -4,9 +4,10 @@ What belongs here: re-adding what is about to be frozen, or was. What does not: 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,9 @@ import pyarrow.parquet as pq
 from orchestration.errors import Refused
 
 SERVICE = ["service", "direction", "currency"]
+TENANT = [*SERVICE, "account_id"]
+# Key → record count, duration, billed seconds, cost.
+Sums = dict[tuple, tuple]
 MEASURES = ["record_count", "duration_seconds", "billed_seconds", "cost"]
 # A batch of rows that is grouped at once: large enough to be fast, small enough for a small machine.
 BATCH_ROWS = 200_000
@@ -39,11 +43,11 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
         if left != right:
             problems.append(f"{what}: {left} against {right}")
 
-    usage = _sums(_usage_batches(folder), [*SERVICE, "account_id"])
-    lines = _sums(_batches(folder / "statement_lines.parquet"), [*SERVICE, "account_id"])
-    by_asset = _sums(_batches(folder / "usage_by_asset.parquet"), [*SERVICE, "account_id"])
-    unattributed = _sums(_batches(folder / "unattributed.parquet"), SERVICE)
-    organization = _sums(_batches(folder / "organization_statement.parquet"), SERVICE)
+    usage = _sums(_usage_batches(folder), TENANT)
+    lines = _sums(_batches(folder / "statement_lines.parquet", TENANT), TENANT)
+    by_asset = _sums(_batches(folder / "usage_by_asset.parquet", TENANT), TENANT)
+    unattributed = _sums(_batches(folder / "unattributed.parquet", SERVICE), SERVICE)
+    organization = _sums(_batches(folder / "organization_statement.parquet", SERVICE), SERVICE)
 
     attributed = {key: value for key, value in usage.items() if key[3] is not None}
     agree("usage of tenants against their lines", attributed, lines)
@@ -55,7 +59,9 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
     )
     agree("all usage against the organization", _without_account(usage), organization)
     agree(
-        "tenants and unattributed against the organization", _added(_without_account(lines), unattributed), organization
+        "tenants and unattributed against the organization",
+        _added(chain(_without_account(lines).items(), unattributed.items())),
+        organization,
     )
 
     records = sum(value[0] for value in usage.values())
@@ -94,43 +100,40 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
 
 def _usage_batches(folder: Path) -> Iterator[pa.RecordBatch]:
     for path in sorted((folder / "usage").iterdir()):
-        yield from _batches(path, [*SERVICE, "account_id", *MEASURES])
+        yield from _batches(path, TENANT)
 
 
-def _batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, key: list[str]) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=[*key, *MEASURES])
 
 
 def _rows(path: Path, columns: list[str]) -> list[dict]:
     return pq.read_table(path, columns=columns).to_pylist()
 
 
-def _sums(batches: Iterator[pa.RecordBatch], key: list[str]) -> dict[tuple, tuple]:
+def _sums(batches: Iterator[pa.RecordBatch], key: list[str]) -> Sums:
     """Key → the four measures, added exactly: grouped by pyarrow, the groups added by Python."""
-    sums: dict[tuple, list] = {}
-    for batch in batches:
-        table = pa.Table.from_batches([batch]).select([*key, *MEASURES])
-        grouped = table.group_by(key).aggregate([(measure, "sum") for measure in MEASURES])
-        columns = [grouped.column(name).to_pylist() for name in key]
-        values = [grouped.column(f"{measure}_sum").to_pylist() for measure in MEASURES]
-        for group, figures in zip(zip(*columns, strict=True), zip(*values, strict=True), strict=True):
-            known = sums.setdefault(group, [0, 0, 0, Decimal(0)])
-            for place, figure in enumerate(figures):
-                known[place] += figure
-    return {group: tuple(figures) for group, figures in sums.items()}
+
+    def groups() -> Iterator[tuple[tuple, tuple]]:
+        for batch in batches:
+            table = pa.Table.from_batches([batch]).select([*key, *MEASURES])
+            grouped = table.group_by(key).aggregate([(measure, "sum") for measure in MEASURES])
+            columns = [grouped.column(name).to_pylist() for name in key]
+            values = [grouped.column(f"{measure}_sum").to_pylist() for measure in MEASURES]
+            yield from zip(zip(*columns, strict=True), zip(*values, strict=True), strict=True)
+
+    return _added(groups())
 
 
-def _without_account(sums: dict[tuple, tuple]) -> dict[tuple, tuple]:
-    merged: dict[tuple, tuple] = {}
-    for key, value in sums.items():
-        merged = _added(merged, {key[:3]: value}) if key[:3] in merged else merged | {key[:3]: value}
-    return merged
+def _without_account(sums: Sums) -> Sums:
+    return _added((key[:3], value) for key, value in sums.items())
 
 
-def _added(left: dict[tuple, tuple], right: dict[tuple, tuple]) -> dict[tuple, tuple]:
-    nothing = (0, 0, 0, Decimal(0))
-    return {
-        key: tuple(a + b for a, b in zip(left.get(key, nothing), right.get(key, nothing), strict=True))
-        for key in left.keys() | right.keys()
-    }
+def _added(groups: Iterable[tuple[tuple, tuple]]) -> Sums:
+    added: dict[tuple, list] = {}
+    for key, figures in groups:
+        known = added.setdefault(key, [0, 0, 0, Decimal(0)])
+        for place, figure in enumerate(figures):
+            known[place] += figure
+    return {key: tuple(figures) for key, figures in added.items()}
