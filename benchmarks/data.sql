@@ -291,7 +291,9 @@ create or replace macro records(deliveries_of_file) as table
                     and ip_rank <= getvariable('busy_ips') and ip_rank % 2 = 0
                     then start_at_change('ip', ip_rank, usual, i)
                 when edge < 0.002 then start_at_hour(usual, i)
-                when edge < 0.00202 then getvariable('month_start') + getvariable('month_length') - 1
+                -- The month's last microsecond, for calls that were near it anyway.
+                when edge > 0.99 and usual > getvariable('month_start') + getvariable('month_length') - 10800000000
+                    then getvariable('month_start') + getvariable('month_length') - 1
                 else usual
             end as first_start,
             case
