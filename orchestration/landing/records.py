@@ -28,6 +28,7 @@ READERS = {
     ("money", "VARCHAR"): "money({0})",
     ("money", "DECIMAL"): "{0}::decimal(18, 9)",
     ("seconds", "VARCHAR"): "whole_seconds({0})",
+    ("seconds", "INTEGER"): "case when {0} >= 0 and {0} <= 999999999 then {0}::integer end",
     ("flag", "VARCHAR"): "flag({0})",
     ("flag", "BOOLEAN"): "{0}",
 }

@@ -221,7 +221,9 @@ def _accepted_type(path: Path, column: Column, kind: pa.DataType, physical) -> s
     if column.kind == "money" and pa.types.is_decimal(kind):
         fits = kind.scale <= 9 and kind.precision - kind.scale <= 9
         return "DECIMAL" if fits else "VARCHAR"
-    if column.kind in ("money", "seconds") and pa.types.is_integer(kind):
+    if column.kind == "seconds" and pa.types.is_integer(kind):
+        return "INTEGER"
+    if column.kind == "money" and pa.types.is_integer(kind):
         return "VARCHAR"
     if column.kind == "flag" and pa.types.is_boolean(kind):
         return "BOOLEAN"
