@@ -1,7 +1,7 @@
 """Running the close job in this process, against the same Dagster storage that the UI shows.
 
-What belongs here: the instance, one run of the job, and the UI's servers. What does not: declarations. Dagster is imported when it is
-needed: that alone takes seconds.
+What belongs here: the instance, one run of the job, and the UI's servers. What does not: declarations. Dagster is
+imported when it is needed: that alone takes seconds.
 """
 
 import os
