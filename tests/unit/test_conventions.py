@@ -38,7 +38,9 @@ def test_no_compiled_sql_asks_the_clock_counts_in_floats_or_closes_an_interval()
     nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"].values()
     compiled = {node["name"]: node["compiled_code"] for node in nodes if node["resource_type"] == "model"}
     assert len(compiled) == len(MODELS)
-    forbidden = re.compile(r"\bnow\(|\bcurrent_(date|timestamp)\b|\bbetween\b(?! unbounded)|\b(double|float|real)\b", re.I)
+    forbidden = re.compile(
+        r"\bnow\(|\bcurrent_(date|timestamp)\b|\bbetween\b(?! unbounded)|\b(double|float|real)\b", re.I
+    )
     comments = re.compile(r"--[^\n]*|/\*.*?\*/", re.S)
     assert {name for name, sql in compiled.items() if forbidden.search(comments.sub("", sql))} == set()
 
