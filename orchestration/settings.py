@@ -60,6 +60,10 @@ def load(data_dir: Path | None = None) -> Settings:
     """Settings from the environment; `data_dir` (the command line's --data-dir) wins over STATEMENTS_DATA_DIR."""
     environment = os.environ
     data = data_dir or Path(environment.get("STATEMENTS_DATA_DIR") or "data")
+    data = data.expanduser().absolute()
+    # Dagster looks for its settings by pattern: under such a path it would find none, and turn its telemetry on.
+    if pattern := sorted(set("*?[") & set(str(data))):
+        raise Refused(f"The data folder {data} has {' '.join(pattern)} in its path. Choose one without * ? [.")
     first_month = environment.get("STATEMENTS_FIRST_MONTH") or None
     if first_month:
         try:
@@ -73,7 +77,7 @@ def load(data_dir: Path | None = None) -> Settings:
     if not re.fullmatch(r"[1-9]\d*(MB|GB|MiB|GiB)", memory_limit):
         raise Refused(f"STATEMENTS_MEMORY_LIMIT is {memory_limit!r}: write a size such as 800MB or 4GB.")
     return Settings(
-        data=data.expanduser().absolute(),
+        data=data,
         first_month=first_month,
         grace=timedelta(hours=_whole("STATEMENTS_GRACE_HOURS", "12", least=0, most=24 * 366)),
         default_currency=currency,
