@@ -28,13 +28,15 @@
     files.
      A month of records is never stored twice and never sorted as a whole: memory is that of the
     busiest day. A day without records gets a file without rows. The folder `<out_dir>/<model>`
-    exists before. `file_order` must be a total order, so that equal input gives equal bytes.
+    exists before. `file_order` must be a total order, so that equal input gives equal bytes. The rows
+    of the relation `beside`, which has the same columns and belongs to no day, are in the view too.
 #}
 {% materialization parquet_by_day, adapter='duckdb', supported_languages=['sql'] %}
     {%- set target = this.incorporate(type='view') -%}
     {%- set file_order = config.require('file_order') | join(', ') -%}
     {%- set close = control_rows('close', 'out_dir')[0] -%}
     {%- set days = control_rows('close_days', "cast(day as varchar), cast(day + 1 as varchar)") -%}
+    {%- set beside = ref(config.require('beside')) -%}
     {%- set files = [] -%}
 
     {{ run_hooks(pre_hooks) }}
@@ -62,6 +64,8 @@
         reset variable written_day_end;
         create or replace view {{ target }} as
         select * from read_parquet([{{ files | join(', ') }}], hive_partitioning = false)
+        union all
+        select * from {{ beside }}
     {%- endcall %}
 
     {% do persist_docs(target, model) %}

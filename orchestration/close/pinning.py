@@ -3,6 +3,7 @@
 What belongs here: which files and rows a build may see, and under which names. What does not: any rule about them.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import duckdb
 
 from orchestration import engine
+from orchestration.close import dbt_build
 from orchestration.close.manifest import Manifest
 from orchestration.close.readiness import RejectedRow
-from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed
+from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed, late_files
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -79,6 +81,7 @@ def create_close(
     month: str,
     start: datetime | None,
     end: datetime | None,
+    first_start: datetime | None = None,
     default_currency: str,
     out_dir: Path | None,
 ) -> None:
@@ -90,10 +93,11 @@ def create_close(
             ? as month,
             coalesce(?::timestamptz, '-infinity'::timestamptz) as month_start,
             coalesce(?::timestamptz, 'infinity'::timestamptz) as month_end,
+            ?::timestamptz as first_month_start,
             ? as default_currency,
             ? as out_dir
         """,
-        [month, start, end, default_currency, str(out_dir) if out_dir else None],
+        [month, start, end, first_start, default_currency, str(out_dir) if out_dir else None],
     )
 
 
@@ -102,11 +106,12 @@ def pin(
     build_file: Path,
     month: Month,
     receipts: Sequence[Receipt],
-    previous: Manifest | None,
+    frozen: Sequence[Manifest],
     rejected: Sequence[RejectedRow],
     out_dir: Path,
 ) -> None:
     """Create every `landing` relation of the close of a month in `build_file`."""
+    previous = frozen[-1] if frozen else None
     with engine.connect(settings, build_file) as connection:
         create_assignment_sources(connection, receipts)
         create_close(
@@ -114,6 +119,7 @@ def pin(
             month=str(month),
             start=month.start,
             end=month.end,
+            first_start=frozen[0].month.start if frozen else month.start,
             default_currency=settings.default_currency,
             out_dir=out_dir,
         )
@@ -122,9 +128,13 @@ def pin(
             [[day.isoformat() for day in month.days]],
         )
         _view(connection, "cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month]), row_id=True)
-        _view(connection, "neighbouring_cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month.previous, month.next]))
-        stated = sorted((previous.folder / "usage").glob("day=[0-3][0-9].parquet")) if previous else []
-        _view(connection, "stated_records", {"record_id": "varchar"}, stated)
+        late = late_files(receipts, month, previous.landed_up_to) if previous else {}
+        near = [path for path in cdrs_files(receipts, [month.previous, month.next]) if path not in late]
+        _view(connection, "neighbouring_cdrs", CDRS_COLUMNS, near)
+        _view(connection, "late_cdrs", CDRS_COLUMNS, list(late))
+        _view(connection, "stated_records", {"record_id": "varchar"}, previous.usage_files if previous else [])
+        # Only a late delivery can concern any frozen month; without one, the month before is all there is to look at.
+        _create_stated_entries(connection, frozen if late else frozen[-1:])
         connection.execute(
             "create table landing.rejected_rows "
             "(batch_id varchar, source_row bigint, record_id varchar, reason varchar)"
@@ -140,6 +150,23 @@ def pin(
         counts = receipt_counts(month, receipts, previous)
         if counts:
             connection.executemany("insert into landing.cdrs_receipts values (?, ?, ?)", counts)
+        connection.execute("create table landing.late_receipts (batch_id varchar, usable_rows bigint)")
+        if late:
+            rows: Counter[str] = Counter()
+            for receipt, file in late.values():
+                rows[receipt.batch_id] += file.rows
+            connection.executemany("insert into landing.late_receipts values (?, ?)", list(rows.items()))
+
+
+def _create_stated_entries(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
+    """What these frozen months state, each entry with the month that states it."""
+    columns = dbt_build.contract("usage")
+    listed = ", ".join(columns)
+    selects = [
+        f"select {listed}, {engine.text(manifest.month)} as stated_in from {engine.parquet(manifest.usage_files)}"
+        for manifest in frozen
+    ] or [f"select {', '.join(f'null::{kind} as {name}' for name, kind in columns.items())}, '' as stated_in where false"]
+    connection.execute(f"create view landing.stated_entries as {' union all '.join(selects)}")
 
 
 def receipt_counts(month: Month, receipts: Sequence[Receipt], previous: Manifest | None) -> list[tuple[str, int, int]]:
