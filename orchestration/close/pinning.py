@@ -161,11 +161,11 @@ def pin(
 def _create_stated_entries(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
     """What these frozen months state, each entry with the month that states it."""
     columns = dbt_build.contract("usage")
-    listed = ", ".join(columns)
-    selects = [
-        f"select {listed}, {engine.text(manifest.month)} as stated_in from {engine.parquet(manifest.usage_files)}"
-        for manifest in frozen
-    ] or [f"select {', '.join(f'null::{kind} as {name}' for name, kind in columns.items())}, '' as stated_in where false"]
+    nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
+    selects = [f"select {nothing}, '' as stated_in where false"]
+    for manifest in frozen:
+        month = engine.text(manifest.month)
+        selects.append(f"select {', '.join(columns)}, {month} as stated_in from {engine.parquet(manifest.usage_files)}")
     connection.execute(f"create view landing.stated_entries as {' union all '.join(selects)}")
 
 

@@ -489,12 +489,13 @@ def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
     december = datetime(2025, 12, 15, 12, tzinfo=UTC)
     new = "00000009-bbbbbbbbbbbb"
     landing.cdr("late", december, "late_cdrs", batch_id=new)
-    for record_id, now in (("dearer", {"cost": Decimal("0.03")}), ("same", {}), ("abroad", {"currency": "EUR"})):
-        landing.state(record_id, december, "2025-12", source_row=len(record_id))
+    changes = (("dearer", {"cost": Decimal("0.03")}), ("same", {}), ("abroad", {"currency": "EUR"}))
+    for row, (record_id, now) in enumerate(changes, start=200):
+        landing.state(record_id, december, "2025-12", source_row=row)
         landing.cdr(record_id, december, "late_cdrs", batch_id=new, **now)
     # Moved on to the month after this one, taken back here; it will be usage there.
     landing.state("moved on", december, "2026-01", source_row=100)
-    landing.cdr("moved on", END, "neighbouring_cdrs", batch_id=new)
+    landing.cdr("moved on", END, "neighbouring_cdrs", batch_id=new, source_row=50)
     # Taken back earlier, from an account that a reversal repeats although it would be another's today.
     landing.state("back again", december, "2025-12", source_row=101)
     landing.state("back again", december, "2026-01", source_row=101, record_count=-1)

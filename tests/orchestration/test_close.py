@@ -150,9 +150,13 @@ def test_a_frozen_month_is_these_files_and_nobody_may_write_to_them(closed_march
 def test_the_manifest_tells_what_went_in_and_what_came_out(closed_april):
     march, april = manifests.load(settings.load(closed_april / "data"))
     assert march.content["counts"] == {
-        "landed": 10, "accepted": 8, "duplicate": 0, "superseded": 1, "waiting": 0, "rejected": 1,
+        "landed": 10, "accepted": 8, "duplicate": 0, "superseded": 1, "rejected": 1,
         "attributed": 5, "unattributed": 3, "conflict_header_ip": 1,
+        "late_landed": 0, "late_duplicate": 0, "late_superseded": 0, "before_first_month": 0,
+        "late": 0, "restatement": 0, "reversal": 0,
     }  # fmt: skip
+    corrections = {name: april.content["counts"][name] for name in ("late_landed", "late", "restatement", "reversal")}
+    assert corrections == {"late_landed": 2, "late": 1, "restatement": 1, "reversal": 1}
     assert march.content["totals"] == {"USD": "32.010000000"}
     assert march.content["rejected"]["accepted_by_operator"] is True
     assert [row["reason"] for row in march.content["rejected"]["rows"]] == ["cost_unusable"]
