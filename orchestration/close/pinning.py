@@ -159,13 +159,14 @@ def pin(
 
 
 def _create_stated_entries(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
-    """What these frozen months state, each entry with the month that states it."""
+    """What these frozen months state, each entry with the month and the file that state it."""
     columns = dbt_build.contract("usage")
     nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
-    selects = [f"select {nothing}, '' as stated_in where false"]
+    selects = [f"select {nothing}, '' as stated_in, '' as stated_file where false"]
     for manifest in frozen:
-        month = engine.text(manifest.month)
-        selects.append(f"select {', '.join(columns)}, {month} as stated_in from {engine.parquet(manifest.usage_files)}")
+        where = f"{engine.text(manifest.month)} as stated_in, filename as stated_file"
+        source = engine.parquet(manifest.usage_files, filename=True)
+        selects.append(f"select {', '.join(columns)}, {where} from {source}")
     connection.execute(f"create view landing.stated_entries as {' union all '.join(selects)}")
 
 

@@ -69,7 +69,7 @@ RELATIONS = {
     "stated_entries": CANONICAL
     | {"duration_seconds": "bigint", "billed_seconds": "bigint", "account_id": "varchar", "attributed_by": "varchar"}
     | {"reason": "varchar", "assignment_id": "varchar", "conflict_header_ip": "boolean", "record_count": "bigint"}
-    | {"usage_month": "date", "stated_in": "varchar"}
+    | {"usage_month": "date", "stated_in": "varchar", "stated_file": "varchar"}
     | LINEAGE,
     "rejected_rows": LINEAGE | {"record_id": "varchar", "reason": "varchar"},
     "cdrs_receipts": {"batch_id": "varchar", "usable_rows": "bigint", "rejected_rows": "bigint"},

@@ -35,6 +35,7 @@ final as (
         record_count,
         usage_month,
         stated_in,
+        stated_file,
         batch_id,
         source_row
     from ranked

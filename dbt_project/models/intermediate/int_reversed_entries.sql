@@ -15,7 +15,7 @@ changed as (
 ),
 
 final as (
-    select last_statements.*
+    select last_statements.* exclude (stated_file)
     from last_statements
     inner join changed
         on last_statements.record_id = changed.record_id
