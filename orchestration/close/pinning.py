@@ -45,6 +45,7 @@ EVENT_COLUMNS = {
     "sealed_at": "timestamptz",
     "is_late": "boolean",
     "is_overtaken": "boolean",
+    "is_void": "boolean",
     "batch_id": "varchar",
     "source_row": "bigint",
 }
@@ -82,6 +83,7 @@ def create_close(
     start: datetime | None,
     end: datetime | None,
     first_start: datetime | None = None,
+    history_start: datetime | None = None,
     default_currency: str,
     out_dir: Path | None,
 ) -> None:
@@ -94,10 +96,11 @@ def create_close(
             coalesce(?::timestamptz, '-infinity'::timestamptz) as month_start,
             coalesce(?::timestamptz, 'infinity'::timestamptz) as month_end,
             ?::timestamptz as first_month_start,
+            coalesce(?::timestamptz, '-infinity'::timestamptz) as history_start,
             ? as default_currency,
             ? as out_dir
         """,
-        [month, start, end, first_start, default_currency, str(out_dir) if out_dir else None],
+        [month, start, end, first_start, history_start, default_currency, str(out_dir) if out_dir else None],
     )
 
 
@@ -112,6 +115,10 @@ def pin(
 ) -> None:
     """Create every `landing` relation of the close of a month in `build_file`."""
     previous = frozen[-1] if frozen else None
+    first_month = frozen[0].month if frozen else month
+    late = late_files(receipts, month, previous.landed_up_to) if previous else {}
+    # Of records older than the first month nothing is stated, so nobody has to be known for them.
+    late_months = [Month.parse(file.month) for _, file in late.values() if file.month >= str(first_month)]
     with engine.connect(settings, build_file) as connection:
         create_assignment_sources(connection, receipts)
         create_close(
@@ -119,7 +126,8 @@ def pin(
             month=str(month),
             start=month.start,
             end=month.end,
-            first_start=frozen[0].month.start if frozen else month.start,
+            first_start=first_month.start,
+            history_start=min([*late_months, month]).start,
             default_currency=settings.default_currency,
             out_dir=out_dir,
         )
@@ -128,7 +136,6 @@ def pin(
             [[day.isoformat() for day in month.days]],
         )
         _view(connection, "cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month]), row_id=True)
-        late = late_files(receipts, month, previous.landed_up_to) if previous else {}
         near = [path for path in cdrs_files(receipts, [month.previous, month.next]) if path not in late]
         _view(connection, "neighbouring_cdrs", CDRS_COLUMNS, near)
         _view(connection, "late_cdrs", CDRS_COLUMNS, list(late))

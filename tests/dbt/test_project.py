@@ -50,13 +50,14 @@ CANONICAL = {
 }
 LINEAGE = {"batch_id": "varchar", "source_row": "bigint"}
 EVENT = {"valid_from": "timestamptz", "recorded_at": "timestamptz", "sealed_at": "timestamptz"}
-FLAGS = {"is_late": "boolean", "is_overtaken": "boolean"}
+FLAGS = {"is_late": "boolean", "is_overtaken": "boolean", "is_void": "boolean"}
 RELATIONS = {
     "close": {
         "month": "varchar",
         "month_start": "timestamptz",
         "month_end": "timestamptz",
         "first_month_start": "timestamptz",
+        "history_start": "timestamptz",
         "default_currency": "varchar",
         "out_dir": "varchar",
     },
@@ -112,6 +113,7 @@ class Landing:
             "recorded_at": LONG_AGO,
             "is_late": False,
             "is_overtaken": False,
+            "is_void": False,
         }
         self.add(feed, **ordinary | values)
 
@@ -163,6 +165,7 @@ def create_landing(landing: Landing, folder: Path) -> None:
             "month_start": START,
             "month_end": END,
             "first_month_start": FIRST,
+            "history_start": min([START, *(row["started_at"] for row in landing.rows["late_cdrs"])]),
             "default_currency": "USD",
             "out_dir": str(folder),
         }

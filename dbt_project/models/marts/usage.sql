@@ -2,6 +2,7 @@
     materialized='parquet_by_day',
     file_order=['account_id nulls last', 'started_at', 'record_id'],
     beside='int_corrections',
+    codes='int_usage_codes',
 ) }}
 {#
     Every record of the month with its tenant, or with the reason why it has none, and the evidence;
@@ -11,6 +12,7 @@
     record id is accepted once.
 #}
 -- depends_on: {{ ref('int_corrections') }}
+-- depends_on: {{ ref('int_usage_codes') }}
 with attributed as (
     select *
     from {{ ref('int_attributed_cdrs') }}
