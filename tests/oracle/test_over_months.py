@@ -8,13 +8,16 @@ test-histories` asks for more of both. A failure names the seed.
 
 import hashlib
 import os
+import shutil
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from benchmarks import audit
 from orchestration import clock, registry, settings, warehouse
 from orchestration.close import close, verify
 from orchestration.landing import receipts
@@ -228,6 +231,23 @@ def test_the_statements_add_up_to_the_books(company: Company) -> None:
         whole[month, currency] += usage + corrected
     totals = warehouse.rows(company.configuration, "select month, currency, total_cost from statements.organization")
     assert {tuple(row[:2]): row[2] for row in totals} == dict(whole)
+
+
+def test_the_audit_finds_nothing_and_misses_no_lost_correction(company: Company, tmp_path: Path) -> None:
+    data = company.configuration.data
+    for month in company.books.closed:
+        found = audit.audit(data, month)
+        assert (found.wrong, found.examples) == (0, [])
+    found = audit.audit_all(data)
+    assert (found.wrong, found.examples) == (0, [])
+    assert found.audited >= len(company.books.stated)
+    shutil.copytree(data, tmp_path / "data")
+    (corrections,) = (tmp_path / "data").glob(f"statements/month={month}/usage/corrections.parquet")
+    corrections.parent.chmod(0o700)
+    kept = pq.read_table(corrections)
+    pq.write_table(kept.slice(1), corrections.with_name("rest.parquet"))
+    corrections.with_name("rest.parquet").replace(corrections)
+    assert audit.audit_all(tmp_path / "data").wrong == 1
 
 
 def test_nothing_waits_after_the_last_close_and_every_stored_byte_is_sound(company: Company) -> None:
