@@ -523,7 +523,7 @@ def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
     figures = "select account_id, currency, usage_cost, correction_count, correction_cost, total_cost, peak_channels"
     assert built.ask(f"{figures} from statements order by 1, 2") == [
         ("acme", "EUR", 0, 1, Decimal("0.01"), Decimal("0.01"), 0),
-        ("acme", "USD", 0, 0, Decimal("0.03"), Decimal("0.03"), 0),
+        ("acme", "USD", 0, 0, Decimal("0.02"), Decimal("0.02"), 0),
         ("other", "USD", Decimal("0.01"), -1, 2, Decimal("2.01"), 1),
     ]
 
