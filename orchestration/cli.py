@@ -276,9 +276,10 @@ def _close_one(configuration: settings.Settings, month: Month, *, accept_rejecte
     totals = ", ".join(
         f"{screen.amount(_decimal(cost))} {currency}" for currency, cost in frozen.content["totals"].items()
     )
+    corrections = sum(counts[entry] for entry in ("late", "reversal", "restatement"))
     screen.say(
         f"Closed {month}: {counts['accepted']:,} records, {counts['unattributed']:,} unattributed, "
-        f"total {totals or '0'}. Head {frozen.sha256}"
+        f"{corrections:,} corrections, total {totals or '0'}. Head {frozen.sha256}"
     )
     for warning in frozen.content["warnings"]:
         screen.complain(f"Warning: {warning}")
