@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestration.errors import Refused
+from orchestration.files import require_printable
 from orchestration.months import Month
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -60,6 +61,7 @@ def load(data_dir: Path | None = None) -> Settings:
     """Settings from the environment; `data_dir` (the command line's --data-dir) wins over STATEMENTS_DATA_DIR."""
     environment = os.environ
     data = data_dir or Path(environment.get("STATEMENTS_DATA_DIR") or "data")
+    require_printable(data, "The data folder")
     data = data.expanduser().absolute()
     # Dagster looks for its settings by pattern: under such a path it would find none, and turn its telemetry on.
     if pattern := sorted(set("*?[") & set(str(data))):
@@ -74,7 +76,7 @@ def load(data_dir: Path | None = None) -> Settings:
     if not re.fullmatch(r"[A-Z]{3}", currency):
         raise Refused(f"STATEMENTS_DEFAULT_CURRENCY is {currency!r}: write an ISO 4217 code such as USD.")
     memory_limit = environment.get("STATEMENTS_MEMORY_LIMIT") or "1GB"
-    if not re.fullmatch(r"[1-9]\d*(MB|GB|MiB|GiB)", memory_limit):
+    if not re.fullmatch(r"[1-9][0-9]{0,8}(MB|GB|MiB|GiB)", memory_limit):
         raise Refused(f"STATEMENTS_MEMORY_LIMIT is {memory_limit!r}: write a size such as 800MB or 4GB.")
     return Settings(
         data=data,

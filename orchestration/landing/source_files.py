@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration import engine
+from orchestration import engine, files
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing.feeds import FEEDS, TENANTS, Column, Feed
@@ -58,6 +58,7 @@ class SourceFile:
 
 def require_readable(path: Path) -> None:
     """Refuse what is not a file with something in it, before anything is opened."""
+    files.require_printable(path, "The file")
     if path.is_dir():
         raise Refused(f"{path} is a directory: name the files to land.")
     if not path.exists():
