@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-oracle bench audit lint docs clean
+.PHONY: help setup demo test test-oracle test-hostile bench audit lint docs clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: setup  ## Run the tests, two files at a time.
 
 test-oracle: setup  ## Hold 20,000 random histories against the oracle, through the real close.
 	STATEMENTS_TEST_HISTORIES=20000 $(BIN)/python -m pytest tests/oracle
+
+test-hostile: setup  ## Every malformed file and payload in every place, variants of a month, the UI's sockets.
+	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/orchestration/test_metamorphic.py
 
 bench: setup build/peers/bin/python  ## Measure beside a floor and other engines: make bench [BENCH="--records 1000000"].
 	$(BIN)/python -m benchmarks.run $(BENCH)
