@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # Piped output keeps whole lines: a table that breaks at 80 columns cannot be searched.
 WIDE = 220
@@ -102,5 +103,6 @@ def progress(what: str) -> Iterator[Any]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    with _console(sys.stderr, stderr=True).status(shown(what)) as line:
-        yield lambda step: line.update(shown(f"{what}: {step}"))
+    # As Text: a plain string would be read as markup here, whatever the console says.
+    with _console(sys.stderr, stderr=True).status(Text(shown(what))) as line:
+        yield lambda step: line.update(Text(shown(f"{what}: {step}")))

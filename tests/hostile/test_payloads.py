@@ -1,10 +1,12 @@
 """No text from outside is more than text: not as a value, a name, an argument, a setting or a partition key."""
 
 import csv
+import io
 import json
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +128,22 @@ def test_brackets_and_colons_of_a_name_are_its_own(line):
     printed = line.must("tenant list").stdout
     assert PAYLOADS["template: rich's markup"] in printed
     assert ":bomb:" in printed
+
+
+def test_a_line_of_progress_shows_names_as_they_are(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for text in PAYLOADS.values():
+        with screen.progress(f"Landing {text}") as step:
+            step(text)
+    printed = terminal.getvalue()
+    assert "Landing [/red][link=http://x]y[/]" in printed
+    assert "\x1b[31mred" not in printed
+    assert "\x9b" not in printed
 
 
 def test_json_still_says_what_the_names_are(line):
