@@ -29,7 +29,7 @@ _RENAME_NOREPLACE = 1
 
 @contextmanager
 def only_writer(lock: Path) -> Iterator[None]:
-    """Hold the one lock of a data folder; what is written meanwhile is private, whoever calls.
+    """Hold a lock: each data folder has one. What is written meanwhile is private, whoever calls.
 
     The kernel lets go of the lock even when the process is killed.
     """
@@ -40,7 +40,7 @@ def only_writer(lock: Path) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print("Waiting for another command that is changing the data …", file=sys.stderr)
+                print("Waiting for another command …", file=sys.stderr)
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
     finally:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.engine import identifier, text
+from orchestration.engine import PARQUET, identifier, text
 
-PARQUET_OPTIONS = "format parquet, compression zstd, parquet_version v2"
 # A spreadsheet runs a cell that begins so (OWASP's lists, with the wide forms that East Asian ones take for the same);
 # the quote that guards is guarded too, so that reading strips one from each cell that begins with one. E.164 numbers
 # are harmless and stay readable.
@@ -48,9 +47,7 @@ NOT_EXPORTED = ("routed_to", "batch_id", "source_row", "assignment_id")
 
 def copy_parquet(connection: duckdb.DuckDBPyConnection, query: str, order: tuple[str, ...], target: Path) -> None:
     """Write a query's rows in a total order."""
-    connection.execute(
-        f"copy (select * from ({query}) order by {_listed(order)}) to {text(target)} ({PARQUET_OPTIONS})"
-    )
+    connection.execute(f"copy (select * from ({query}) order by {_listed(order)}) to {text(target)} ({PARQUET})")
 
 
 def copy_csv(connection: duckdb.DuckDBPyConnection, query: str, order: tuple[str, ...], target: Path) -> None:

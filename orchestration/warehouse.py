@@ -4,7 +4,9 @@ It is a cache: everything in it comes from files, one call makes it anew, and it
 open session never blocks a close. What does not belong here: anything that exists nowhere else.
 """
 
+import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from orchestration.close.manifest import Manifest
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
+from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt
 from orchestration.landing.records import CANONICAL
 from orchestration.settings import Settings
@@ -27,27 +30,17 @@ HISTORY_MODELS = ["int_tenant_lives", "int_asset_timeline", "int_assignment_peri
 
 
 def rebuild(settings: Settings) -> None:
-    """Make the warehouse from what is landed and frozen, and swap it in."""
-    known, receipts = manifests.load(settings), landed.load(settings)
-    settings.build.mkdir(parents=True, exist_ok=True)
-    staged = settings.build / "warehouse.duckdb"
-    for leftover in (staged, staged.with_suffix(".duckdb.wal")):
-        leftover.unlink(missing_ok=True)
-    with engine.connect(settings) as connection:
-        connection.execute(f"attach {text(staged)} as warehouse")
-        for schema in ("statements", "assets", "operations"):
-            connection.execute(f"create schema warehouse.{schema}")
-        _create_statements(connection, known)
-        _create_assets(connection, receipts)
-        _create_operations(connection, known, receipts)
-        connection.execute("checkpoint warehouse; detach warehouse")
-    # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
-    settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
-    files.swap(staged, settings.warehouse)
+    """Make the warehouse anew from what is landed and frozen, and swap it in."""
+    _make(settings, keep_assets=False)
 
 
-def rebuild_if_stale(settings: Settings) -> None:
-    """Rebuild unless the warehouse knows just what is landed and frozen: a killed command may not have swapped it."""
+def refresh(settings: Settings) -> None:
+    """Bring the warehouse up to date. Who held what is told anew only when an assignment feed has changed."""
+    _make(settings, keep_assets=True)
+
+
+def refresh_if_stale(settings: Settings) -> None:
+    """Refresh unless the warehouse knows just what is landed and frozen: a killed command may not have swapped it."""
     batches = {(receipt.batch_id,) for receipt in landed.load(settings)}
     heads = {(str(manifest.month), manifest.sha256) for manifest in manifests.load(settings)}
     try:
@@ -56,7 +49,51 @@ def rebuild_if_stale(settings: Settings) -> None:
     except (Refused, duckdb.Error):
         known_batches = known_heads = None
     if (known_batches, known_heads) != (batches, heads):
-        rebuild(settings)
+        refresh(settings)
+
+
+def _make(settings: Settings, *, keep_assets: bool) -> None:
+    known, receipts = manifests.load(settings), landed.load(settings)
+    settings.build.mkdir(parents=True, exist_ok=True)
+    staged = settings.build / "warehouse.duckdb"
+    for leftover in (staged, staged.with_suffix(".duckdb.wal")):
+        leftover.unlink(missing_ok=True)
+    made_from = _assets_made_from(receipts)
+    kept = keep_assets and _assets_of(settings) == made_from
+    if kept:
+        shutil.copyfile(settings.warehouse, staged)
+    with engine.connect(settings) as connection:
+        connection.execute(f"attach {text(staged)} as warehouse")
+        for schema in ("statements", "operations"):
+            connection.execute(f"drop schema if exists warehouse.{schema} cascade; create schema warehouse.{schema}")
+        _create_statements(connection, known)
+        if not kept:
+            connection.execute("create schema warehouse.assets")
+            _create_assets(connection, receipts)
+            connection.execute(f"comment on table warehouse.assets.tenants is {text(made_from)}")
+        _create_operations(connection, known, receipts)
+        connection.execute("checkpoint warehouse; detach warehouse")
+    # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
+    settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+    files.swap(staged, settings.warehouse)
+
+
+def _assets_made_from(receipts: Sequence[Receipt]) -> str:
+    """What the asset tables depend on, in a hash: the batches of the assignment feeds, the models, this module."""
+    digest = hashlib.sha256(dbt_build.made_from().encode() + Path(__file__).read_bytes())
+    for receipt in receipts:
+        if receipt.feed != CDRS.name:
+            digest.update(receipt.batch_id.encode())
+    return f"Made from {digest.hexdigest()}"
+
+
+def _assets_of(settings: Settings) -> str | None:
+    """What the published warehouse says its asset tables were made from; nothing when it cannot be read."""
+    query = "select comment from duckdb_tables() where schema_name = 'assets' and table_name = 'tenants'"
+    try:
+        return rows(settings, query)[0][0]
+    except (Refused, duckdb.Error, IndexError):
+        return None
 
 
 def rows(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[tuple]:

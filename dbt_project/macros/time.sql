@@ -10,6 +10,11 @@ epoch_us({{ instant }})
 (({{ dividend }}) // ({{ divisor }}))
 {%- endmacro %}
 
+{# The whole part of a root. Only ever for what decides the amount of work, not the result. #}
+{% macro whole_root(value) -%}
+cast(floor(sqrt({{ value }})) as bigint)
+{%- endmacro %}
+
 {# The UTC clock hour an instant lies in. Never through epoch(): that one rounds half a second up.
    #}
 {% macro utc_hour(instant) -%}

@@ -41,7 +41,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             progress("Verifying")
             verify.require_intact(settings, month)
             # What a close left that was killed after it had published.
-            warehouse.rebuild_if_stale(settings)
+            warehouse.refresh_if_stale(settings)
             files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
         inputs = _inputs(settings, month, known, accept_rejected=accept_rejected)
@@ -53,8 +53,8 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
         finally:
             # Also when the disk is full: what comes next has to be able to write down why.
             files.remove(_build_folder(settings))
-        progress("Rebuilding the warehouse")
-        warehouse.rebuild(settings)
+        progress("Refreshing the warehouse")
+        warehouse.refresh(settings)
         return Closed(frozen, already_frozen=False, nodes=nodes)
 
 

@@ -43,6 +43,7 @@ EVENT_COLUMNS = {
     "sealed_at": "timestamptz",
     "is_late": "boolean",
     "is_overtaken": "boolean",
+    "is_void": "boolean",
     "batch_id": "varchar",
     "source_row": "bigint",
 }

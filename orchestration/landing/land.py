@@ -109,8 +109,8 @@ def _land_all(configuration, feed, paths, delivery, now, progress) -> list[Landi
         published = [_publish(configuration, landing) for landing in landings]
     finally:
         files.remove(staging)
-    progress("Rebuilding the warehouse")
-    warehouse.rebuild_if_stale(configuration)
+    progress("Refreshing the warehouse")
+    warehouse.refresh_if_stale(configuration)
     return published
 
 
@@ -163,7 +163,7 @@ def _stage(configuration, feed, path, draft: Receipt, landed: list[Receipt], del
 def _fill_cdrs(connection, source, draft: Receipt, landed: list[Receipt]) -> Receipt:
     by_month = records.write(connection, source, draft.batch_id, draft.landed_at, draft.folder)
     written = [
-        _landed_file(path, draft.folder, month=path.parent.name.removeprefix("month="))
+        _landed_file(path, draft.folder, month=path.parent.name.removeprefix("day=")[:7])
         for path in files.files_below(draft.folder)
         if path.parent != draft.folder
     ]

@@ -48,7 +48,7 @@ CANONICAL = {
 }
 LINEAGE = {"batch_id": "varchar", "source_row": "bigint"}
 EVENT = {"valid_from": "timestamptz", "recorded_at": "timestamptz", "sealed_at": "timestamptz"}
-FLAGS = {"is_late": "boolean", "is_overtaken": "boolean"}
+FLAGS = {"is_late": "boolean", "is_overtaken": "boolean", "is_void": "boolean"}
 RELATIONS = {
     "close": {
         "month": "varchar",
@@ -102,6 +102,7 @@ class Landing:
             "recorded_at": LONG_AGO,
             "is_late": False,
             "is_overtaken": False,
+            "is_void": False,
         }
         self.add(feed, **ordinary | values)
 

@@ -56,7 +56,7 @@ def hostile(tmp_path_factory) -> Iterator[Hostile]:
         names = [tenant(f"p{number}", name=text) for number, text in enumerate(PAYLOADS.values())]
         assets = list(PAYLOADS.values())
         with monkeypatch.context() as landing:
-            landing.setattr(warehouse, "rebuild_if_stale", lambda _: None)
+            landing.setattr(warehouse, "refresh_if_stale", lambda _: None)
             for feed, rows in {
                 "tenants": [tenant("alpha"), *names],
                 "number_assignments": [number_of("alpha"), *(number_of("alpha", text) for text in assets)],

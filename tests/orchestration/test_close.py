@@ -340,7 +340,7 @@ folder, now, point = sys.argv[1:]
 moment = datetime.fromisoformat(now)
 clock.now = lambda: moment
 points = {"before the build": (dbt_build, "build"), "before the rename": (files, "publish"),
-          "before the warehouse": (warehouse, "rebuild")}
+          "before the warehouse": (warehouse, "refresh")}
 if point in points:
     setattr(*points[point], die)
 closed = close.close_month(settings.load(Path(folder)), Month(2026, 3), accept_rejected=True, progress=lambda _: None)

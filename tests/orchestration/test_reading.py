@@ -326,7 +326,7 @@ PLACES = [
     f"{FROZEN}/usage/day=05.parquet",
     f"{FROZEN}/manifest.json",
     f"{FROZEN}/SHA256SUMS",
-    f"{LANDED}/cdrs/*/month=2026-03/*.parquet",
+    f"{LANDED}/cdrs/*/day=2026-03-*/*.parquet",
     f"{LANDED}/cdrs/*/rejected.parquet",
     f"{LANDED}/tenants/*/tenants.parquet",
     f"{LANDED}/number_assignments/*/receipt.json",

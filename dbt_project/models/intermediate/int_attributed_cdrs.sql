@@ -23,11 +23,15 @@ lives as (
 ),
 
 spells as (
-    select * from {{ ref('int_asset_spells') }}
+    select *
+    from {{ ref('int_asset_spells') }}
+    where {{ overlaps_written_day('valid_from', 'valid_until') }}
 ),
 
 busy_spells as (
-    select * from {{ ref('int_busy_asset_spells') }}
+    select *
+    from {{ ref('int_busy_asset_spells') }}
+    where {{ overlaps_written_day('valid_from', 'valid_until') }}
 ),
 
 keyed as (

@@ -1,12 +1,14 @@
 {{ config(
     materialized='parquet_by_day',
     file_order=['account_id nulls last', 'started_at', 'record_id'],
+    codes='int_usage_codes',
 ) }}
 {#
     Every record of the month with its tenant, or with the reason why it has none, and the evidence.
     **Grain: one row per entry; an entry of type `usage` is one record.**
     Written as one file per UTC day; `file_order` is total because a record id is accepted once.
 #}
+-- depends_on: {{ ref('int_usage_codes') }}
 with attributed as (
     select *
     from {{ ref('int_attributed_cdrs') }}
