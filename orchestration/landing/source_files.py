@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestration import engine, files
-from orchestration.engine import identifier, text
+from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
 from orchestration.landing.feeds import FEEDS, TENANTS, Column, Feed
 
@@ -147,7 +147,7 @@ def _open_csv(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
     _require_columns(feed, path, header)
     columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in header) + "}"
     read = (
-        f"read_csv({text(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
+        f"read_csv({this_file(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
         f"strict_mode = true, max_line_size = {LONGEST_LINE}, columns = {columns})"
     )
     return _stage(connection, path, f"select * from {read}", header, scratch)
@@ -155,7 +155,7 @@ def _open_csv(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
 
 def _open_json(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
     read = (
-        f"read_ndjson_objects({text(path)}, maximum_object_size = {LONGEST_LINE}, "
+        f"read_ndjson_objects({this_file(path)}, maximum_object_size = {LONGEST_LINE}, "
         f"compression = 'uncompressed', ignore_errors = false)"
     )
     (lines, found, torn) = connection.execute(
