@@ -30,7 +30,7 @@ class Table:
 
 _LINE = ("currency", "line_type", "usage_month", "service", "direction")
 STATEMENTS = Table("statements", ("account_id", "currency"), also_csv=True, tenants=True)
-USAGE = Table("usage", ("account_id", "started_at", "record_id"), tenants=True)
+USAGE = Table("usage", ("account_id", "started_at", "record_id", "entry"), tenants=True)
 TABLES = (
     STATEMENTS,
     Table("statement_lines", ("account_id", *_LINE), also_csv=True, tenants=True),

@@ -49,7 +49,8 @@
 
     A month of records is never stored twice and never sorted as a whole: memory is that of the
     busiest day. A day without records gets a file without rows. The folder `<out_dir>/<model>`
-    exists before. `file_order` must be a total order, so that equal input gives equal bytes.
+    exists before. `file_order` must be a total order, so that equal input gives equal bytes. The rows
+    of the relation `beside`, which has the same columns and belongs to no day, are in the view too.
 
     `codes` names a relation of (column_name, value) with every value that the columns named there
     can hold; a value that is missing in it fails the close. Those columns go through the sort and
@@ -62,6 +63,7 @@
     {%- set codes = ref(config.require('codes')) -%}
     {%- set close = control_rows('close', 'out_dir')[0] -%}
     {%- set days = control_rows('close_days', "cast(day as varchar), cast(day + 1 as varchar)") -%}
+    {%- set beside = ref(config.require('beside')) -%}
     {%- set files = [] -%}
 
     {{ run_hooks(pre_hooks) }}
@@ -104,6 +106,8 @@
         reset variable written_day_end;
         create or replace view {{ target }} as
         select * from read_parquet([{{ files | join(', ') }}], hive_partitioning = false)
+        union all
+        select * from {{ beside }}
     {%- endcall %}
 
     {% do persist_docs(target, model) %}
