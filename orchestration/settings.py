@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestration.errors import Refused
+from orchestration.files import require_printable
 from orchestration.months import Month
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -63,6 +64,7 @@ def load(data_dir: Path | None = None) -> Settings:
     """Settings from the environment; `data_dir` (the command line's --data-dir) wins over STATEMENTS_DATA_DIR."""
     environment = os.environ
     data = data_dir or Path(environment.get("STATEMENTS_DATA_DIR") or "data")
+    require_printable(data, "The data folder")
     data = data.expanduser().absolute()
     # Dagster looks for its settings by pattern: under such a path it would find none, and turn its telemetry on.
     if pattern := sorted(set("*?[") & set(str(data))):
@@ -77,6 +79,7 @@ def load(data_dir: Path | None = None) -> Settings:
     if not re.fullmatch(r"[A-Z]{3}", currency):
         raise Refused(f"STATEMENTS_DEFAULT_CURRENCY is {currency!r}: write an ISO 4217 code such as USD.")
     spill = Path(environment.get("STATEMENTS_TEMP_DIRECTORY") or data / "build" / "spill").expanduser().absolute()
+    require_printable(spill, "The folder of STATEMENTS_TEMP_DIRECTORY")
     return Settings(
         data=data,
         first_month=first_month,
@@ -103,7 +106,7 @@ def _usual_spill_limit(spill: Path) -> str:
 
 def _size(name: str, default: str) -> str:
     text = os.environ.get(name) or default
-    if not re.fullmatch(r"[1-9][0-9]*(MB|GB|MiB|GiB)", text):
+    if not re.fullmatch(r"[1-9][0-9]{0,9}(MB|GB|MiB|GiB)", text):
         raise Refused(f"{name} is {text!r}: write a size such as 800MB or 4GB.")
     return text
 

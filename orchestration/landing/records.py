@@ -100,7 +100,7 @@ def _create_normalized(connection, source: SourceFile, landed_at: datetime) -> N
             select source_row, {values}
             from source
         ),
-        typed as (
+        read_values as (
             select
                 source_row,
                 record_id,
@@ -123,6 +123,10 @@ def _create_normalized(connection, source: SourceFile, landed_at: datetime) -> N
                 billed_seconds as given_billed,
                 cost as given_cost
             from present_values
+        ),
+        typed as (
+            select * replace (calendar_time(started_at) as started_at)
+            from read_values
         )
         select
             * replace (
