@@ -7,7 +7,7 @@ the work are imported by the command that needs them, since Dagster and dbt take
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,8 @@ from orchestration.months import Month
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 tenant = typer.Typer(no_args_is_help=True, help="Create, archive and list tenants.", rich_markup_mode=None)
 app.add_typer(tenant, name="tenant")
+sources = typer.Typer(help="The switches whose own files can be landed.", rich_markup_mode=None)
+app.add_typer(sources, name="sources")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -84,7 +86,12 @@ def demo() -> None:
 @command(app, "land")
 def land(
     feed: Annotated[str, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")],
-    files: Annotated[list[Path], typer.Argument(help="CSV (.csv), JSON Lines (.jsonl) or Parquet (.parquet).")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV (.csv) and JSON Lines (.jsonl), both also as .gz or .zst, and Parquet.")
+    ],
+    source: Annotated[
+        str | None, typer.Option(help="NAME[@INSTANCE]: the cdrs are a switch's own files; `statements sources`.")
+    ] = None,
     accept_late: Annotated[
         bool, typer.Option("--accept-late", help="Let changes recorded before the seal act from the seal on.")
     ] = False,
@@ -98,7 +105,7 @@ def land(
     from orchestration.landing.land import land as land_files
 
     configuration = STATE.settings
-    delivery = Delivery(cutoff=_instant(cutoff) if cutoff else None, accept_late=accept_late)
+    delivery = Delivery(source=source, cutoff=_instant(cutoff) if cutoff else None, accept_late=accept_late)
     with screen.progress(f"Landing {feed}") as step:
         landings = land_files(configuration, feed, files, delivery, step)
     if as_json:
@@ -114,7 +121,9 @@ def _landing_figures(landing) -> dict[str, Any]:
         "file": receipt.file_name,
         "batch_id": receipt.batch_id,
         "new": landing.is_new,
+        "source": receipt.source,
         "rows": receipt.rows,
+        "ignored": receipt.ignored,
         "landed": receipt.rows - receipt.rejected_rows,
         "duplicate": receipt.duplicates,
         "superseded": receipt.superseded,
@@ -136,6 +145,9 @@ def _say_landing(landing) -> None:
     if figures["superseded"]:
         said += f" (cost {figures['cost_difference']})"
     screen.say(f"{said}; {figures['rejected']:,} rejected. Batch {figures['batch_id']}.")
+    if figures["ignored"]:
+        counts = ", ".join(f"{count:,} × {name}" for name, count in figures["ignored"].items())
+        screen.say(f"  Besides, no records of their own: {counts}.")
     if figures["rejected"]:
         screen.say("  `statements rejected` shows the rejected rows; they stand against closing their month.")
     if figures["late"]:
@@ -146,6 +158,70 @@ def _say_landing(landing) -> None:
         screen.say(
             f"  {figures['unusable_assets']:,} numbers or IPs are not possible ones; nothing is attributed to them."
         )
+
+
+@sources.callback(invoke_without_command=True)
+def sources_without_command(context: typer.Context) -> None:
+    """The switches whose own files can be landed."""
+    if context.invoked_subcommand is None:
+        sources_list(as_json=False)
+
+
+@command(sources, "list")
+def sources_list(as_json: AsJson = False) -> None:
+    """The declared sources, shipped and your own."""
+    from orchestration.sources import declaration
+
+    found = declaration.available(STATE.settings)
+    rows = [
+        {
+            "source": source.name,
+            "title": source.title,
+            "files": ", ".join(source.formats),
+            "zone": source.zone or _zone_wanted(source.times),
+            "rates": source.rates.file.name if source.rates else None,
+            "declared_in": "shipped" if source.is_shipped else str(source.path),
+        }
+        for source in found
+    ]
+    _show("Sources", rows, as_json)
+
+
+def _zone_wanted(times: Mapping[str, str]) -> str:
+    if "local" not in times:
+        return "none needed"
+    return "to be declared" if list(times) == ["local"] else "to be declared, unless the file has epochs"
+
+
+@command(sources, "show")
+def sources_show(name: str) -> None:
+    """What a source's files are, how to make them, and how it is declared."""
+    from orchestration.sources import declaration
+
+    source = declaration.load(STATE.settings, name)
+    screen.say(f"{source.title}\n\n{source.about}\n{source.path}:\n\n{source.path.read_text(encoding='utf-8')}")
+
+
+@command(sources, "check")
+def sources_check(
+    name: Annotated[str, typer.Argument(help="NAME[@INSTANCE]")],
+    file: Path,
+    rows: Annotated[int, typer.Option(help="How many rows are shown.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """What a file would become; nothing lands."""
+    from orchestration.sources import checking
+
+    with screen.progress(f"Checking {file.name}"):
+        found = checking.check(STATE.settings, name, file, rows)
+    if as_json:
+        screen.as_json(vars(found))
+        return
+    screen.table(f"The first rows of {file.name}", found.first)
+    screen.say(f"{found.rows:,} records, of which {found.usable:,} usable. Nothing was landed.")
+    for said, counts in (("Rejected", found.rejected), ("No records of their own", found.ignored)):
+        if counts:
+            screen.say(f"{said}: {', '.join(f'{count:,} × {reason}' for reason, count in counts.items())}.")
 
 
 @command(tenant, "add")

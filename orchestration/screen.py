@@ -19,7 +19,15 @@ WIDE = 220
 
 
 def _console(stream: TextIO, *, stderr: bool) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else WIDE)
+    # What is shown is data: an id such as a:x:b is no emoji, and [a] in a file name no markup.
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        soft_wrap=True,
+        width=None if stream.isatty() else WIDE,
+    )
 
 
 def as_json(value: Any) -> None:
