@@ -419,17 +419,23 @@ def status(as_json: AsJson = False) -> None:
 
 
 @command(app, "rejected")
-def rejected(as_json: AsJson = False) -> None:
-    """The rejected rows of landed files, with reason and row."""
-    from orchestration import warehouse
+def rejected(
+    month: Annotated[str | None, typer.Option(help="YYYY-MM: those that this month's close answers for.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write those that still stand to this file, to be mended and landed again.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Write those of one source, as the list names it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The rejected rows of landed files, with reason and row; or a file of them to mend."""
+    from orchestration import rejected as putting_right
 
-    rows = warehouse.records(
-        STATE.settings,
-        "select rejected.month, batches.file_name, rejected.batch_id, rejected.source_row, rejected.record_id, "
-        "rejected.reason from operations.rejected_rows as rejected "
-        "inner join operations.batches as batches using (batch_id) order by rejected.batch_id, rejected.source_row",
-    )
-    _show("Rejected rows", rows, as_json)
+    only = Month.parse(month) if month else None
+    if export is None:
+        _show("Rejected rows", putting_right.rows(STATE.settings, only), as_json)
+        return
+    count = putting_right.export(STATE.settings, only, source, export)
+    screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
 
 
 @command(app, "export")

@@ -165,7 +165,10 @@ def create_normalized(connection, source: SourceFile, landed_at: datetime) -> No
 
 def _write_rejected(connection, source: SourceFile, batch_id: str, folder: Path) -> dict[str, int]:
     """Write the rejected rows with what they held, once the file is known to be one that may land at all."""
-    values = ", ".join(f"{engine.identifier(name)} := source.{engine.identifier(name)}" for name in source.types)
+    # As text: a decimal would go through double on its way to JSON.
+    values = ", ".join(
+        f"{engine.identifier(name)} := source.{engine.identifier(name)}::varchar" for name in source.types
+    )
     target = folder / "rejected.parquet"
     connection.execute(
         f"""

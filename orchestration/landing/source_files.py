@@ -19,11 +19,13 @@ import pyarrow.parquet as pq
 from orchestration import engine
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing.feeds import FEEDS, Column, Feed
+from orchestration.landing.feeds import CDRS, FEEDS, Column, Feed
 
 FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 # A compressed file lands as it is; Parquet compresses itself.
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+# What `statements rejected --export` adds to a row. A mended file has them still, and none is part of what it holds.
+MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
 # Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one.
 LONGEST_LINE = 4_000_000
 # A JSON number is kept as its literal text, since DuckDB's JSON reader goes through double. Every string of the line is
@@ -170,13 +172,24 @@ def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Pat
             header = next(csv.reader(handle, strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{path} is not CSV in UTF-8: {error}.") from error
-    _require_columns(feed, path, header)
+    is_mended = feed is CDRS and set(MENDED_COLUMNS) <= set(header)
+    own = [name for name in header if not (is_mended and name in MENDED_COLUMNS)]
+    _require_columns(feed, path, own)
     columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in header) + "}"
     read = (
         f"read_csv({text(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
         f"strict_mode = true, max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns})"
     )
-    return stage(connection, path, f"select * from {read}", header, scratch)
+    return stage(connection, path, f"select {mended(own) if is_mended else '*'} from {read}", own, scratch)
+
+
+def mended(names: list[str]) -> str:
+    """SQL of columns whose cells lose the quote that kept a spreadsheet from running them."""
+    return ", ".join(
+        f"case when regexp_matches({identifier(name)}, '^''[=+\\-@\t\r'']') "
+        f"then substr({identifier(name)}, 2) else {identifier(name)} end as {identifier(name)}"
+        for name in names
+    )
 
 
 def _open_json(connection, feed: Feed, path: Path, compression: str, scratch: Path) -> SourceFile:

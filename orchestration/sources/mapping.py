@@ -40,7 +40,9 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, path: Pat
     if source.rows:
         (told_apart,) = connection.execute(f"select count(distinct source_row) from {relation}").fetchone()
         if told_apart != written or written > opened.rows:
-            raise Refused(f"{source.path}: rows makes {written} records of {told_apart} rows: a row may be one at most.")
+            raise Refused(
+                f"{source.path}: rows makes {written} records of {told_apart} rows: a row may be one at most."
+            )
     ignored = dict(
         connection.execute(
             f'select "record.ignored", count(*) from {relation} '

@@ -6,19 +6,27 @@ value means (`mapping`).
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing.source_files import LONGEST_LINE, QUOTE_NUMBERS, SourceFile, form_of, open_bytes, stage
+from orchestration.landing.source_files import (
+    LONGEST_LINE,
+    MENDED_COLUMNS,
+    QUOTE_NUMBERS,
+    SourceFile,
+    form_of,
+    mended,
+    open_bytes,
+    stage,
+)
 from orchestration.sources.declaration import Source
 
 # A column of its own keeps a JSON line whole, so that a rejected row can be mended where it is.
 LINE = "line"
-# What `statements rejected --export` adds to a row; landing the mended file again, they are no part of the source.
-REJECTED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
 
 
 def open_file(connection: duckdb.DuckDBPyConnection, source: Source, path: Path, scratch: Path) -> SourceFile:
@@ -28,8 +36,8 @@ def open_file(connection: duckdb.DuckDBPyConnection, source: Source, path: Path,
     if kind not in source.formats:
         raise Refused(f"{path}: {source.name} takes {' and '.join(source.formats)} files.")
     opened = (_open_csv if kind == "csv" else _open_json)(connection, source, path, form.compression, scratch)
-    lacking = [*source.columns, *source.optional, *REJECTED_COLUMNS]
-    held = list(opened.types) if kind == "csv" else [LINE, *lacking]
+    lacking = [*source.columns, *source.optional, *MENDED_COLUMNS]
+    held = {name for name, *_ in connection.execute("describe source").fetchall()}
     absent = "".join(f", null::varchar as {identifier(name)}" for name in lacking if name not in held)
     connection.execute(f"create or replace temp view file as select *{absent} from source")
     return opened
@@ -37,18 +45,25 @@ def open_file(connection: duckdb.DuckDBPyConnection, source: Source, path: Path,
 
 def _open_csv(connection, source: Source, path: Path, compression: str, scratch: Path) -> SourceFile:
     first = _first_line(source, path, compression)
+    if is_mended := set(MENDED_COLUMNS) <= set(first.split(",")):
+        # Written by us, whatever the switch's own files look like.
+        source = replace(source, header=True, delimiter=",", escape='"', null=None)
     names, has_header = _columns(source, path, first)
     read = path
     if source.line_prefix and first.startswith(source.line_prefix):
         read, compression = _strip(connection, source, path, compression, scratch), "none"
     columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in names) + "}"
     null = f", nullstr = {text(source.null)}" if source.null is not None else ""
-    query = (
-        f"select * from read_csv({text(read)}, auto_detect = false, header = {str(has_header).lower()}, "
+    read_csv = (
+        f"read_csv({text(read)}, auto_detect = false, header = {str(has_header).lower()}, "
         f"delim = {text(source.delimiter)}, quote = '\"', escape = {text(source.escape)}, strict_mode = true, "
         f"max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns}{null})"
     )
-    return stage(connection, path, query, names, scratch)
+    if is_mended:
+        own = [name for name in names if name not in MENDED_COLUMNS]
+        opened = stage(connection, path, f"select {mended(names)} from {read_csv}", names, scratch)
+        return replace(opened, types=dict.fromkeys(own, "VARCHAR"))
+    return stage(connection, path, f"select * from {read_csv}", names, scratch)
 
 
 def _first_line(source: Source, path: Path, compression: str) -> str:
@@ -137,7 +152,7 @@ def _open_json(connection, source: Source, path: Path, compression: str, scratch
     (torn,) = connection.execute(f"select count(*) from {read} where json_type(json) <> 'OBJECT'").fetchone()
     if torn:
         raise Refused(f"{path}: {torn} lines are not JSON objects. Nothing of it was landed.")
-    names = [*source.columns, *source.optional, *REJECTED_COLUMNS]
+    names = [*source.columns, *source.optional, *MENDED_COLUMNS]
     fields = ", ".join(
         f"json_extract_string(quoted, {text(source.paths.get(name) or _path(name))}) as {identifier(name)}"
         for name in names

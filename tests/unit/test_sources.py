@@ -302,4 +302,3 @@ def test_a_rate_table_with_a_bad_line_is_refused(warehouse, declare, tmp_path, l
     with pytest.raises(Refused) as refused:
         warehouse.land("cdrs", write_csv(tmp_path / "a.csv", call("a")), source="mine")
     assert sentence in str(refused.value)
-
