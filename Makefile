@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-oracle bench audit lint docs clean
+.PHONY: help setup demo test test-oracle test-histories bench audit lint docs clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: setup  ## Run the tests, two files at a time.
 test-oracle: setup  ## Hold 20,000 random histories against the oracle, through the real close.
 	STATEMENTS_TEST_HISTORIES=20000 $(BIN)/python -m pytest tests/oracle
 
+test-histories: setup  ## Live through a year of closes with 1,000 careers, the oracle and every frozen byte beside them.
+	STATEMENTS_TEST_CAREERS=1000 STATEMENTS_TEST_MONTHS=12 $(BIN)/python -m pytest tests/oracle/test_over_months.py -s
+
 bench: setup build/peers/bin/python  ## Measure beside a floor and other engines: make bench [BENCH="--records 1000000"].
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
@@ -33,8 +36,8 @@ build/peers/bin/python: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv --clear build/peers
 	build/peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 
-audit: setup  ## Judge closed months by another algorithm: make audit MONTH="2026-09 2026-10" [DATA=data].
-	$(BIN)/python -m benchmarks.audit $(or $(DATA),data) $(MONTH)
+audit: setup  ## Judge closed months by another algorithm: make audit [MONTH="2026-09 2026-10"] [DATA=data].
+	$(BIN)/python -m benchmarks.audit $(or $(DATA),data) $(or $(MONTH),--all)
 
 lint: setup  ## Check style.
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import argparse
 import os
 from pathlib import Path
 
-PINNING, FREEZING, WAREHOUSE = "Pinning what has landed", "Freezing", "Rebuilding the warehouse"
+PINNING, FREEZING, WAREHOUSE = "Pinning what has landed", "Freezing", "Refreshing the warehouse"
 PEAK_MODELS = ("int_channel_buckets", "int_channel_changes", "int_peak_channels")
 
 

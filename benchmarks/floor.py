@@ -14,6 +14,9 @@ import duckdb
 from benchmarks import landed
 
 COPY = "format parquet, compression zstd, parquet_version v2"
+# How the product writes: the same bytes for less. The copy with it is told beside the floor, which stays what anybody
+# would write.
+TUNED_COPY = f"{COPY}, compression_level 1, dictionary_size_limit 8000"
 
 
 def month(files: list[Path], out: Path) -> dict[str, float]:
@@ -36,6 +39,13 @@ def month(files: list[Path], out: Path) -> dict[str, float]:
     grouped = time.monotonic()
     connection.execute(f"copy (from {source}) to '{out / 'copied.parquet'}' ({COPY})")
     return {"group": grouped - started, "copy": time.monotonic() - grouped}
+
+
+def tuned_copy(files: list[Path], out: Path) -> dict[str, float]:
+    """Copy a month as the product would write it."""
+    started = time.monotonic()
+    _connect().execute(f"copy (from {landed.reader(files)}) to '{out / 'copied.parquet'}' ({TUNED_COPY})")
+    return {"copy": time.monotonic() - started}
 
 
 def copy_parquet(files: list[Path], out: Path) -> dict[str, float]:
@@ -64,13 +74,13 @@ def _connect() -> duckdb.DuckDBPyConnection:
 
 def main() -> None:
     """Run one floor over the files named."""
+    floors = {"month": month, "tuned_copy": tuned_copy, "copy_parquet": copy_parquet, "read_csv": read_csv}
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("what", choices=["month", "copy_parquet", "read_csv"])
+    parser.add_argument("what", choices=sorted(floors))
     parser.add_argument("out", type=Path)
     parser.add_argument("files", type=Path, nargs="+")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    floors = {"month": month, "copy_parquet": copy_parquet, "read_csv": read_csv}
     print(json.dumps(floors[asked.what](asked.files, asked.out)))
 
 

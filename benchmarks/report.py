@@ -85,6 +85,12 @@ def _close_figures(results: Results, close: str, floor: str) -> list[Figure]:
             results.peak_mb(close) <= 1536,
         ),
     ]
+    tuned = results.floor(floor.replace("floor", "tuned copy"))
+    if tuned:
+        # The floor's group-by and a copy that is written as the close writes.
+        tuned += median(run.said["group"] for run in results.runs[floor])
+        said = f"{_times(whole, tuned)} a floor that writes as the close does"
+        rows.append(Figure(f"{at}, everything", said, "", None))
     if fixed := results.seconds("close of nothing"):
         peaks = median(close_log.peak_seconds(steps) for steps in results.steps[close])
         bare = (whole - peaks - fixed) / least

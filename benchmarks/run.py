@@ -65,6 +65,7 @@ class Bench:
             if place:
                 self.bench.reopen(folder)
             self.note("floor", lambda: self.bench.floor_of_month(folder))
+            self.note("tuned copy", lambda: self.bench.tuned_copy(folder))
             self._close("close", folder)
             for name in self.asked.peers:
                 self._peer(name, folder, given)
@@ -112,6 +113,7 @@ class Bench:
             if place:
                 self.bench.reopen(folder)
             self.note("floor, large", lambda: self.bench.floor_of_month(folder))
+            self.note("tuned copy, large", lambda: self.bench.tuned_copy(folder))
             self._close("close, large", folder)
         self._look_at(", large", folder)
 

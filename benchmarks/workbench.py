@@ -95,6 +95,10 @@ class Workbench:
         """The floor of a data folder's landed month."""
         return self.floor("month", landed.files_of(landed.batches(folder), "cdrs", self.month))
 
+    def tuned_copy(self, folder: Path) -> Measured:
+        """A copy of a data folder's landed month, written as the product writes."""
+        return self.floor("tuned_copy", landed.files_of(landed.batches(folder), "cdrs", self.month))
+
     def read_tenants(self, folder: Path) -> Measured:
         """Ask for single tenants' records."""
         return self._module("benchmarks.tenant_read", folder, self.month)

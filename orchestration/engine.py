@@ -1,4 +1,4 @@
-"""DuckDB connections, all with the same settings: UTC, bounded memory, spilling under the build folder, no network.
+"""DuckDB connections, all with the same settings: UTC, bounded memory and spilling, no network.
 
 What belongs here: how a connection is made, and quoting of what cannot be a parameter. What does not: any query.
 """
@@ -12,6 +12,10 @@ import duckdb
 from orchestration.errors import Refused
 from orchestration.settings import Settings
 
+# How every Parquet file is written. Level 1 of zstd gives files of the size of the usual level 3 on this data, in a
+# quarter less time; version 2 encodes times and texts more tightly; a column with more than 8,000 values in a row group
+# is no longer tried as a dictionary, which saves an eighth of the time and costs a hundredth of the size.
+PARQUET = "format parquet, compression zstd, compression_level 1, parquet_version v2, dictionary_size_limit 8000"
 # What the user's machine, not our SQL, is the cause of: a full disk, a file that went away, memory that ran out.
 MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException)
 
@@ -22,14 +26,14 @@ def connect(settings: Settings, path: Path | None = None, *, keep_order: bool = 
 
     `keep_order` keeps the order of the rows of a file that is copied, which costs memory; leave it off elsewhere.
     """
-    spill = settings.build / "spill"
-    spill.mkdir(parents=True, exist_ok=True)
+    settings.spill.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(
         str(path) if path else ":memory:",
         config={
             "threads": settings.threads,
             "memory_limit": settings.memory_limit,
-            "temp_directory": str(spill),
+            "temp_directory": str(settings.spill),
+            "max_temp_directory_size": settings.spill_limit,
             "preserve_insertion_order": keep_order,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,

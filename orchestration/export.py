@@ -57,7 +57,7 @@ def _require_statement(connection, manifest: Manifest, account_id: str) -> None:
 def _query(connection, manifest: Manifest, table: Table, account_id: str | None) -> str:
     paths = [manifest.folder / f"{table.name}.parquet"]
     if table is tables.USAGE:
-        paths = [manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]]
+        paths = manifest.usage_files
     source = engine.parquet(paths)
     names = [name for name, *_ in connection.execute(f"describe select * from {source}").fetchall()]
     listed = ", ".join(engine.identifier(name) for name in names if name not in tables.NOT_EXPORTED)

@@ -27,13 +27,13 @@ _RENAME_NOREPLACE = 1
 
 @contextmanager
 def only_writer(lock: Path) -> Iterator[None]:
-    """Hold the one lock of a data folder. The kernel lets go of it even when the process is killed."""
+    """Hold a lock: each data folder has one. The kernel lets go of it even when the process is killed."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Waiting for another command that is changing the data …", file=sys.stderr)
+            print("Waiting for another command …", file=sys.stderr)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -5,6 +5,7 @@ What belongs here: a setting's name, default and meaning. What does not: anythin
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +28,8 @@ class Settings:
     default_currency: str
     memory_limit: str
     threads: int
+    spill: Path
+    spill_limit: str
 
     @property
     def landing(self) -> Path:
@@ -83,17 +86,36 @@ def load(data_dir: Path | None = None) -> Settings:
     currency = environment.get("STATEMENTS_DEFAULT_CURRENCY") or "USD"
     if not re.fullmatch(r"[A-Z]{3}", currency):
         raise Refused(f"STATEMENTS_DEFAULT_CURRENCY is {currency!r}: write an ISO 4217 code such as USD.")
-    memory_limit = environment.get("STATEMENTS_MEMORY_LIMIT") or "1GB"
-    if not re.fullmatch(r"[1-9]\d*(MB|GB|MiB|GiB)", memory_limit):
-        raise Refused(f"STATEMENTS_MEMORY_LIMIT is {memory_limit!r}: write a size such as 800MB or 4GB.")
+    spill = Path(environment.get("STATEMENTS_TEMP_DIRECTORY") or data / "build" / "spill").expanduser().absolute()
     return Settings(
         data=data,
         first_month=first_month,
         grace=timedelta(hours=_whole("STATEMENTS_GRACE_HOURS", "12", least=0, most=24 * 366)),
         default_currency=currency,
-        memory_limit=memory_limit,
-        threads=_whole("STATEMENTS_THREADS", str(os.cpu_count() or 2), least=1, most=1024),
+        memory_limit=_size("STATEMENTS_MEMORY_LIMIT", _usual_memory_limit()),
+        threads=_whole("STATEMENTS_THREADS", str(len(os.sched_getaffinity(0))), least=1, most=1024),
+        spill=spill,
+        spill_limit=_size("STATEMENTS_SPILL_LIMIT", _usual_spill_limit(spill)),
     )
+
+
+def _usual_memory_limit() -> str:
+    """A quarter of the machine's memory, and no more than a hundred million records need."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return "1GB" if memory >= 4_000_000_000 else f"{max(128, memory // 4_000_000)}MB"
+
+
+def _usual_spill_limit(spill: Path) -> str:
+    """Nine tenths of what is free where queries spill, so that the disk never fills up."""
+    there = next(folder for folder in (spill, *spill.parents) if folder.is_dir())
+    return f"{max(1, shutil.disk_usage(there).free * 9 // 10 // 1_000_000)}MB"
+
+
+def _size(name: str, default: str) -> str:
+    text = os.environ.get(name) or default
+    if not re.fullmatch(r"[1-9][0-9]*(MB|GB|MiB|GiB)", text):
+        raise Refused(f"{name} is {text!r}: write a size such as 800MB or 4GB.")
+    return text
 
 
 def _whole(name: str, default: str, *, least: int, most: int) -> int:

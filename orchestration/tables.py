@@ -9,9 +9,8 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.engine import identifier, text
+from orchestration.engine import PARQUET, identifier, text
 
-PARQUET_OPTIONS = "format parquet, compression zstd, parquet_version v2"
 # A spreadsheet runs a cell that begins so. E.164 numbers are harmless and stay readable; reading strips one quote.
 RUNNABLE = r"^[=+\-@\t\r'']"
 E164 = r"\+[1-9][0-9]{6,14}"
@@ -29,7 +28,7 @@ class Table:
 
 _LINE = ("currency", "line_type", "usage_month", "service", "direction")
 STATEMENTS = Table("statements", ("account_id", "currency"), also_csv=True, tenants=True)
-USAGE = Table("usage", ("account_id", "started_at", "record_id"), tenants=True)
+USAGE = Table("usage", ("account_id", "started_at", "record_id", "entry"), tenants=True)
 TABLES = (
     STATEMENTS,
     Table("statement_lines", ("account_id", *_LINE), also_csv=True, tenants=True),
@@ -46,9 +45,7 @@ NOT_EXPORTED = ("routed_to", "batch_id", "source_row", "assignment_id")
 
 def copy_parquet(connection: duckdb.DuckDBPyConnection, query: str, order: tuple[str, ...], target: Path) -> None:
     """Write a query's rows in a total order."""
-    connection.execute(
-        f"copy (select * from ({query}) order by {_listed(order)}) to {text(target)} ({PARQUET_OPTIONS})"
-    )
+    connection.execute(f"copy (select * from ({query}) order by {_listed(order)}) to {text(target)} ({PARQUET})")
 
 
 def copy_csv(connection: duckdb.DuckDBPyConnection, query: str, order: tuple[str, ...], target: Path) -> None:

@@ -4,7 +4,9 @@ It is a cache: everything in it comes from files, one call makes it anew, and it
 open session never blocks a close. What does not belong here: anything that exists nowhere else.
 """
 
+import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from orchestration.close.manifest import Manifest
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
+from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt
 from orchestration.landing.records import CANONICAL
 from orchestration.settings import Settings
@@ -27,27 +30,17 @@ HISTORY_MODELS = ["int_tenant_lives", "int_asset_timeline", "int_assignment_peri
 
 
 def rebuild(settings: Settings) -> None:
-    """Make the warehouse from what is landed and frozen, and swap it in."""
-    known, receipts = manifests.load(settings), landed.load(settings)
-    settings.build.mkdir(parents=True, exist_ok=True)
-    staged = settings.build / "warehouse.duckdb"
-    for leftover in (staged, staged.with_suffix(".duckdb.wal")):
-        leftover.unlink(missing_ok=True)
-    with engine.connect(settings) as connection:
-        connection.execute(f"attach {text(staged)} as warehouse")
-        for schema in ("statements", "assets", "operations"):
-            connection.execute(f"create schema warehouse.{schema}")
-        _create_statements(connection, known)
-        _create_assets(connection, receipts)
-        _create_operations(connection, known, receipts)
-        connection.execute("checkpoint warehouse; detach warehouse")
-    # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
-    settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
-    files.swap(staged, settings.warehouse)
+    """Make the warehouse anew from what is landed and frozen, and swap it in."""
+    _make(settings, keep_assets=False)
 
 
-def rebuild_if_stale(settings: Settings) -> None:
-    """Rebuild unless the warehouse knows just what is landed and frozen: a killed command may not have swapped it."""
+def refresh(settings: Settings) -> None:
+    """Bring the warehouse up to date. Who held what is told anew only when an assignment feed has changed."""
+    _make(settings, keep_assets=True)
+
+
+def refresh_if_stale(settings: Settings) -> None:
+    """Refresh unless the warehouse knows just what is landed and frozen: a killed command may not have swapped it."""
     batches = {(receipt.batch_id,) for receipt in landed.load(settings)}
     heads = {(str(manifest.month), manifest.sha256) for manifest in manifests.load(settings)}
     try:
@@ -56,7 +49,51 @@ def rebuild_if_stale(settings: Settings) -> None:
     except (Refused, duckdb.Error):
         known_batches = known_heads = None
     if (known_batches, known_heads) != (batches, heads):
-        rebuild(settings)
+        refresh(settings)
+
+
+def _make(settings: Settings, *, keep_assets: bool) -> None:
+    known, receipts = manifests.load(settings), landed.load(settings)
+    settings.build.mkdir(parents=True, exist_ok=True)
+    staged = settings.build / "warehouse.duckdb"
+    for leftover in (staged, staged.with_suffix(".duckdb.wal")):
+        leftover.unlink(missing_ok=True)
+    made_from = _assets_made_from(receipts)
+    kept = keep_assets and _assets_of(settings) == made_from
+    if kept:
+        shutil.copyfile(settings.warehouse, staged)
+    with engine.connect(settings) as connection:
+        connection.execute(f"attach {text(staged)} as warehouse")
+        for schema in ("statements", "operations"):
+            connection.execute(f"drop schema if exists warehouse.{schema} cascade; create schema warehouse.{schema}")
+        _create_statements(connection, known)
+        if not kept:
+            connection.execute("create schema warehouse.assets")
+            _create_assets(connection, receipts)
+            connection.execute(f"comment on table warehouse.assets.tenants is {text(made_from)}")
+        _create_operations(connection, known, receipts)
+        connection.execute("checkpoint warehouse; detach warehouse")
+    # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
+    settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+    files.swap(staged, settings.warehouse)
+
+
+def _assets_made_from(receipts: Sequence[Receipt]) -> str:
+    """What the asset tables depend on, in a hash: the batches of the assignment feeds, the models, this module."""
+    digest = hashlib.sha256(dbt_build.made_from().encode() + Path(__file__).read_bytes())
+    for receipt in receipts:
+        if receipt.feed != CDRS.name:
+            digest.update(receipt.batch_id.encode())
+    return f"Made from {digest.hexdigest()}"
+
+
+def _assets_of(settings: Settings) -> str | None:
+    """What the published warehouse says its asset tables were made from; nothing when it cannot be read."""
+    query = "select comment from duckdb_tables() where schema_name = 'assets' and table_name = 'tenants'"
+    try:
+        return rows(settings, query)[0][0]
+    except (Refused, duckdb.Error, IndexError):
+        return None
 
 
 def rows(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[tuple]:
@@ -105,9 +142,7 @@ def _create_statements(connection: duckdb.DuckDBPyConnection, known: Sequence[Ma
         for manifest in known:
             names = [manifest.folder / f"{table.name}.parquet"]
             if table is tables.USAGE:
-                names = [
-                    manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]
-                ]
+                names = manifest.usage_files
             month = "" if "month" in columns else f"{text(manifest.month)} as month, "
             selects.append(f"select {month}* from {engine.parquet(names)}")
         if not selects:
@@ -189,7 +224,9 @@ def _create_operations(
             for r in receipts
         ],
     )  # fmt: skip
-    names = ("landed", "accepted", "duplicate", "superseded", "waiting", "rejected", "attributed", "unattributed")
+    names = ("landed", "accepted", "duplicate", "superseded", "rejected", "attributed", "unattributed")
+    names += ("late_landed", "late_duplicate", "late_superseded", "before_first_month")
+    names += ("late", "restatement", "reversal")
     _create_from_rows(
         connection,
         "warehouse.operations.closes",
@@ -219,56 +256,49 @@ def _create_operations(
 def _create_late_records(
     connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest], receipts: Sequence[Receipt]
 ) -> None:
-    """Records that landed and stand on no statement: of frozen months, and of months before the first."""
-    connection.execute(f"create table warehouse.operations.waiting_records as {_select(pinning.CDRS_COLUMNS, [])}")
-    for manifest in known:
-        _insert_waiting(connection, manifest, known, receipts)
+    """Records that landed and stand on no statement: of frozen months, until the next close; and before the first.
+
+    A view, so that only who asks pays for looking the records up in what the frozen months state.
+    """
+    columns = f"strftime(started_at at time zone 'UTC', '%Y-%m') as month, {CANONICAL}, batch_id, source_row"
     first = str(known[0].month) if known else ""
     before = [r.path(file) for r in receipts if r.feed == "cdrs" for file in r.files if file.month < first]
-    listed = f"{CANONICAL}, batch_id, source_row"
-    connection.execute(
-        f"""
-        create view warehouse.operations.late_records as
-            select 'waiting' as status, strftime(started_at at time zone 'UTC', '%Y-%m') as month, {listed}
-            from warehouse.operations.waiting_records
-            union all
-            select 'before_first_month', strftime(started_at at time zone 'UTC', '%Y-%m'), {listed}
-            from ({_select(pinning.CDRS_COLUMNS, before)})
-        """
+    selects = [f"select 'before_first_month' as status, {columns} from ({_select(pinning.CDRS_COLUMNS, before)})"]
+    if came := _landed_since_the_last_close(known, receipts):
+        selects.append(f"select 'waiting' as status, {columns} from ({_waiting(came, known)})")
+    connection.execute(f"create view warehouse.operations.late_records as {' union all '.join(selects)}")
+
+
+def _landed_since_the_last_close(known: Sequence[Manifest], receipts: Sequence[Receipt]) -> list[Path]:
+    if not known:
+        return []
+    late = landed.late_files(receipts, known[-1].month.next, known[-1].landed_up_to)
+    return [path for path, (_, file) in late.items() if file.month >= str(known[0].month)]
+
+
+def _waiting(came: Sequence[Path], known: Sequence[Manifest]) -> str:
+    """The latest delivery of each record that came for a frozen month and says other than what stands."""
+    entries = " union all ".join(
+        f"select {CANONICAL}, record_count, {text(m.month)} as stated_in from {engine.parquet(m.usage_files)}"
+        for m in known
     )
-
-
-def _insert_waiting(
-    connection: duckdb.DuckDBPyConnection, manifest: Manifest, known: Sequence[Manifest], receipts: Sequence[Receipt]
-) -> None:
-    """The latest delivery of each record that came for a frozen month and says other than what was stated.
-
-    Found by file: those landed after the close; and, if the close itself left records waiting, its own files too.
-    """
-    since = 0 if manifest.content["counts"]["waiting"] else manifest.landed_up_to
-    came = landed.cdrs_files([receipt for receipt in receipts if receipt.sequence > since], [manifest.month])
-    if not came:
-        return
-    near = [m for m in known if m.month in (manifest.month.previous, manifest.month, manifest.month.next)]
-    stated = [m.folder / item["name"] for m in near for item in m.content["outputs"] if "usage/" in item["name"]]
-    same = " and ".join(f"stated.{name} is not distinct from came.{name}" for name in CANONICAL.split(", "))
-    connection.execute(
-        f"""
-        insert into warehouse.operations.waiting_records
-        with came as (
+    same = " and ".join(f"standing.{name} is not distinct from latest.{name}" for name in CANONICAL.split(", "))
+    return f"""
+        with latest as (
             select *
             from ({_select(pinning.CDRS_COLUMNS, came)})
             qualify row_number() over (partition by record_id order by batch_id desc, source_row desc) = 1
+        ),
+        standing as (
+            select *
+            from ({entries})
+            where record_id in (select record_id from latest)
+            qualify row_number() over (partition by record_id order by stated_in desc, record_count desc) = 1
         )
-        select came.*
-        from came
-        where not exists (
-            select 1
-            from {engine.parquet(stated)} as stated
-            where {same} and stated.record_count > 0
-        )
-        """
-    )
+        select latest.*
+        from latest
+        where not exists (select 1 from standing where standing.record_count = 1 and {same})
+    """
 
 
 def _select(columns: dict[str, str], paths: Sequence[Path]) -> str:

@@ -12,6 +12,7 @@ from benchmarks.peers import contract
 
 SETTINGS = (
     "SETTINGS join_use_nulls = 1, max_threads = 2, output_format_parquet_compression_method = 'zstd', "
+    "output_format_compression_level = 1, "
     "session_timezone = 'UTC', output_format_parquet_datetime_as_uint32 = 0"
 )
 

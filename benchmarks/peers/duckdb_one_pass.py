@@ -8,7 +8,7 @@ import duckdb
 
 from benchmarks.peers import contract
 
-COPY = "format parquet, compression zstd, parquet_version v2"
+COPY = "format parquet, compression zstd, compression_level 1, parquet_version v2, dictionary_size_limit 8000"
 HOUR = 3_600_000_000
 FEW_PERIODS = 4
 

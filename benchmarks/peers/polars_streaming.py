@@ -46,7 +46,7 @@ def main() -> None:
             .then(pl.when("is_origin").then(pl.lit("ip")).otherwise(pl.lit("number")))
             .alias("attributed_by"),
         )
-        .sink_parquet(job.detail, compression="zstd", maintain_order=False, engine="streaming")
+        .sink_parquet(job.detail, compression="zstd", compression_level=1, maintain_order=False, engine="streaming")
     )
     stages.done("attribute and write")
     (

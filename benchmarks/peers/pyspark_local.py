@@ -29,6 +29,7 @@ def main() -> None:
         .config("spark.sql.autoBroadcastJoinThreshold", "200MB")
         .config("spark.local.dir", str(job.out / "spill"))
         .config("spark.sql.parquet.compression.codec", "zstd")
+        .config("spark.hadoop.parquet.compression.codec.zstd.level", "1")
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")

@@ -11,6 +11,17 @@
     )
 {%- endmacro %}
 
+{# True for half-open periods that share an instant with the day being written. #}
+{% macro overlaps_written_day(valid_from, valid_until) -%}
+(
+        getvariable('written_day_start') is null
+        or (
+            {{ valid_until }} > cast(getvariable('written_day_start') as timestamptz)
+            and {{ valid_from }} < cast(getvariable('written_day_end') as timestamptz)
+        )
+    )
+{%- endmacro %}
+
 {# Rows of one of the close's control relations, in order of the first column. Nothing while
    parsing. #}
 {% macro control_rows(relation_name, columns) %}
@@ -23,18 +34,36 @@
 {{ return([]) }}
 {% endmacro %}
 
+{# The model's columns, those that `codes` knows the values of as numbered codes. #}
+{% macro coded_columns(columns, codes) -%}
+{%- for column in columns -%}
+{%- if column in codes %}cast({{ column }} as coded_{{ column }}) as {{ column }}
+{%- else %}{{ column }}
+{%- endif %}{{ ', ' if not loop.last }}
+{%- endfor -%}
+{%- endmacro %}
+
 {#
     Writes a model straight to Parquet, one file per UTC day, and leaves a view over exactly those
     files.
-     A month of records is never stored twice and never sorted as a whole: memory is that of the
+
+    A month of records is never stored twice and never sorted as a whole: memory is that of the
     busiest day. A day without records gets a file without rows. The folder `<out_dir>/<model>`
-    exists before. `file_order` must be a total order, so that equal input gives equal bytes.
+    exists before. `file_order` must be a total order, so that equal input gives equal bytes. The rows
+    of the relation `beside`, which has the same columns and belongs to no day, are in the view too.
+
+    `codes` names a relation of (column_name, value) with every value that the columns named there
+    can hold; a value that is missing in it fails the close. Those columns go through the sort and
+    into the file as enums, which are one to four bytes instead of a text, order as their texts do,
+    and read back as text. Sorting and writing a day takes half the time with them.
 #}
 {% materialization parquet_by_day, adapter='duckdb', supported_languages=['sql'] %}
     {%- set target = this.incorporate(type='view') -%}
     {%- set file_order = config.require('file_order') | join(', ') -%}
+    {%- set codes = ref(config.require('codes')) -%}
     {%- set close = control_rows('close', 'out_dir')[0] -%}
     {%- set days = control_rows('close_days', "cast(day as varchar), cast(day + 1 as varchar)") -%}
+    {%- set beside = ref(config.require('beside')) -%}
     {%- set files = [] -%}
 
     {{ run_hooks(pre_hooks) }}
@@ -43,6 +72,18 @@
         {% do get_assert_columns_equivalent(sql) %}
     {% endif %}
 
+    {%- set coded = run_query('select distinct column_name from ' ~ codes ~ ' order by 1').columns[0].values() -%}
+    {% for column in coded %}
+        {% call statement('code', auto_begin=false) -%}
+            create temp table code_values as
+            select distinct value from {{ codes }}
+            where column_name = '{{ column }}' and value is not null;
+            create type coded_{{ column }} as enum (select value from code_values order by value);
+            drop table code_values;
+        {%- endcall %}
+    {% endfor %}
+
+    {%- set listed = coded_columns(model.columns, coded) -%}
     {% for day in days %}
         {%- set file = close[0] ~ '/' ~ this.identifier ~ '/day=' ~ day[0][8:10] ~ '.parquet' -%}
         {%- set file = file.replace("'", "''") -%}
@@ -51,9 +92,12 @@
             set variable written_day_start = timestamptz '{{ day[0] }} 00:00:00+00';
             set variable written_day_end = timestamptz '{{ day[1] }} 00:00:00+00';
             copy (
-                select * from ({{ sql }}) as written_day
+                select {{ listed }} from ({{ sql }}) as written_day
                 order by {{ file_order }}
-            ) to '{{ file }}' (format parquet, compression zstd, parquet_version v2)
+            ) to '{{ file }}' (
+                format parquet, compression zstd, compression_level 1, parquet_version v2,
+                dictionary_size_limit 8000
+            )
         {%- endcall %}
     {% endfor %}
 
@@ -62,6 +106,8 @@
         reset variable written_day_end;
         create or replace view {{ target }} as
         select * from read_parquet([{{ files | join(', ') }}], hive_partitioning = false)
+        union all
+        select * from {{ beside }}
     {%- endcall %}
 
     {% do persist_docs(target, model) %}

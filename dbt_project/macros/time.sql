@@ -10,6 +10,11 @@ epoch_us({{ instant }})
 (({{ dividend }}) // ({{ divisor }}))
 {%- endmacro %}
 
+{# The whole part of a root. Only ever for what decides the amount of work, not the result. #}
+{% macro whole_root(value) -%}
+cast(floor(sqrt({{ value }})) as bigint)
+{%- endmacro %}
+
 {# The UTC clock hour an instant lies in. Never through epoch(): that one rounds half a second up.
    #}
 {% macro utc_hour(instant) -%}
@@ -32,4 +37,9 @@ cast('-infinity' as timestamptz)
 {# One row per whole number from `first` to `last`, both included. #}
 {% macro each_whole_number(first, last) -%}
 unnest(range({{ first }}, {{ last }} + 1))
+{%- endmacro %}
+
+{# The first instant after the UTC month that an instant lies in. #}
+{% macro end_of_utc_month(instant) -%}
+((date_trunc('month', {{ instant }} at time zone 'UTC') + interval 1 month) at time zone 'UTC')
 {%- endmacro %}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from orchestration import clock, files, warehouse
+from orchestration import clock, engine, files, warehouse
 from orchestration.close import dbt_build, pinning, publishing, readiness, verify
 from orchestration.close import manifest as manifests
 from orchestration.close.dbt_build import NodeResult
@@ -41,7 +41,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             progress("Verifying")
             verify.require_intact(settings, month)
             # What a close left that was killed after it had published.
-            warehouse.rebuild_if_stale(settings)
+            warehouse.refresh_if_stale(settings)
             files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
         inputs = _inputs(settings, month, known, accept_rejected=accept_rejected)
@@ -53,8 +53,8 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
         finally:
             # Also when the disk is full: what comes next has to be able to write down why.
             files.remove(_build_folder(settings))
-        progress("Rebuilding the warehouse")
-        warehouse.rebuild(settings)
+        progress("Refreshing the warehouse")
+        warehouse.refresh(settings)
         return Closed(frozen, already_frozen=False, nodes=nodes)
 
 
@@ -117,10 +117,10 @@ def _inputs(
     rejected = readiness.rejected_rows(settings, month, known, receipts)
     readiness.require_rejected_answered(month, rejected, accepted=accept_rejected)
     if rehash:
-        files.require_hashes(readiness.pinned_files(receipts, month))
+        files.require_hashes(readiness.pinned_files(receipts, month, known))
     return Inputs(
         month=month,
-        previous=known[-1] if known else None,
+        frozen=known,
         receipts=receipts,
         rejected=rejected,
         accepted_rejected=accept_rejected and any(not row.cleared for row in rejected),
@@ -144,5 +144,8 @@ def _private_build(settings: Settings, month: Month) -> tuple[Path, Path]:
 
 def _build(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path, progress: Progress) -> list[NodeResult]:
     progress("Pinning what has landed")
-    pinning.pin(settings, build_file, inputs.month, inputs.receipts, inputs.previous, inputs.rejected, out_dir)
-    return dbt_build.build(settings, build_file, progress)
+    pinning.pin(settings, build_file, inputs.month, inputs.receipts, inputs.frozen, inputs.rejected, out_dir)
+    nodes = dbt_build.build(settings, build_file, progress)
+    with engine.connect(settings, build_file) as connection:
+        verify.require_intact_statements(connection, inputs.frozen)
+    return nodes

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration import settings
+from orchestration import files, settings
 from orchestration.errors import Refused
 from orchestration.settings import DBT_PROJECT, SEEDS, Settings
 
@@ -25,6 +25,8 @@ PARSED = TARGET / "partial_parse.msgpack"
 PREPARED_FROM = TARGET / "prepared_from.sha256"
 # How DuckDB says that the disk is full, and how Dagster's SQLite does while it notes a model's progress.
 FULL_DISK = ("No space left", "disk is full", "disk I/O error")
+# How DuckDB says that a query needs more memory than it may have, and more disk than it may spill to.
+OUT_OF_ROOM = ("Out of Memory", "max_temp_directory_size")
 QUIET = ("--no-version-check", "--log-level", "none", "--log-level-file", "none")
 
 
@@ -43,21 +45,32 @@ class NodeResult:
 
 def prepare() -> Path:
     """Make the manifest, with compiled SQL, unless it is of this code already. Returns its path."""
-    if PREPARED_FROM.is_file() and MANIFEST.is_file() and PREPARED_FROM.read_text(encoding="utf-8") == _made_from():
-        return MANIFEST
+    if not _is_prepared():
+        # Two commands may start together after the code has changed.
+        with files.only_writer(TARGET / "lock"):
+            if not _is_prepared():
+                _compile()
+    return MANIFEST
+
+
+def _is_prepared() -> bool:
+    return PREPARED_FROM.is_file() and MANIFEST.is_file() and PREPARED_FROM.read_text(encoding="utf-8") == made_from()
+
+
+def _compile() -> None:
     scratch = TARGET / "prepare"
     scratch.mkdir(parents=True, exist_ok=True)
     PREPARED_FROM.unlink(missing_ok=True)
     PARSED.unlink(missing_ok=True)
-    with _environment(scratch / "build.duckdb", scratch / "spill", "1GB", 2):
+    with _environment(scratch / "build.duckdb", None):
         # `--no-introspect`: no model may need a database to be compiled.
         _invoke(["compile", "--no-introspect", "--target-path", str(TARGET)], manifest=None, callbacks=[])
     (scratch / "build.duckdb").unlink(missing_ok=True)
-    PREPARED_FROM.write_text(_made_from(), encoding="utf-8")
-    return MANIFEST
+    PREPARED_FROM.write_text(made_from(), encoding="utf-8")
 
 
-def _made_from() -> str:
+def made_from() -> str:
+    """A hash over everything that the prepared manifest depends on."""
     digest = hashlib.sha256()
     for name in ("dbt-core", "dbt-duckdb", "duckdb"):
         digest.update(importlib.metadata.version(name).encode())
@@ -82,7 +95,7 @@ def build(
         if event.info.name in ("LogModelResult", "LogSeedResult"):
             progress(event.data.node_info.node_name)
 
-    with _environment(build_file, configuration.build / "spill", configuration.memory_limit, configuration.threads):
+    with _environment(build_file, configuration):
         outcome = _invoke(
             [
                 "build",
@@ -101,6 +114,12 @@ def build(
         if any(sign in result.message for result in failed for sign in FULL_DISK):
             raise Refused(
                 f"The disk under {build_file.parent} is full, so nothing was published. Make room and close again."
+            )
+        if any(sign in result.message for result in failed for sign in OUT_OF_ROOM):
+            raise Refused(
+                f"The close needs more than {configuration.memory_limit} of memory and {configuration.spill_limit} of "
+                f"disk under {configuration.spill}, so nothing was published. Raise STATEMENTS_MEMORY_LIMIT or "
+                "STATEMENTS_SPILL_LIMIT, or name a larger disk with STATEMENTS_TEMP_DIRECTORY, and close again."
             )
         told = "; ".join(f"{result.name}: {result.message}" for result in failed[:5])
         raise Refused(f"The month does not add up or cannot be computed, so nothing was published. {told}")
@@ -181,15 +200,16 @@ def _result(result) -> NodeResult:
 
 
 @contextmanager
-def _environment(build_file: Path, spill: Path, memory_limit: str, threads: int) -> Iterator[None]:
+def _environment(build_file: Path, configuration: Settings | None) -> Iterator[None]:
     """What the profile reads while dbt runs: it can take its values from the environment alone."""
-    values = {
-        "STATEMENTS_BUILD_FILE": str(build_file),
-        "STATEMENTS_TEMP_DIRECTORY": str(spill),
-        "STATEMENTS_MEMORY_LIMIT": memory_limit,
-        "STATEMENTS_THREADS": str(threads),
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-    }
+    values = {"STATEMENTS_BUILD_FILE": str(build_file), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    if configuration is not None:
+        values |= {
+            "STATEMENTS_TEMP_DIRECTORY": str(configuration.spill),
+            "STATEMENTS_SPILL_LIMIT": configuration.spill_limit,
+            "STATEMENTS_MEMORY_LIMIT": configuration.memory_limit,
+            "STATEMENTS_THREADS": str(configuration.threads),
+        }
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -205,7 +225,7 @@ def _environment(build_file: Path, spill: Path, memory_limit: str, threads: int)
 def write_docs() -> Path:
     """Write dbt's documentation as one HTML file, for which no database is needed. Returns its path."""
     target = TARGET / "docs"
-    with _environment(target / "build.duckdb", target / "spill", "1GB", 2):
+    with _environment(target / "build.duckdb", None):
         _invoke(["docs", "generate", "--empty-catalog", "--static", "--target-path", str(target)], None, [])
     return target / "static_index.html"
 

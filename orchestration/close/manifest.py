@@ -40,6 +40,13 @@ class Manifest:
         """The landing sequence of the last batch that the close knew of."""
         return self.content["landed_up_to"]
 
+    @property
+    def usage_files(self) -> list[Path]:
+        """Every entry that the month states: its days, and its corrections."""
+        return [
+            self.folder / output["name"] for output in self.content["outputs"] if output["name"].startswith("usage/")
+        ]
+
 
 def month_folder(settings: Settings, month: Month) -> Path:
     return settings.statements / f"month={month}"

@@ -29,12 +29,16 @@ class Inputs:
     """What a close was given, for the manifest to name."""
 
     month: Month
-    previous: Manifest | None
+    frozen: Sequence[Manifest]
     receipts: Sequence[Receipt]
     rejected: Sequence[RejectedRow]
     accepted_rejected: bool
     warnings: Sequence[str]
     closed_at: datetime
+
+    @property
+    def previous(self) -> Manifest | None:
+        return self.frozen[-1] if self.frozen else None
 
 
 def write_tables(connection: duckdb.DuckDBPyConnection, out_dir: Path) -> None:
@@ -44,12 +48,12 @@ def write_tables(connection: duckdb.DuckDBPyConnection, out_dir: Path) -> None:
         tables.copy_parquet(connection, query, table.key, out_dir / f"{table.name}.parquet")
         if table.also_csv:
             tables.copy_csv(connection, query, table.key, out_dir / f"{table.name}.csv")
-    corrections = "select * from build.main.usage where line_type = 'correction'"
+    corrections = "select * from build.main.int_corrections"
     tables.copy_parquet(connection, corrections, tables.USAGE.key, out_dir / "usage" / "corrections.parquet")
 
 
 def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """What became of the month's landed rows."""
+    """What became of the landed rows: those of the month, and those that came late for frozen months."""
     landed, rejected = connection.execute(
         "select coalesce(sum(usable_rows + rejected_rows), 0)::bigint, coalesce(sum(rejected_rows), 0)::bigint "
         "from landing.cdrs_receipts"
@@ -60,18 +64,33 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     accepted, attributed, conflicts = connection.execute(
         "select coalesce(sum(record_count), 0)::bigint, "
         "coalesce(sum(record_count) filter (account_id is not null), 0)::bigint, "
-        "count(*) filter (conflict_header_ip) from main.usage"
+        "count(*) filter (conflict_header_ip) from main.usage where line_type = 'usage'"
     ).fetchone()
+    (late_landed,) = connection.execute(
+        "select coalesce(sum(usable_rows), 0)::bigint from landing.late_receipts"
+    ).fetchone()
+    late = dict(
+        connection.execute(
+            "select outcome, count(*) from main.int_judged_deliveries where came_as = 'late' group by outcome"
+        ).fetchall()
+    )
+    entries = dict(connection.execute("select entry, count(*) from main.int_corrections group by entry").fetchall())
     return {
         "landed": landed,
         "accepted": accepted,
         "duplicate": dropped.get("duplicate", 0),
         "superseded": dropped.get("superseded", 0),
-        "waiting": dropped.get("waiting", 0),
         "rejected": rejected,
         "attributed": attributed,
         "unattributed": accepted - attributed,
         "conflict_header_ip": conflicts,
+        "late_landed": late_landed,
+        "late_duplicate": late.get("duplicate", 0),
+        "late_superseded": late.get("superseded", 0),
+        "before_first_month": late.get("before_first_month", 0),
+        "late": entries.get("late", 0),
+        "restatement": entries.get("restatement", 0),
+        "reversal": entries.get("reversal", 0),
     }
 
 
@@ -79,7 +98,7 @@ def warnings(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> list[str]
     """What was odd before the build, and the days of the month on which nothing was used."""
     days = connection.execute(
         "select day::varchar from landing.close_days where day not in "
-        "(select (started_at at time zone 'UTC')::date from main.usage) order by day"
+        "(select (started_at at time zone 'UTC')::date from main.usage where line_type = 'usage') order by day"
     ).fetchall()
     silent = [f"No records on {', '.join(day for (day,) in days)} (UTC)."] if days else []
     return [*inputs.warnings, *silent]
@@ -132,7 +151,7 @@ def compose(
 
 def _inputs(inputs: Inputs) -> list[dict[str, Any]]:
     """Each batch that was read, with the hashes of its receipt and of the files that were opened."""
-    opened = pinned_files(inputs.receipts, inputs.month)
+    opened = pinned_files(inputs.receipts, inputs.month, inputs.frozen)
     listed = []
     for receipt in inputs.receipts:
         used = [file for file in [*receipt.files, receipt.rejected] if file and receipt.path(file) in opened]

@@ -3,8 +3,9 @@
 What belongs here: re-adding what is about to be frozen, or was. What does not: how it was computed.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
@@ -20,8 +21,9 @@ TENANT = [*SERVICE, "account_id"]
 # Key → record count, duration, billed seconds, cost.
 Sums = dict[tuple, tuple]
 MEASURES = ["record_count", "duration_seconds", "billed_seconds", "cost"]
+LATE_AND_NOT_STATED = ("late_duplicate", "late_superseded", "before_first_month")
 # A batch of rows that is grouped at once: large enough to be fast, small enough for a small machine.
-BATCH_ROWS = 200_000
+BATCH_ROWS = 1_000_000
 
 
 @dataclass
@@ -43,11 +45,14 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
         if left != right:
             problems.append(f"{what}: {left} against {right}")
 
-    usage = _sums(_usage_batches(folder), TENANT)
-    lines = _sums(_batches(folder / "statement_lines.parquet", TENANT), TENANT)
-    by_asset = _sums(_batches(folder / "usage_by_asset.parquet", TENANT), TENANT)
-    unattributed = _sums(_batches(folder / "unattributed.parquet", SERVICE), SERVICE)
-    organization = _sums(_batches(folder / "organization_statement.parquet", SERVICE), SERVICE)
+    days = [path for path in sorted((folder / "usage").iterdir()) if path.name.startswith("day=")]
+    own = _sums(days, TENANT)
+    corrections = _sums([folder / "usage" / "corrections.parquet"], TENANT)
+    usage = _added(chain(own.items(), corrections.items()))
+    lines = _sums([folder / "statement_lines.parquet"], TENANT)
+    by_asset = _sums([folder / "usage_by_asset.parquet"], TENANT)
+    unattributed = _sums([folder / "unattributed.parquet"], SERVICE)
+    organization = _sums([folder / "organization_statement.parquet"], SERVICE)
 
     attributed = {key: value for key, value in usage.items() if key[3] is not None}
     agree("usage of tenants against their lines", attributed, lines)
@@ -64,14 +69,23 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
         organization,
     )
 
-    records = sum(value[0] for value in usage.values())
     agree(
-        "landed against accepted, duplicate, superseded, waiting and rejected",
+        "landed against accepted, duplicate, superseded and rejected",
         counted["landed"],
-        sum(counted[name] for name in ("accepted", "duplicate", "superseded", "waiting", "rejected")),
+        sum(counted[name] for name in ("accepted", "duplicate", "superseded", "rejected")),
     )
-    agree("accepted against written usage", counted["accepted"], records)
-    agree("attributed against written usage", counted["attributed"], sum(value[0] for value in attributed.values()))
+    agree(
+        "landed late against stated, duplicate, superseded and before the first month",
+        counted["late_landed"],
+        sum(counted[name] for name in ("late", "restatement", *LATE_AND_NOT_STATED)),
+    )
+    agree("accepted against written usage", counted["accepted"], sum(value[0] for value in own.values()))
+    agree(
+        "attributed against written usage",
+        counted["attributed"],
+        sum(value[0] for key, value in own.items() if key[3] is not None),
+    )
+    agree("corrections against those written", *_correction_counts(folder, counted))
 
     statements = {
         (row["account_id"], row["currency"]): row["total_cost"]
@@ -98,32 +112,54 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
     return Figures({key: (value[0], value[3]) for key, value in organization.items()}, dict(costs))
 
 
-def _usage_batches(folder: Path) -> Iterator[pa.RecordBatch]:
-    for path in sorted((folder / "usage").iterdir()):
-        yield from _batches(path, TENANT)
-
-
-def _batches(path: Path, key: list[str]) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(batch_size=BATCH_ROWS, columns=[*key, *MEASURES])
+def _correction_counts(folder: Path, counted: dict[str, int]) -> tuple[dict, dict]:
+    """How many entries of each kind there are, with the count of records that each has: as counted, and as written."""
+    signs = {"late": 1, "restatement": 1, "reversal": -1}
+    entries = pq.read_table(folder / "usage" / "corrections.parquet", columns=["entry", "record_count"])
+    written = Counter(zip(*(entries.column(name).to_pylist() for name in entries.column_names), strict=True))
+    return {(entry, sign): counted[entry] for entry, sign in signs.items() if counted[entry]}, dict(written)
 
 
 def _rows(path: Path, columns: list[str]) -> list[dict]:
     return pq.read_table(path, columns=columns).to_pylist()
 
 
-def _sums(batches: Iterator[pa.RecordBatch], key: list[str]) -> Sums:
-    """Key → the four measures, added exactly: grouped by pyarrow, the groups added by Python."""
+def _sums(paths: list[Path], key: list[str]) -> Sums:
+    """Key → the four measures, added exactly: two files at a time, batch by batch."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        parts = [part for of_file in pool.map(lambda path: _grouped_batches(path, key), paths) for part in of_file]
+    table = _grouped(pa.concat_tables(parts), key)
+    return _added(
+        zip(
+            zip(*(table.column(name).to_pylist() for name in key), strict=True),
+            zip(*(table.column(name).to_pylist() for name in MEASURES), strict=True),
+            strict=True,
+        )
+    )
 
-    def groups() -> Iterator[tuple[tuple, tuple]]:
-        for batch in batches:
-            table = pa.Table.from_batches([batch]).select([*key, *MEASURES])
-            grouped = table.group_by(key).aggregate([(measure, "sum") for measure in MEASURES])
-            columns = [grouped.column(name).to_pylist() for name in key]
-            values = [grouped.column(f"{measure}_sum").to_pylist() for measure in MEASURES]
-            yield from zip(zip(*columns, strict=True), zip(*values, strict=True), strict=True)
 
-    return _added(groups())
+def _grouped_batches(path: Path, key: list[str]) -> list[pa.Table]:
+    """The sums of each batch of a file."""
+    with pq.ParquetFile(path, read_dictionary=_coded(path, key)) as file:
+        batches = file.iter_batches(batch_size=BATCH_ROWS, columns=[*key, *MEASURES])
+        return [_grouped(pa.Table.from_batches([batch]), key) for batch in batches] or [
+            _grouped(file.schema_arrow.empty_table(), key)
+        ]
+
+
+def _coded(path: Path, names: list[str]) -> list[str]:
+    """Those of a file's columns that are stored as codes throughout: read as codes they group three times as fast."""
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+    plain = {chunk.path_in_schema for chunk in chunks if "RLE_DICTIONARY" not in chunk.encodings}
+    return [name for name in names if name not in plain]
+
+
+def _grouped(table: pa.Table, key: list[str]) -> pa.Table:
+    grouped = table.group_by(key, use_threads=False).aggregate([(measure, "sum") for measure in MEASURES])
+    sums = {measure: grouped.column(f"{measure}_sum") for measure in MEASURES}
+    return pa.table({name: grouped.column(name).cast(pa.string()) for name in key} | sums)
 
 
 def _without_account(sums: Sums) -> Sums:

@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestration import engine
 from orchestration.close.manifest import Manifest
 from orchestration.errors import Refused
-from orchestration.landing.receipts import Receipt
+from orchestration.landing.receipts import Receipt, late_files
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -174,12 +174,13 @@ def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, 
     )
 
 
-def pinned_files(receipts: Sequence[Receipt], month: Month) -> dict[Path, str]:
+def pinned_files(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Manifest]) -> dict[Path, str]:
     """Every landed file that the close of a month reads, with the hash on its receipt."""
     near = {str(month.previous), str(month), str(month.next)}
+    late = late_files(receipts, month, frozen[-1].landed_up_to) if frozen else {}
     return {
         receipt.path(file): file.sha256
         for receipt in receipts
         for file in receipt.files
-        if file.month is None or file.month in near
+        if file.month is None or file.month in near or receipt.path(file) in late
     } | {receipt.path(receipt.rejected): receipt.rejected.sha256 for receipt in receipts if receipt.rejected}

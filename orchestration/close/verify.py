@@ -3,9 +3,12 @@
 What belongs here: finding damage and naming it. What does not: mending it. Nothing here writes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
+
+import duckdb
 
 from orchestration import files
 from orchestration.close import manifest as manifests
@@ -30,6 +33,20 @@ def require_intact(settings: Settings, month: Month) -> None:
             f"{month} is not as it was frozen. {'; '.join(problems[:5])}. "
             "Restore it from a backup; it is never repaired."
         )
+
+
+def require_intact_statements(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
+    """Raise Damaged unless the frozen files from which a build took earlier statements are as they were frozen.
+
+    The month before is checked whole ahead of every close; of older ones only what is used.
+    """
+    listed = {
+        manifest.folder / output["name"]: output["sha256"]
+        for manifest in frozen
+        for output in manifest.content["outputs"]
+    }
+    used = connection.execute("select distinct stated_file from main.int_last_statements").fetchall()
+    files.require_hashes({Path(name): listed[Path(name)] for (name,) in used})
 
 
 def all_problems(settings: Settings, months: list[Month], progress: Callable[[str], None]) -> list[str]:

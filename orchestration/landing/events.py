@@ -14,7 +14,7 @@ from orchestration import engine
 from orchestration.engine import text
 from orchestration.errors import Refused
 from orchestration.landing.feeds import TENANTS, Feed
-from orchestration.landing.records import COPY_OPTIONS, READERS
+from orchestration.landing.records import READERS
 from orchestration.landing.source_files import SourceFile
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -80,29 +80,30 @@ def write(
     if feed is TENANTS:
         _check_lives(connection, source, landed)
     _mark_late(connection, source, key, landed, seal)
+    _mark_void(connection, key, seal)
     target = folder / f"{feed.name}.parquet"
     sealed_at = f"timestamptz {text(seal.at.isoformat())}" if seal.at else "null::timestamptz"
     order = "source_row" if feed is TENANTS else "source_row, event_type"
     events = connection.execute(
         f"""
         copy (
-            select {", ".join(values)}, {sealed_at} as sealed_at, is_late, is_overtaken,
+            select {", ".join(values)}, {sealed_at} as sealed_at, is_late, is_overtaken, is_void,
                 {text(batch_id)} as batch_id, source_row
-            from marked_event
+            from judged_event
             order by {order}
-        ) to {text(target)} ({COPY_OPTIONS})
+        ) to {text(target)} ({engine.PARQUET})
         """
     ).fetchone()[0]
     if not events:
         target.unlink()
     (all_events, last) = connection.execute("select count(*), max(recorded_at) from event").fetchone()
     late, overtaken = connection.execute(
-        "select count(*) filter (is_late), count(*) filter (is_overtaken) from marked_event"
+        "select count(*) filter (is_late), count(*) filter (is_overtaken) from judged_event"
     ).fetchone()
     unusable = 0
     if feed is not TENANTS:
         well_formed = "is_e164(number)" if key == "number" else "is_ip(ip)"
-        (unusable,) = connection.execute(f"select count(*) from marked_event where not {well_formed}").fetchone()
+        (unusable,) = connection.execute(f"select count(*) from judged_event where not {well_formed}").fetchone()
     return Outcome(events, all_events - events, late, overtaken, unusable, last)
 
 
@@ -322,3 +323,33 @@ def _mark_late(connection, source: SourceFile, key: str, landed: list[Path], sea
         f"create or replace temp table marked_event as "
         f"select *, {late} as is_late, {overtaken} as is_overtaken from new_event"
     )
+
+
+def _mark_void(connection, key: str, seal: Seal) -> None:
+    """Create table `judged_event`: with those that can never act, whatever lands later.
+
+    Nothing is attributed by an asset that is no possible number or IP. And a row that was over before it was recorded
+    is a start and an end that act at one instant, or in the wrong order: the tenant would hold the asset for ever.
+    """
+    if key == "account_id":
+        void = "false"
+    else:
+        sealed_at = f"timestamptz {text(seal.at.isoformat())}" if seal.at else "recorded_at"
+        well_formed = "is_e164(number)" if key == "number" else "is_ip(ip)"
+        connection.execute(
+            f"""
+            create or replace temp table void_row as
+            with effective as (
+                select source_row, event_type, greatest(valid_from, recorded_at, {sealed_at}) as effective_at
+                from marked_event
+                where not is_overtaken
+                    and source_row in (select source_row from marked_event where event_type = 'end')
+            )
+            select source_row
+            from effective
+            group by source_row
+            having max(effective_at) filter (event_type = 'start') >= max(effective_at) filter (event_type = 'end')
+            """
+        )
+        void = f"not {well_formed} or source_row in (select source_row from void_row)"
+    connection.execute(f"create or replace temp table judged_event as select *, {void} as is_void from marked_event")

@@ -123,8 +123,8 @@ def _land_all(configuration, feed, paths, delivery, rules: Rules, now, progress)
         published = [_publish(configuration, landing) for landing in landings]
     finally:
         files.remove(staging)
-    progress("Rebuilding the warehouse")
-    warehouse.rebuild_if_stale(configuration)
+    progress("Refreshing the warehouse")
+    warehouse.refresh_if_stale(configuration)
     return published
 
 
@@ -191,7 +191,7 @@ def _stage(
 def _fill_cdrs(connection, source, draft: Receipt, landed: list[Receipt]) -> Receipt:
     by_month = records.write(connection, source, draft.batch_id, draft.landed_at, draft.folder)
     written = [
-        _landed_file(path, draft.folder, month=path.parent.name.removeprefix("month="))
+        _landed_file(path, draft.folder, month=path.parent.name.removeprefix("day=")[:7])
         for path in files.files_below(draft.folder)
         if path.parent != draft.folder
     ]

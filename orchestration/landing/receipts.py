@@ -132,3 +132,14 @@ def cdrs_files(receipts: Iterable[Receipt], months: Iterable[Month]) -> list[Pat
         for month in wanted
         for file in receipt.files_of(month)
     ]
+
+
+def late_files(receipts: Iterable[Receipt], month: Month, known_up_to: int) -> dict[Path, tuple[Receipt, LandedFile]]:
+    """The files with records of earlier months that landed after sequence `known_up_to`, in landing order."""
+    return {
+        receipt.path(file): (receipt, file)
+        for receipt in receipts
+        if receipt.feed == "cdrs" and receipt.sequence > known_up_to
+        for file in receipt.files
+        if file.month < str(month)
+    }

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import engine, files, settings
+from orchestration import engine, settings
 from orchestration.engine import text
 from orchestration.errors import Refused
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.source_files import SourceFile
 
-COPY_OPTIONS = "format parquet, compression zstd, parquet_version v2"
 # A carrier's clock may run ahead of ours, but a call of the day after tomorrow is a broken time.
 FURTHEST_AHEAD = timedelta(hours=24)
 WITHOUT_ZONE = "time_without_zone"
@@ -50,7 +49,7 @@ class Deliveries:
 def write(
     connection: duckdb.DuckDBPyConnection, source: SourceFile, batch_id: str, landed_at: datetime, folder: Path
 ) -> dict[str, int]:
-    """Write usable rows as `month=YYYY-MM/…parquet` and the others as `rejected.parquet`.
+    """Write usable rows as `day=YYYY-MM-DD/…parquet` and the others as `rejected.parquet`.
 
     Returns the rejected rows by month of their readable time, under "" where there is none.
     """
@@ -62,29 +61,22 @@ def write(
 
 
 def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: Path) -> int:
-    """Write the usable rows, one folder a month. Returns how many there are.
+    """Write the usable rows, one folder a UTC day of their start. Returns how many there are.
 
-    Most files hold one month: dividing rows that need no dividing would cost as much again as writing them.
+    A close goes through its month day by day. Where a few late deliveries are mixed into every part of a file, each day
+    would read several days' worth: dividing costs landing a third of a copy, and saves the close more.
     """
-    listed = f"{CANONICAL}, {text(batch_id)} as batch_id, source_row"
-    month = "strftime(started_at at time zone 'UTC', '%Y-%m')"
-    first, last = connection.execute(
-        f"select {month.replace('started_at', 'min(started_at)')}, {month.replace('started_at', 'max(started_at)')} "
-        "from normalized"
-    ).fetchone()
-    if first is not None and first == last:
-        only = folder / f"month={first}"
-        only.mkdir()
-        usable = connection.execute(
-            f"copy (select {listed} from normalized where reason is null) "
-            f"to {text(only / 'data_0.parquet')} ({COPY_OPTIONS})"
-        ).fetchone()[0]
-        if not usable:
-            files.remove(only)
-        return usable
+    # Every day that a file touches is open at once, and each holds a row group.
+    connection.execute("set partitioned_write_flush_threshold = 200000")
     return connection.execute(
-        f"copy (select {listed}, {month} as month from normalized where reason is null) "
-        f"to {text(folder)} ({COPY_OPTIONS}, partition_by (month))"
+        f"""
+        copy (
+            select {CANONICAL}, {text(batch_id)} as batch_id, source_row,
+                strftime(started_at at time zone 'UTC', '%Y-%m-%d') as day
+            from normalized
+            where reason is null
+        ) to {text(folder)} ({engine.PARQUET}, row_group_size 40960, partition_by (day))
+        """
     ).fetchone()[0]
 
 
@@ -179,7 +171,7 @@ def _write_rejected(connection, source: SourceFile, batch_id: str, folder: Path)
             from normalized
             inner join source using (source_row)
             where reason is not null
-        ) to {text(target)} ({COPY_OPTIONS})
+        ) to {text(target)} ({engine.PARQUET})
         """
     )
     rejected = engine.parquet([target])

@@ -306,6 +306,37 @@ def test_periods_that_cannot_be_are_refused(warehouse, tmp_path, changes, words)
     refused(warehouse, words, "ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha") | changes))
 
 
+def test_a_row_that_was_over_before_it_was_recorded_never_acts(warehouse, tmp_path):
+    """A history extract tells of holdings that had ended when it was made; one that ends later than it acts is real."""
+    at = "2026-02-01T00:00:00Z"
+    rows = [
+        number_of("alpha", "+12025550101", valid_from="2026-01-01T00:00:00Z", valid_to="2026-01-15T00:00:00Z", recorded_at=at),
+        number_of("alpha", "+12025550102", valid_from="2026-01-01T00:00:00Z", valid_to="2026-02-01T00:00:00Z", recorded_at=at),
+        number_of("alpha", "+12025550103", valid_from="2026-01-01T00:00:00Z", valid_to="2026-02-01T00:00:00.000001Z", recorded_at=at),
+        number_of("alpha", "+12025550104", valid_from="2026-01-01T00:00:00Z", recorded_at=at),
+    ]  # fmt: skip
+    rows = [{"valid_to": ""} | row for row in rows]
+    warehouse.receipt("number_assignments", write_csv(tmp_path / "n.csv", *rows))
+    found = warehouse.usable("number_assignments", "number, event_type, is_void")
+    assert {(number[-1], kind): void for number, kind, void in found} == {
+        ("1", "start"): True, ("1", "end"): True, ("2", "start"): True, ("2", "end"): True,
+        ("3", "start"): False, ("3", "end"): False, ("4", "start"): False,
+    }  # fmt: skip
+
+
+def test_an_impossible_number_or_ip_never_acts(warehouse, tmp_path):
+    numbers = [number_of("alpha", number) for number in ("+1202", "anonymous", "+12025550101")]
+    ips = [ip_of("alpha", ip) for ip in ("2001:db8::1::2", "300.1.1.1", "2001:db8::12")]
+    warehouse.receipt("number_assignments", write_csv(tmp_path / "n.csv", *numbers))
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "i.csv", *ips))
+    assert sorted(warehouse.usable("number_assignments", "number, is_void")) == [
+        ("+1202", True), ("+12025550101", False), ("anonymous", True),
+    ]  # fmt: skip
+    assert sorted(warehouse.usable("ip_assignments", "ip, is_void")) == [
+        ("2001:db8::12", False), ("2001:db8::1::2", True), ("300.1.1.1", True),
+    ]  # fmt: skip
+
+
 def test_after_the_first_batch_an_end_says_when_it_was_recorded(warehouse, tmp_path):
     warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
     row = ip_of("alpha", valid_to="2026-02-10T00:00:00Z")

@@ -263,6 +263,7 @@ def test_wrong_usage_ends_with_2(landed, line):
         ("STATEMENTS_FIRST_MONTH", "2026-13"),
         ("STATEMENTS_DEFAULT_CURRENCY", "dollars"),
         ("STATEMENTS_MEMORY_LIMIT", "much"),
+        ("STATEMENTS_SPILL_LIMIT", "0GB"),
         ("STATEMENTS_THREADS", "0"),
         ("STATEMENTS_GRACE_HOURS", "-1"),
         ("STATEMENTS_GRACE_HOURS", "99999999999999999999"),

@@ -103,7 +103,7 @@ def test_landed_rows_are_usable_or_rejected_and_none_is_lost(warehouse, tmp_path
     assert sorted(places) == list(range(1, 111))
 
 
-def test_records_are_laid_out_by_the_utc_month_of_their_start(warehouse, tmp_path):
+def test_records_are_laid_out_by_the_utc_day_of_their_start(warehouse, tmp_path):
     rows = [
         record("jan", started_at="2026-01-31T23:59:59.999999Z"),
         record("feb", started_at="2026-02-01T00:00:00Z"),
@@ -111,8 +111,12 @@ def test_records_are_laid_out_by_the_utc_month_of_their_start(warehouse, tmp_pat
         record("mar-abroad", started_at="2026-02-28T19:00:00-05:00"),
     ]
     receipt = warehouse.receipt("cdrs", write_csv(tmp_path / "turn.csv", *rows))
-    assert {file.month: file.rows for file in receipt.files} == {"2026-01": 1, "2026-02": 2, "2026-03": 1}
-    assert all(file.name.startswith(f"month={file.month}/") for file in receipt.files)
+    assert {file.name.split("/")[0]: (file.month, file.rows) for file in receipt.files} == {
+        "day=2026-01-31": ("2026-01", 1),
+        "day=2026-02-01": ("2026-02", 1),
+        "day=2026-02-28": ("2026-02", 1),
+        "day=2026-03-01": ("2026-03", 1),
+    }
 
 
 # Deliveries -----------------------------------------------------------------------------------------------------------

@@ -19,11 +19,9 @@ final as (
         cdrs.batch_id,
         cdrs.source_row
     from cdrs
-    where not exists (
-        select 1
-        from redelivered
-        where redelivered.row_id = cdrs.row_id
-    )
+    left join redelivered
+        on cdrs.row_id = redelivered.row_id
+    where redelivered.row_id is null
 )
 
 select * from final

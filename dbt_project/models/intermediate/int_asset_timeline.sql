@@ -1,22 +1,16 @@
 {#
-    Who was named as the holder of each number and IP, from its first event on.
+    Who was named as the holder of each number and IP, from the holding on that the month began with.
     **Grain: one row per asset and unbroken holding**; a released spell is a row too, with no
     account.
     Spells are half-open and touch each other. An event that leaves the holder as it was begins no
     new spell.
 #}
-with close as (
-    select month_end from {{ source('landing', 'close') }}
-),
-
-events as (
+with events as (
     select
-        assignment_event.*,
+        *,
         -- At one instant an end comes first, so that a start at that instant is not undone by it.
-        case when assignment_event.event_type = 'end' then 0 else 1 end as turn
-    from {{ ref('stg_assignment_events') }} as assignment_event
-    cross join close
-    where assignment_event.effective_at < close.month_end
+        case when event_type = 'end' then 0 else 1 end as turn
+    from {{ ref('int_asset_events') }}
 ),
 
 with_previous_holder as (

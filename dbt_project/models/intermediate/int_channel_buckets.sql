@@ -2,9 +2,9 @@
     How wide the time buckets of the peak search are, for each tenant and for the whole organization
     (`*`, which is not a possible Account ID).
     **Grain: one row per tenant with calls, and one for the organization.**
-    A width that lets about two calls begin in an average bucket keeps both the buckets and the
-    calls to re-check few.
-    It changes the work, never the result.
+    The peak stands out of what is usually in progress by a few times the root of it. With about twice
+    the root of calls beginning in a bucket, there are few buckets, and most of them cannot hold the
+    peak. The width changes the work, never the result.
 #}
 with close as (
     select month_start, month_end from {{ source('landing', 'close') }}
@@ -13,7 +13,8 @@ with close as (
 calls as (
     select
         account_id,
-        sum(record_count) as call_count
+        sum(record_count) as call_count,
+        sum(duration_seconds) as duration_seconds
     from {{ ref('int_usage_totals') }}
     where unit = 'minute' and line_type = 'usage'
     group by account_id
@@ -22,7 +23,8 @@ calls as (
 scopes as (
     select
         account_id,
-        call_count
+        call_count,
+        duration_seconds
     from calls
     where account_id is not null
 
@@ -30,25 +32,35 @@ scopes as (
 
     select
         '*' as account_id,
-        sum(call_count) as call_count
+        sum(call_count) as call_count,
+        sum(duration_seconds) as duration_seconds
     from calls
     having sum(call_count) > 0
 ),
 
-final as (
+measured as (
     select
         scopes.account_id,
-        cast(row_number() over (order by scopes.account_id) as integer) as scope_number,
+        scopes.call_count,
+        {{ microseconds('close.month_end') }} - {{ microseconds('close.month_start') }} as month_length,
+        {{ whole_root(whole(
+            'scopes.duration_seconds * 1000000',
+            microseconds('close.month_end') ~ ' - ' ~ microseconds('close.month_start')
+        )) }} as root_of_usual
+    from scopes
+    cross join close
+),
+
+final as (
+    select
+        account_id,
+        cast(row_number() over (order by account_id) as integer) as scope_number,
         -- At least a second: a narrower bucket holds no information that records show.
         cast(greatest(
             1000000,
-            {{ whole(
-                '2 * (' ~ microseconds('close.month_end') ~ ' - ' ~ microseconds('close.month_start') ~ ')',
-                'scopes.call_count'
-            ) }}
+            {{ whole('month_length * greatest(2, 2 * root_of_usual)', 'call_count') }}
         ) as bigint) as bucket_width
-    from scopes
-    cross join close
+    from measured
 )
 
 select * from final

@@ -17,21 +17,14 @@ events as (
 ),
 
 numbers as (
-    select distinct asset as number
-    from events
-),
-
-stated_types as (
     select
         asset as number,
-        number_type,
-        row_number() over (
-            partition by asset
-            order by effective_at desc, recorded_at desc, batch_id desc, source_row desc
-        ) as place_from_last
+        {{ last_by('number_type', ['effective_at', 'recorded_at', 'batch_id', 'source_row']) }} filter (
+            -- An end repeats the type of the row it closes: nothing is stated anew.
+            where number_type is not null and event_type <> 'end'
+        ) as stated_type
     from events
-    -- An end repeats the type of the row it closes: nothing is stated anew.
-    where number_type is not null and event_type <> 'end'
+    group by asset
 ),
 
 toll_free_prefixes as (
@@ -43,14 +36,11 @@ final as (
     select
         numbers.number,
         case
-            when stated_types.number_type is not null then stated_types.number_type
+            when numbers.stated_type is not null then numbers.stated_type
             when toll_free_prefixes.prefix is not null then 'toll_free'
             else 'local'
         end as number_type
     from numbers
-    left join stated_types
-        on numbers.number = stated_types.number
-        and stated_types.place_from_last = 1
     left join toll_free_prefixes
         on substr(numbers.number, 1, 5) = toll_free_prefixes.prefix
         and length(numbers.number) = 12

@@ -1,8 +1,8 @@
 {#
     Every change of a number or of an IP, in one shape, with the instant from which it acts (rules
     12 and 13).
-    **Grain: one row per landed assignment event.** Overtaken events are left out: they change
-    nothing.
+    **Grain: one row per landed assignment event.** Those that were overtaken or void when they
+    landed are left out: they change nothing.
 #}
 with number_events as (
     select * from {{ source('landing', 'number_assignments') }}
@@ -24,6 +24,7 @@ unified as (
         sealed_at,
         is_late,
         is_overtaken,
+        is_void,
         batch_id,
         source_row
     from number_events
@@ -41,12 +42,13 @@ unified as (
         sealed_at,
         is_late,
         is_overtaken,
+        is_void,
         batch_id,
         source_row
     from ip_events
 ),
 
-effective as (
+final as (
     select
         -- Numbers and IPs share batch numbering, so an event's id is unique over both feeds.
         batch_id || ':' || source_row as event_id,
@@ -61,41 +63,7 @@ effective as (
         batch_id,
         source_row
     from unified
-    where not is_overtaken
-),
-
--- A row of an extract is a start and an end. Recorded after the fact, both act at the same instant or in the wrong
--- order, and the end would come before its own start: the tenant would hold the asset for ever.
-bounded as (
-    select
-        *,
-        max(case when event_type = 'start' then effective_at end) over its_row as starts_at,
-        max(case when event_type = 'end' then effective_at end) over its_row as ends_at
-    from effective
-    window its_row as (partition by asset_type, batch_id, source_row)
-),
-
-final as (
-    select
-        event_id,
-        asset_type,
-        asset,
-        number_type,
-        account_id,
-        event_type,
-        recorded_at,
-        effective_at,
-        is_late,
-        batch_id,
-        source_row
-    from bounded
-    where
-        (starts_at is null or ends_at is null or starts_at < ends_at)
-        -- What is no possible number or IP stays as it came, and nothing is attributed by it.
-        and case
-            when asset_type = 'number' then {{ is_e164('asset') }}
-            else {{ is_canonical_ip('asset') }}
-        end
+    where not is_overtaken and not is_void
 )
 
 select * from final

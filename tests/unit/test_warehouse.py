@@ -1,0 +1,49 @@
+"""The published warehouse as a cache: what a refresh keeps is what a rebuild would say."""
+
+import duckdb
+
+from orchestration import registry
+from orchestration import warehouse as published
+from tests.unit.deliveries import number_of, record, tenant, write_csv
+
+ASSETS = ("tenants", "numbers", "ips", "number_assignment_history", "ip_assignment_history")
+
+
+def contents(settings) -> dict[str, list[tuple]]:
+    return {name: published.rows(settings, f"select * from assets.{name} order by all") for name in ASSETS}
+
+
+def test_a_refreshed_warehouse_says_of_the_assets_what_a_rebuilt_one_says(warehouse, tmp_path, monkeypatch):
+    made = []
+    create = published._create_assets
+    monkeypatch.setattr(published, "_create_assets", lambda *given: (made.append(1), create(*given)))
+    warehouse.with_published_warehouse()
+    warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha"), tenant("beta")))
+    warehouse.receipt("number_assignments", write_csv(tmp_path / "n.csv", number_of("alpha")))
+    times = len(made)
+    warehouse.receipt("cdrs", write_csv(tmp_path / "c.csv", record("a")))
+    assert len(made) == times, "records alone do not change who held what"
+    registry.assign(warehouse.settings, "number", "+12015550101", "beta")
+    assert len(made) == times + 1
+    refreshed = contents(warehouse.settings)
+    assert ("+12015550101", "local", "beta") in [row[:3] for row in refreshed["numbers"]]
+    published.rebuild(warehouse.settings)
+    assert contents(warehouse.settings) == refreshed
+    assert published.rows(warehouse.settings, "select count(*) from operations.batches") == [(4,)]
+
+
+def test_a_warehouse_that_cannot_be_read_is_made_anew(warehouse, tmp_path):
+    warehouse.with_published_warehouse()
+    warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha")))
+    warehouse.settings.warehouse.write_bytes(b"garbage")
+    warehouse.receipt("cdrs", write_csv(tmp_path / "c.csv", record("a")))
+    assert [row[0] for row in contents(warehouse.settings)["tenants"]] == ["alpha"]
+
+
+def test_asset_tables_of_other_models_are_not_kept(warehouse, tmp_path):
+    warehouse.with_published_warehouse()
+    warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha")))
+    with duckdb.connect(str(warehouse.settings.warehouse)) as connection:
+        connection.execute("delete from assets.tenants; comment on table assets.tenants is 'Made from something else'")
+    warehouse.receipt("cdrs", write_csv(tmp_path / "c.csv", record("a")))
+    assert [row[0] for row in contents(warehouse.settings)["tenants"]] == ["alpha"]
