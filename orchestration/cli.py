@@ -438,6 +438,32 @@ def rejected(
     screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
 
 
+@command(app, "reconcile")
+def reconcile(
+    month: Annotated[str, typer.Argument(help="YYYY-MM")],
+    bill: Annotated[Path, typer.Argument(help="The carrier's bill: totals per service, or records.")],
+    source: Annotated[str | None, typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The CSV to write [reconciliation-YYYY-MM.csv].")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A closed month beside the carrier's bill; exit status 1 on any difference."""
+    from orchestration import reconcile as reconciling
+
+    closed = Month.parse(month)
+    with screen.progress(f"Reconciling {month}"):
+        found = reconciling.reconcile(STATE.settings, closed, bill, source, out or Path(f"reconciliation-{closed}.csv"))
+    if as_json:
+        screen.as_json(vars(found))
+    else:
+        screen.table(f"Totals of {closed}", found.totals)
+        screen.table("Records that differ, the largest first", found.records)
+        said = ", ".join(f"{count:,} {status}" for status, count in found.counts.items())
+        screen.say(f"Compared: {said or 'nothing'}. All of it is in {found.file}")
+    if found.differs:
+        screen.complain(f"{closed} and {bill} differ.")
+        raise typer.Exit(Refused.exit_status)
+
+
 @command(app, "export")
 def export(
     month: Annotated[str, typer.Argument(help="YYYY-MM")],
