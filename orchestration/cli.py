@@ -85,10 +85,12 @@ def demo() -> None:
 
 @command(app, "land")
 def land(
-    feed: Annotated[str, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")],
+    feed: Annotated[str | None, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")] = None,
     files: Annotated[
-        list[Path], typer.Argument(help="CSV (.csv) and JSON Lines (.jsonl), both also as .gz or .zst, and Parquet.")
-    ],
+        list[Path] | None,
+        typer.Argument(help="CSV (.csv) and JSON Lines (.jsonl), both also as .gz or .zst, and Parquet."),
+    ] = None,
+    inbox: Annotated[bool, typer.Option("--inbox", help="Land what lies in the inbox of the data folder.")] = False,
     source: Annotated[
         str | None, typer.Option(help="NAME[@INSTANCE]: the cdrs are a switch's own files; `statements sources`.")
     ] = None,
@@ -105,6 +107,13 @@ def land(
     from orchestration.landing.land import land as land_files
 
     configuration = STATE.settings
+    if inbox:
+        if feed or source or cutoff or accept_late:
+            raise typer.BadParameter("--inbox goes without a feed, files and other options but --json.")
+        _land_inbox(configuration, as_json=as_json)
+        return
+    if not feed or not files:
+        raise typer.BadParameter("name a feed and its files, or --inbox.")
     delivery = Delivery(source=source, cutoff=_instant(cutoff) if cutoff else None, accept_late=accept_late)
     with screen.progress(f"Landing {feed}") as step:
         landings = land_files(configuration, feed, files, delivery, step)
@@ -113,6 +122,32 @@ def land(
         return
     for landing in landings:
         _say_landing(landing)
+
+
+def _land_inbox(configuration: settings.Settings, *, as_json: bool) -> None:
+    """Land the inbox, a file at a time. A refused file is put away too, and makes the command end with 1."""
+    from orchestration import inbox
+
+    inbox.prepare(configuration)
+    with screen.progress("Landing the inbox") as step:
+        outcomes = list(inbox.land_all(configuration, step))
+    if as_json:
+        screen.as_json(
+            [
+                {"file": str(outcome.dropped.path), "moved_to": str(outcome.moved_to), "refused": outcome.refusal}
+                | (_landing_figures(outcome.landing) if outcome.landing else {})
+                for outcome in outcomes
+            ]
+        )
+    elif not outcomes:
+        screen.say(f"There is no whole file in {configuration.inbox}.")
+    for outcome in outcomes:
+        if outcome.landing and not as_json:
+            _say_landing(outcome.landing)
+        if outcome.refusal:
+            screen.complain(f"{outcome.refusal} The file is now {outcome.moved_to}")
+    if any(outcome.refusal for outcome in outcomes):
+        raise typer.Exit(Refused.exit_status)
 
 
 def _landing_figures(landing) -> dict[str, Any]:

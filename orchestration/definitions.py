@@ -5,11 +5,12 @@ What belongs here: putting the declarations of `defs` together. What does not: a
 
 import dagster as dg
 
-from orchestration.defs import assets, jobs
+from orchestration.defs import assets, inbox, jobs
 
 defs = dg.Definitions(
     assets=[*assets.landed_feeds, assets.close_month_assets],
-    jobs=[jobs.close_month],
+    jobs=[jobs.close_month, inbox.land_dropped_file],
     schedules=[jobs.close_due_months],
+    sensors=[inbox.inbox_files],
     executor=dg.in_process_executor,
 )
