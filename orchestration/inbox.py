@@ -1,8 +1,8 @@
 """The inbox: files dropped into a folder of their feed or source are landed, then put away with what became of them.
 
 What belongs here: which files are ready, landing one, moving it. What does not: asking again and again; a Dagster
-sensor (`defs.inbox`) or the operator (`land --inbox`) does. A file is landed where it lies and moved afterwards, so that
-a kill in between leaves a file that the next round finds landed already.
+sensor (`defs.inbox`) or the operator (`land --inbox`) does. A file is landed where it lies and moved afterwards: a kill
+in between leaves a file that the next round finds landed already.
 """
 
 import fcntl
