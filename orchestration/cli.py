@@ -88,7 +88,7 @@ def land(
     feed: Annotated[str | None, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")] = None,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="CSV (.csv) and JSON Lines (.jsonl), both also as .gz or .zst, and Parquet."),
+        typer.Argument(help="CSV (.csv) or JSON Lines (.jsonl), plain or with .gz or .zst, or Parquet (.parquet)."),
     ] = None,
     inbox: Annotated[bool, typer.Option("--inbox", help="Land what lies in the inbox of the data folder.")] = False,
     source: Annotated[
@@ -114,8 +114,10 @@ def land(
         return
     if not feed or not files:
         raise typer.BadParameter("name a feed and its files, or --inbox.")
-    delivery = Delivery(source=source, cutoff=_instant(cutoff) if cutoff else None, accept_late=accept_late)
+    until = _instant(cutoff) if cutoff else None
     with screen.progress(f"Landing {feed}") as step:
+        follow = step if screen.is_watched() else None
+        delivery = Delivery(source=source, cutoff=until, accept_late=accept_late, follow=follow)
         landings = land_files(configuration, feed, files, delivery, step)
     if as_json:
         screen.as_json([_landing_figures(landing) for landing in landings])

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from orchestration import clock, engine, files, settings, warehouse
 from orchestration.errors import Refused
-from orchestration.landing import events, receipts, records, seal, source_files
+from orchestration.landing import events, pace, receipts, records, seal, source_files
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
 from orchestration.landing.receipts import LandedFile, Receipt
 from orchestration.months import Month
@@ -38,13 +38,15 @@ class Landing:
 class Delivery:
     """How the files of a call are landed: by whom, up to when they are complete, and whether late rows are accepted.
 
-    `source` is `NAME[@INSTANCE]` of a declared source, when the files are a switch's own.
+    `source` is `NAME[@INSTANCE]` of a declared source, when the files are a switch's own. `follow` is told twice a
+    second how far a file is; somebody who looks at a terminal wants that, a log does not.
     """
 
     landed_by: str = "file"
     source: str | None = None
     cutoff: datetime | None = None
     accept_late: bool = False
+    follow: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -173,11 +175,15 @@ def _stage(
     draft = replace(draft, folder=folder)
     with engine.connect(configuration) as connection:
         engine.load_macros(connection, NORMALIZE)
-        with source_files.reading(path):
+        with (
+            pace.followed(connection, path.stat().st_size, delivery.follow) as step,
+            source_files.reading(path),
+        ):
             if rules.source:
                 source = mapping.open_source(connection, rules.source, path, scratch)
             else:
                 source = source_files.open_source(connection, feed, path, scratch)
+            step.rows_are(source.rows)
             if feed is CDRS:
                 receipt = _fill_cdrs(connection, source, draft, landed)
             else:

@@ -24,6 +24,7 @@ from orchestration.landing.feeds import CDRS, FEEDS, Column, Feed
 FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 # A compressed file lands as it is; Parquet compresses itself.
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+UNPACKED_AT_ONCE = 4_000_000
 # What `statements rejected --export` adds to a row. A mended file has them still, and none is part of what it holds.
 MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
 # Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one.
@@ -107,7 +108,7 @@ def require_readable(path: Path) -> None:
         raise Refused(f"{path} does not exist.")
     if not path.is_file():
         raise Refused(f"{path} is not a regular file.")
-    form_of(path)
+    form = form_of(path)
     try:
         empty = path.stat().st_size == 0
         path.open("rb").close()
@@ -115,6 +116,20 @@ def require_readable(path: Path) -> None:
         raise Refused(f"{path} cannot be read: {error.strerror}.") from error
     if empty:
         raise Refused(f"{path} is empty. An extract without rows still has its header.")
+    if form.compression != "none":
+        _require_whole(path, form.compression)
+
+
+def _require_whole(path: Path, compression: str) -> None:
+    """Unpack a file to its end: DuckDB takes the end of a torn one for the end of its rows."""
+    try:
+        with open_bytes(path, compression) as handle:
+            while handle.read(UNPACKED_AT_ONCE):
+                pass
+    except (pa.ArrowException, OSError) as error:
+        raise Refused(
+            f"{path} is not a whole {compression} file: {str(error).splitlines()[0][:160]}. Nothing of it was landed."
+        ) from error
 
 
 def open_source(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
