@@ -4,12 +4,14 @@ What belongs here: a file as it comes, and what was worked out by hand from it. 
 such (`test_sources`).
 """
 
+import csv
 import json
 from pathlib import Path
 
 import pytest
 
 from orchestration.errors import Refused
+from orchestration.settings import PROJECT_ROOT
 from tests.unit.conftest import Warehouse
 
 COLUMNS = (
@@ -377,3 +379,31 @@ s-8,c-3,conversational,outbound,2026-03-05 15:00:00,30,,,203.0.113.7,,
     ]
     assert reasons(warehouse) == {"skyetel-style:pbx1:s-7": "service_missing", "skyetel-style:pbx1:s-8": "cost_missing"}
     assert warehouse.usable(columns="started_at::varchar", order="source_row")[0] == ("2026-03-05 15:00:00+00",)
+
+
+def test_the_table_of_a_real_dsiprouter_becomes_what_was_mapped_by_hand(land, warehouse):
+    content = (PROJECT_ROOT / "tests" / "dsiprouter" / "data" / "cdrs.csv").read_text(encoding="utf-8")
+    receipt = land("dsiprouter", "cdrs.csv", content, rates=RATES + "outbound_conversational,+52,0.01,60/60,\n")
+    by_hand = {
+        (
+            f"dsiprouter:pbx1:{row['cdr_id']}",
+            row["calltype"],
+            row["call_start_time"],
+            int(row["duration"]),
+            row["src_ip"],
+        )
+        for row in csv.DictReader(content.splitlines())
+        if row["calltype"]
+    }
+    columns = "record_id, direction, strftime(started_at, '%Y-%m-%d %H:%M:%S'), duration_seconds, source_ip"
+    # Its inbound calls went to project ids, which are no numbers: no rate covers them but one without a prefix.
+    unrated = {record_id for record_id, reason in warehouse.rejected("record_id, reason") if reason == "unrated"}
+    assert {row for row in by_hand if row[0] not in unrated} == set(warehouse.usable(columns=columns))
+    assert (receipt.rows, len(by_hand)) == (225, 187)
+    assert sorted(warehouse.rejected("reason")) == [("service_missing",)] * 38 + [("unrated",)] * len(unrated)
+
+
+def test_kamailio_days_of_sqlite_are_no_times(land, warehouse):
+    content = "method,from_tag,to_tag,callid,sip_code,time\nINVITE,a,b,k-1,486,2461369.672517361\n"
+    land("kamailio-acc", "acc.csv", content)
+    assert reasons(warehouse) == {"kamailio-acc:pbx1:k-1": "time_unreadable"}
