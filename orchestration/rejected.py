@@ -76,7 +76,8 @@ def export(settings: Settings, month: Month | None, source: str | None, target: 
 
 
 def _of(month: Month | None) -> str:
-    return f"answered_by = {text(month)}" if month else "true"
+    # Before the first month is chosen, a row without a readable time stands against whichever that will be.
+    return f"coalesce(answered_by, {text(month)}) = {text(month)}" if month else "true"
 
 
 @contextmanager

@@ -30,16 +30,21 @@ LINE = "line"
 
 
 def open_file(connection: duckdb.DuckDBPyConnection, source: Source, path: Path, scratch: Path) -> SourceFile:
-    """Create relation `file`: the file's own columns, null for each optional one it lacks, and `source_row`."""
+    """Create relation `file`: the file's own columns, null where one is empty or lacking, and `source_row`."""
     form = form_of(path)
     kind = "jsonl" if form.kind == "json" else form.kind
     if kind not in source.formats:
         raise Refused(f"{path}: {source.name} takes {' and '.join(source.formats)} files.")
     opened = (_open_csv if kind == "csv" else _open_json)(connection, source, path, form.compression, scratch)
     lacking = [*source.columns, *source.optional, *MENDED_COLUMNS]
-    held = {name for name, *_ in connection.execute("describe source").fetchall()}
+    held = [name for name, *_ in connection.execute("describe source").fetchall()]
     absent = "".join(f", null::varchar as {identifier(name)}" for name in lacking if name not in held)
-    connection.execute(f"create or replace temp view file as select *{absent} from source")
+    # Absent is absent, as an empty text too: an expression has one thing to think of.
+    present = ", ".join(
+        f"nullif({identifier(name)}, '') as {identifier(name)}" for name in held if name not in (LINE, "source_row")
+    )
+    replaced = f" replace ({present})" if present else ""
+    connection.execute(f"create or replace temp view file as select *{replaced}{absent} from source")
     return opened
 
 
