@@ -1,4 +1,4 @@
-"""What Dagster shows and runs: landed feeds → dbt models → frozen statements → warehouse, one job, one schedule.
+"""What Dagster shows and runs: landed feeds → dbt models → frozen statements → warehouse, one closing job, an inbox.
 
 What belongs here: putting the declarations of `defs` together. What does not: a declaration, or how anything is done.
 """
