@@ -89,6 +89,12 @@ def _require_sound(connection, source: Source, rows: str) -> None:
         places += [(f"{table}.{name}", f"coalesce({expression}, false)") for name, expression in named.items()]
     for place, expression in places:
         _try(connection, source, place, f"select ({expression}) from ({rows}) limit 0")
+        if place == "record.cost":
+            ((_, kind, *_),) = connection.execute(f"describe select ({expression}) from ({rows})").fetchall()
+            if kind in ("DOUBLE", "FLOAT"):
+                raise Refused(
+                    f"{source.path}: {place} is {kind}, and money would be inexact. Keep it text, or cast to DECIMAL."
+                )
 
 
 def _try(connection, source: Source, place: str, query: str) -> None:

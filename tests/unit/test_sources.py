@@ -100,6 +100,7 @@ def test_a_name_that_is_no_source_is_refused(warehouse, declare, name):
         ("rows = 'select id from file'\n" + SIMPLE, "rows must give"),
         ("rows = 'select * from file cross join range(2)'\n" + SIMPLE, "rows makes 2 records of 1 rows"),
         ("rows = 'select'\n" + SIMPLE, "rows cannot be evaluated"),
+        (SIMPLE + "cost = 'seconds::double * 0.01'\n", "record.cost is DOUBLE, and money would be inexact"),
         ("zone = 'Mars/Base'\n" + SIMPLE, "zone 'Mars/Base' is none of the IANA time zones"),
     ],
 )
