@@ -97,10 +97,15 @@ def amount(value: Decimal) -> str:
     return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
+def is_watched() -> bool:
+    """Whether somebody sees lines change while a command runs."""
+    return sys.stderr.isatty()
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Any]:
     """A line that says what is going on, on a terminal alone. Yields a function that changes it."""
-    if not sys.stderr.isatty():
+    if not is_watched():
         yield lambda _: None
         return
     # As Text: a plain string would be read as markup here, whatever the console says.

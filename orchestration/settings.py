@@ -48,6 +48,16 @@ class Settings:
         return self.data / "build"
 
     @property
+    def sources(self) -> Path:
+        """The operator's own declarations of sources, with their rate tables."""
+        return self.data / "sources"
+
+    @property
+    def inbox(self) -> Path:
+        """Files to be landed, in a folder for each feed or source; and where they are moved to."""
+        return self.data / "inbox"
+
+    @property
     def warehouse(self) -> Path:
         return self.data / "warehouse.duckdb"
 

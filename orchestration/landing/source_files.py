@@ -5,10 +5,12 @@ What does not: what a value means (`normalize.sql`) or what a row becomes (`reco
 """
 
 import csv
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import pyarrow as pa
@@ -17,9 +19,14 @@ import pyarrow.parquet as pq
 from orchestration import engine, files
 from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
-from orchestration.landing.feeds import FEEDS, TENANTS, Column, Feed
+from orchestration.landing.feeds import CDRS, FEEDS, TENANTS, Column, Feed
 
 FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+# A compressed file lands as it is; Parquet compresses itself.
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+UNPACKED_AT_ONCE = 4_000_000
+# What `statements rejected --export` adds to a row. A mended file has them still, and none is part of what it holds.
+MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
 # Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one.
 LONGEST_LINE = 4_000_000
 # A refusal shows so many unknown columns, each cut to so many characters: enough to see what the file is.
@@ -41,15 +48,56 @@ QUOTE_NUMBERS = r"""
 
 
 @dataclass(frozen=True)
+class Form:
+    """What a file's name says it is: `kind` csv, json or parquet, and how it is compressed."""
+
+    kind: str
+    compression: str
+
+
+def form_of(path: Path) -> Form:
+    """The form of a file, from the end of its name; refused when the name does not say."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = COMPRESSIONS.get(suffixes[-1], "none") if suffixes else "none"
+    kind = FORMATS.get((suffixes if compression == "none" else suffixes[:-1] or [""])[-1]) if suffixes else None
+    if kind is None or (kind == "parquet" and compression != "none"):
+        raise Refused(
+            f"{path}: the name must end in {', '.join(FORMATS)}, "
+            f"or in one of the text ones and {' or '.join(COMPRESSIONS)}, to say what the file is."
+        )
+    return Form(kind, compression)
+
+
+def open_bytes(path: Path, compression: str) -> BinaryIO:
+    """The file's bytes, unpacked."""
+    if compression == "none":
+        return path.open("rb")
+    return pa.input_stream(str(path), compression=compression)
+
+
+@dataclass(frozen=True)
 class SourceFile:
-    """A file opened as relation `source`: `types` maps each of its columns to the DuckDB type it arrives with."""
+    """A file opened as relation `source`: `types` maps each of its columns to the DuckDB type it arrives with.
+
+    `mapped`: the canonical values stand beside the file's own, as text in columns `record.…`, and `record.reason` says
+    what only its source could know against a row. `ignored` counts the rows that are no record of their own.
+    """
 
     path: Path
     rows: int
     types: dict[str, str]
+    mapped: bool = False
+    ignored: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """SQL of the declared reason against a row, null without one."""
+        return 'source."record.reason"' if self.mapped else "null::varchar"
 
     def value(self, column: Column) -> str:
         """SQL of a canonical column's value as it came, null when absent; its type is what `types` says."""
+        if self.mapped:
+            return f"source.{identifier('record.' + column.name)}"
         if column.name not in self.types:
             return "null::varchar"
         name = f"source.{identifier(column.name)}"
@@ -65,8 +113,7 @@ def require_readable(path: Path) -> None:
         raise Refused(f"{path} does not exist.")
     if not path.is_file():
         raise Refused(f"{path} is not a regular file.")
-    if path.suffix.lower() not in FORMATS:
-        raise Refused(f"{path}: the name must end in {', '.join(FORMATS)} to say what the file is.")
+    form = form_of(path)
     try:
         empty = path.stat().st_size == 0
         path.open("rb").close()
@@ -74,16 +121,30 @@ def require_readable(path: Path) -> None:
         raise Refused(f"{path} cannot be read: {error.strerror}.") from error
     if empty:
         raise Refused(f"{path} is empty. An extract without rows still has its header.")
+    if form.compression != "none":
+        _require_whole(path, form.compression)
+
+
+def _require_whole(path: Path, compression: str) -> None:
+    """Unpack a file to its end: DuckDB takes the end of a torn one for the end of its rows."""
+    try:
+        with open_bytes(path, compression) as handle:
+            while handle.read(UNPACKED_AT_ONCE):
+                pass
+    except (pa.ArrowException, OSError) as error:
+        raise Refused(
+            f"{path} is not a whole {compression} file: {str(error).splitlines()[0][:160]}. Nothing of it was landed."
+        ) from error
 
 
 def open_source(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
     """Create relation `source` over the file, or refuse it: unreadable, or not of this feed's columns."""
-    kind = FORMATS[path.suffix.lower()]
+    form = form_of(path)
     with reading(path):
-        if kind == "parquet":
+        if form.kind == "parquet":
             return _open_parquet(connection, feed, path)
-        open_text = _open_csv if kind == "csv" else _open_json
-        return open_text(connection, feed, path, scratch)
+        open_text = _open_csv if form.kind == "csv" else _open_json
+        return open_text(connection, feed, path, form.compression, scratch)
 
 
 @contextmanager
@@ -138,25 +199,37 @@ def _shown(feed: Feed, unknown: list[str]) -> str:
     return f" {', '.join(repr(name[:LONGEST_NAME_SHOWN]) for name in unknown[:COLUMNS_NAMED])}{more}"
 
 
-def _open_csv(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
+def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Path) -> SourceFile:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        with io.TextIOWrapper(open_bytes(path, compression), encoding="utf-8-sig", newline="") as handle:
             header = next(csv.reader(handle, strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{path} is not CSV in UTF-8: {error}.") from error
-    _require_columns(feed, path, header)
+    is_mended = feed is CDRS and set(MENDED_COLUMNS) <= set(header)
+    own = [name for name in header if not (is_mended and name in MENDED_COLUMNS)]
+    _require_columns(feed, path, own)
     columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in header) + "}"
     read = (
         f"read_csv({this_file(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
-        f"strict_mode = true, max_line_size = {LONGEST_LINE}, columns = {columns})"
+        f"strict_mode = true, max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns})"
     )
-    return _stage(connection, path, f"select * from {read}", header, scratch)
+    return stage(connection, path, f"select {mended(own) if is_mended else '*'} from {read}", own, scratch)
 
 
-def _open_json(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
+def mended(names: list[str]) -> str:
+    """SQL of columns whose cells lose the quote that kept a spreadsheet from running them."""
+    quote = text("'")
+    cells = (identifier(name) for name in names)
+    return ", ".join(
+        f"case when starts_with({cell}, {quote}) then substr({cell}, 2) else {cell} end as {cell}" for cell in cells
+    )
+
+
+def _open_json(connection, feed: Feed, path: Path, compression: str, scratch: Path) -> SourceFile:
+    compression = "uncompressed" if compression == "none" else compression
     read = (
         f"read_ndjson_objects({this_file(path)}, maximum_object_size = {LONGEST_LINE}, "
-        f"compression = 'uncompressed', ignore_errors = false)"
+        f"compression = {text(compression)}, ignore_errors = false)"
     )
     (lines, found, torn) = connection.execute(
         f"""
@@ -180,10 +253,10 @@ def _open_json(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
     ).fetchone() != (0,):
         raise Refused(f"{path}: a value is a list or an object. Every value must be text, a number or true/false.")
     query = f"select {fields} from (select {QUOTE_NUMBERS} as line from {read})" if present else "select 1 limit 0"
-    return _stage(connection, path, query, present, scratch)
+    return stage(connection, path, query, present, scratch)
 
 
-def _stage(connection, path: Path, query: str, names: list[str], scratch: Path) -> SourceFile:
+def stage(connection, path: Path, query: str, names: list[str], scratch: Path) -> SourceFile:
     """Write a text file's values to Parquet once, in order: parsed once, and each row knows its place in the file."""
     staged = scratch / "source.parquet"
     connection.execute("set preserve_insertion_order = true")
