@@ -3,9 +3,9 @@
 What belongs here: the canonical text of a row, and the hash of a table. What does not: judging a difference.
 
 A row's text is the JSON array of its values in the order of the columns, lineage left out: each value as text,
-instants as microseconds since 1970, null as null. A table's hash is the sum of the MD5 of its rows' texts, as numbers,
-modulo 2^128: one pass in any order, in constant memory. It tells honest tables apart; against forgery stands the
-SHA-256 of the files.
+instants as microseconds since 1970, null as null. A table's hash is the sum of the MD5 of its rows' texts, as
+little-endian numbers, modulo 2^128: one pass in any order, in constant memory. It tells honest tables apart; against
+forgery stands the SHA-256 of the files.
 """
 
 from pathlib import Path
