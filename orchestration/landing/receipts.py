@@ -33,6 +33,7 @@ class LandedFile:
 class Receipt:
     """What one landed file was and what became of its rows.
 
+    `rows` are records; `ignored` counts, by name, the rows of a switch's file that are no record of their own.
     `cutoff` is the instant up to which the extract is complete; `sealed_at` the seal that held when it landed;
     `is_history`: trusted as the feed's past; `call` the hashes of all files landed together. `rejected_by_month` counts
     rejected rows by the month of their readable time, under "" where there is none.
@@ -50,6 +51,7 @@ class Receipt:
     call: list[str]
     landed_at: datetime
     rows: int
+    ignored: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
     superseded: int = 0
     cost_difference: str = "0"

@@ -77,8 +77,9 @@ def test_the_checks_are_dbts_tests_and_all_of_them_block(graph):
     assert all(graph.get_check_spec(check).blocking for check in graph.asset_check_keys)
 
 
-def test_there_is_one_job_and_no_part_of_it_can_run_alone():
-    assert [job.name for job in defs.jobs] == ["close_month"]
+def test_one_job_closes_another_lands_and_no_part_of_the_close_can_run_alone():
+    assert [job.name for job in defs.jobs] == ["close_month", "land_dropped_file"]
+    assert not defs.resolve_job_def("land_dropped_file").asset_layer.executable_asset_keys
     assert not close_month_assets.can_subset
     with pytest.raises(dg.DagsterInvalidSubsetError):
         defs.resolve_job_def("close_month").get_subset(asset_selection={key("frozen_month")})
@@ -93,6 +94,12 @@ def test_the_schedule_looks_daily_after_the_grace_and_runs_unless_stopped():
     assert (schedule.name, schedule.job.name) == ("close_due_months", "close_month")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 12 * * *", "UTC")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_the_inbox_is_looked_at_unless_stopped():
+    (sensor,) = defs.sensors
+    assert (sensor.name, sensor.job.name) == ("inbox_files", "land_dropped_file")
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
 
 def test_partition_keys_are_months_and_the_running_one_is_not_offered():
