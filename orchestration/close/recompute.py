@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from orchestration import engine, files
-from orchestration.close import dbt_build, logical, pinning, publishing, readiness
+from orchestration.close import dbt_build, logical, pinning, publishing, readiness, verify
 from orchestration.close import manifest as manifests
 from orchestration.close.manifest import Manifest
 from orchestration.errors import Refused
@@ -21,12 +21,18 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
     """What a month computed again says otherwise; Refused when other code may be why."""
     known = manifests.load(settings)
     frozen = next(manifest for manifest in known if manifest.month == month)
+    try:
+        named, currency = frozen.content["inputs"], frozen.content["settings"]["default_currency"]
+        for part in ("tables", "versions"):
+            frozen.content[part].keys()
+    except verify.MISSHAPEN as error:
+        return [f"the manifest of {month} does not say enough to compute it again ({type(error).__name__})"]
     receipts = [receipt for receipt in landed.load(settings) if receipt.sequence <= frozen.landed_up_to]
     earlier = [manifest for manifest in known if manifest.month < month]
-    if publishing.named_inputs(receipts, month, earlier) != frozen.content["inputs"]:
+    if publishing.named_inputs(receipts, month, earlier) != named:
         return [f"what has landed is not what the manifest of {month} was made from"]
     # The statement of a tenant without usage depends on this setting, which may have changed since.
-    configuration = replace(settings, default_currency=frozen.content["settings"]["default_currency"])
+    configuration = replace(settings, default_currency=currency)
     folder = settings.build / "recompute"
     files.remove(folder)
     try:

@@ -94,3 +94,18 @@ def test_a_forgery_with_every_hash_made_again_is_found_by_recomputing_and_by_the
     assert "statements (3 rows again, 3 frozen)" in outcome.stderr
     assert "usage (" not in outcome.stderr
     assert ("now" in outcome.stderr and "9.9" in outcome.stderr) == as_other_code
+
+
+def test_a_manifest_that_says_too_little_to_compute_its_month_again_is_a_sentence(copy_of, closed_march):
+    line = copy_of(closed_march)
+    folder = line.data / "statements" / "month=2026-03"
+
+    def forget(folder):
+        content = json.loads((folder / "manifest.json").read_bytes())
+        del content["settings"]
+        (folder / "manifest.json").write_bytes(manifests.canonical(content))
+
+    refrozen(folder, forget)
+    outcome = line.run("verify --recompute")
+    assert outcome.exit_status == 3
+    assert "does not say enough to compute it again" in outcome.stderr
