@@ -532,13 +532,18 @@ def export(
 @command(app, "verify")
 def verify(
     month: Annotated[str | None, typer.Argument(help="YYYY-MM; without one, all of them.")] = None,
+    again: Annotated[
+        bool, typer.Option("--recompute", help="Also compute each month again from what its close read.")
+    ] = False,
     expect_head: Annotated[
         str | None, typer.Option(help="The hash of the last manifest, as it was noted elsewhere.")
     ] = None,
 ) -> None:
     """Hash everything frozen and everything landed again, and add the frozen up again."""
     from orchestration import export as exporting
+    from orchestration import files
     from orchestration.close import manifest as manifests
+    from orchestration.close import recompute
     from orchestration.close import verify as verifying
     from orchestration.landing.seal import frozen_months
 
@@ -548,6 +553,10 @@ def verify(
     )
     with screen.progress("Verifying") as step:
         problems = verifying.all_problems(configuration, months, step)
+        if again and not problems:
+            with files.disk_errors(), files.only_writer(configuration.lock):
+                for one in months:
+                    problems += recompute.problems(configuration, one, step)
     if not problems and expect_head:
         known = manifests.load(configuration)
         if not known or known[-1].sha256 != expect_head:

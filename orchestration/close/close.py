@@ -126,6 +126,10 @@ def _inputs(
         accepted_rejected=accept_rejected and any(not row.cleared for row in rejected),
         warnings=readiness.warnings(month, receipts),
         closed_at=now,
+        settings={
+            "grace_hours": int(settings.grace.total_seconds() // 3600),
+            "default_currency": settings.default_currency,
+        },
     )
 
 

@@ -72,6 +72,7 @@ def _compile() -> None:
 
 
 def made_from() -> str:
+    """The hash of the models, the seeds and the versions of what compiles them."""
     """A hash over everything that the prepared manifest depends on."""
     digest = hashlib.sha256()
     for name in ("dbt-core", "dbt-duckdb", "duckdb"):

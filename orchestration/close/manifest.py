@@ -7,17 +7,21 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import subprocess
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchestration import files
+from orchestration.close import dbt_build
 from orchestration.errors import Damaged
 from orchestration.landing.seal import frozen_months
 from orchestration.months import Month
-from orchestration.settings import Settings
+from orchestration.settings import PROJECT_ROOT, Settings
 
 MANIFEST = "manifest.json"
+LOCK = PROJECT_ROOT / "requirements.lock"
 NO_PREVIOUS = "0" * 64
 ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "dagster", "pyarrow", "tenant-statements")
 
@@ -52,9 +56,41 @@ def month_folder(settings: Settings, month: Month) -> Path:
     return settings.statements / f"month={month}"
 
 
-def versions() -> dict[str, str]:
-    """What computed the month."""
-    return {name: importlib.metadata.version(name) for name in ENGINES} | {"python": platform.python_version()}
+def versions() -> dict[str, str | None]:
+    """What computed the month: the commit where there is one, hashes of the code and of what it was installed with."""
+    return {name: importlib.metadata.version(name) for name in ENGINES} | {
+        "python": platform.python_version(),
+        "git_commit": _git_commit(),
+        "models_sha256": dbt_build.made_from(),
+        "code_sha256": _code_sha256(),
+        "requirements_sha256": files.sha256(LOCK) if LOCK.is_file() else None,
+    }
+
+
+def of_code(stated: dict[str, str | None]) -> dict[str, str | None]:
+    """What of the versions can make a difference to a figure: a commit may concern the documentation alone."""
+    return {name: value for name, value in stated.items() if name != "git_commit"}
+
+
+def _git_commit() -> str | None:
+    try:
+        told = subprocess.run(
+            ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return told.stdout.strip()
+
+
+def _code_sha256() -> str:
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".sql")):
+        digest.update(str(path.relative_to(package)).encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def canonical(content: dict[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from orchestration import engine, files, tables
+from orchestration.close import logical
 from orchestration.close import manifest as manifests
 from orchestration.close.manifest import MANIFEST, Manifest
 from orchestration.close.readback import Figures, read_back
@@ -35,6 +36,7 @@ class Inputs:
     accepted_rejected: bool
     warnings: Sequence[str]
     closed_at: datetime
+    settings: dict[str, Any]
 
     @property
     def previous(self) -> Manifest | None:
@@ -110,6 +112,7 @@ def compose(
     odd: list[str],
     figures: Figures,
     hashes: dict[str, str],
+    stated: dict[str, dict[str, Any]],
     out_dir: Path,
 ) -> dict[str, Any]:
     """The manifest's content. Figures come from the files as a second reader found them."""
@@ -125,8 +128,10 @@ def compose(
         "previous_month": str(previous.month) if previous else None,
         "previous_manifest_sha256": previous.sha256 if previous else manifests.NO_PREVIOUS,
         "landed_up_to": max(receipt.sequence for receipt in inputs.receipts),
-        "inputs": _inputs(inputs),
+        "settings": inputs.settings,
+        "inputs": named_inputs(inputs.receipts, month, inputs.frozen),
         "outputs": [_output(out_dir / name, name, digest) for name, digest in sorted(hashes.items())],
+        "tables": stated,
         "counts": counted,
         "totals": {currency: str(cost) for currency, cost in sorted(figures.cost_by_currency.items())},
         "totals_by_service": [
@@ -149,11 +154,11 @@ def compose(
     }
 
 
-def _inputs(inputs: Inputs) -> list[dict[str, Any]]:
-    """Each batch that was read, with the hashes of its receipt and of the files that were opened."""
-    opened = pinned_files(inputs.receipts, inputs.month, inputs.frozen)
+def named_inputs(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """Each batch that a close reads, with the hashes of its receipt and of the files that it opens."""
+    opened = pinned_files(receipts, month, frozen)
     listed = []
-    for receipt in inputs.receipts:
+    for receipt in receipts:
         used = [file for file in [*receipt.files, receipt.rejected] if file and receipt.path(file) in opened]
         if used or receipt.feed != "cdrs":
             listed.append(
@@ -180,9 +185,10 @@ def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) 
         write_tables(connection, out_dir)
         counted = counts(connection)
         odd = warnings(connection, inputs)
+        stated = logical.of_month(connection, out_dir)
     figures = read_back(out_dir, counted)
     hashes = files.hashes_below(out_dir)
-    content = compose(inputs, counted, odd, figures, hashes, out_dir)
+    content = compose(inputs, counted, odd, figures, hashes, stated, out_dir)
     (out_dir / MANIFEST).write_bytes(manifests.canonical(content))
     hashes[MANIFEST] = files.sha256(out_dir / MANIFEST)
     files.seal_folder(out_dir, hashes)
