@@ -72,8 +72,7 @@ def _compile() -> None:
 
 
 def made_from() -> str:
-    """The hash of the models, the seeds and the versions of what compiles them."""
-    """A hash over everything that the prepared manifest depends on."""
+    """A hash over everything that the prepared manifest depends on: models, seeds, versions of what compiles them."""
     digest = hashlib.sha256()
     for name in ("dbt-core", "dbt-duckdb", "duckdb"):
         digest.update(importlib.metadata.version(name).encode())

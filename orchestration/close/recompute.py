@@ -54,7 +54,7 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
 
 def _differences(frozen: Manifest, stored: dict, again: dict) -> list[str]:
     stated = frozen.content["tables"]
-    differing = [name for name in again if not again[name] == stored[name] == stated.get(name)]
+    differing = [name for name in again if not again[name] == stored[name] == stated.get(name, stored[name])]
     if not differing:
         return []
     told = "; ".join(f"{name} ({again[name]['rows']} rows again, {stored[name]['rows']} frozen)" for name in differing)
