@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-oracle test-sip test-histories bench audit lint docs clean
+.PHONY: help setup demo test test-oracle test-histories test-hostile test-sip bench audit lint docs clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test-oracle: setup  ## Hold 20,000 random histories against the oracle, through 
 
 test-histories: setup  ## Live through a year of closes with 1,000 careers, the oracle and every frozen byte beside them.
 	STATEMENTS_TEST_CAREERS=1000 STATEMENTS_TEST_MONTHS=12 $(BIN)/python -m pytest tests/oracle/test_over_months.py -s
+
+test-hostile: setup  ## Every malformed file and payload in every place, variants of a month, the UI's sockets.
+	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/orchestration/test_metamorphic.py
 
 test-sip: setup  ## Make real calls through a Kamailio, and state them. Needs Debian's kamailio, kamailio-sqlite-modules, sip-tester.
 	$(BIN)/python -m pytest -v tests/sip/live_switch.py

@@ -17,6 +17,7 @@ import typer
 
 from orchestration import screen, settings
 from orchestration.errors import Damaged, Refused
+from orchestration.files import PRIVATE
 from orchestration.months import Month
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -49,7 +50,7 @@ def options(
     ] = None,
 ) -> None:
     """Frozen monthly statements per tenant, from a telecom carrier's call detail records."""
-    os.umask(0o077)
+    os.umask(PRIVATE)
     STATE.data_dir = data_dir
 
 
@@ -60,6 +61,7 @@ def command(of: typer.Typer, name: str) -> Callable:
         @functools.wraps(function)
         def run(*arguments: Any, **named: Any) -> None:
             try:
+                _require_text(named)
                 function(*arguments, **named)
             except (Refused, Damaged) as error:
                 screen.complain(str(error))
@@ -73,6 +75,15 @@ def command(of: typer.Typer, name: str) -> Callable:
         return function
 
     return decorate
+
+
+def _require_text(named: dict[str, Any]) -> None:
+    """Refuse an argument that no query and no file name can hold, whatever the command is."""
+    for value in named.values():
+        for given in value if isinstance(value, list) else [value]:
+            text = str(given)
+            if "\0" in text or text.encode(errors="replace").decode() != text:
+                raise Refused(f"{text!a} is not text in UTF-8.")
 
 
 @command(app, "demo")
@@ -389,9 +400,10 @@ def _close_one(configuration: settings.Settings, month: Month, *, accept_rejecte
     totals = ", ".join(
         f"{screen.amount(_decimal(cost))} {currency}" for currency, cost in frozen.content["totals"].items()
     )
+    corrections = sum(counts[entry] for entry in ("late", "reversal", "restatement"))
     screen.say(
         f"Closed {month}: {counts['accepted']:,} records, {counts['unattributed']:,} unattributed, "
-        f"total {totals or '0'}. Head {frozen.sha256}"
+        f"{corrections:,} corrections, total {totals or '0'}. Head {frozen.sha256}"
     )
     for warning in frozen.content["warnings"]:
         screen.complain(f"Warning: {warning}")

@@ -23,7 +23,11 @@ def prepare_home(settings: Settings) -> Path:
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     target = settings.dagster_home / "dagster.yaml"
     if not target.exists():
-        shutil.copyfile(INSTANCE_CONFIG, target)
+        # In place whole or not at all: with an empty one Dagster would go by its defaults, and telemetry is one.
+        staged = target.with_suffix(".part")
+        shutil.copyfile(INSTANCE_CONFIG, staged)
+        staged.replace(target)
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ["STATEMENTS_DATA_DIR"] = str(settings.data)
     return settings.dagster_home

@@ -3,9 +3,15 @@
 What belongs here: putting the declarations of `defs` together. What does not: a declaration, or how anything is done.
 """
 
+import os
+
 import dagster as dg
 
 from orchestration.defs import assets, inbox, jobs
+from orchestration.files import PRIVATE
+
+# Dagster's servers load this module; the runs that they start write into the data folder.
+os.umask(PRIVATE)
 
 defs = dg.Definitions(
     assets=[*assets.landed_feeds, assets.close_month_assets],

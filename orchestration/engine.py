@@ -71,10 +71,11 @@ def identifier(name: str) -> str:
 
 def parquet(files: Iterable[Path], **options: bool) -> str:
     """`read_parquet` over exactly these files: an explicit list, with the glob characters of their names escaped."""
-    listed = ", ".join(text(_without_globbing(file)) for file in files)
+    listed = ", ".join(this_file(file) for file in files)
     switches = "".join(f", {name} = {str(value).lower()}" for name, value in options.items())
     return f"read_parquet([{listed}], hive_partitioning = false{switches})"
 
 
-def _without_globbing(path: Path) -> str:
-    return "".join(f"[{character}]" if character in "*?[" else character for character in str(path))
+def this_file(path: Path) -> str:
+    """A SQL text literal of a file to read, and no other: DuckDB's readers take a name for a pattern."""
+    return text("".join(f"[{character}]" if character in "*?[" else character for character in str(path)))

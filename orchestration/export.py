@@ -31,6 +31,7 @@ def export(settings: Settings, month: Month, account_id: str | None, formats: li
     """Write a closed month's tables under `out/month=…[/account=…]`. Returns the files, in order."""
     if unknown := [name for name in formats if name not in WRITERS]:
         raise Refused(f"{', '.join(unknown)} is no format. The formats are {', '.join(WRITERS)}.")
+    files.require_printable(out, "The folder")
     manifest = require_closed(settings, month)
     wanted = [table for table in (*tables.TABLES, tables.USAGE) if account_id is None or table.tenants]
     folder = out / f"month={month}"

@@ -20,6 +20,8 @@ from pathlib import Path
 from orchestration.errors import Damaged, Refused
 
 SUMS = "SHA256SUMS"
+# What a process makes under this mask is its user's alone.
+PRIVATE = 0o077
 READ_ONLY_FOLDER = stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -27,15 +29,28 @@ _RENAME_NOREPLACE = 1
 
 @contextmanager
 def only_writer(lock: Path) -> Iterator[None]:
-    """Hold a lock: each data folder has one. The kernel lets go of it even when the process is killed."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("Waiting for another command …", file=sys.stderr)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    """Hold a lock: each data folder has one. What is written meanwhile is private, whoever calls.
+
+    The kernel lets go of the lock even when the process is killed.
+    """
+    mask = os.umask(PRIVATE)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("Waiting for another command …", file=sys.stderr)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+    finally:
+        os.umask(mask)
+
+
+def require_printable(path: Path, what: str) -> None:
+    """Refuse a path that cannot be shown as it is: line breaks, marks that turn text around, bytes outside of UTF-8."""
+    if not str(path).isprintable():
+        raise Refused(f"{what} {str(path)!a} has characters in its path that cannot be shown. Choose one without.")
 
 
 def sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ what a row becomes (`records`, `events`), or how a file is opened (`source_files
 """
 
 import hashlib
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -92,7 +93,10 @@ def _feed(name: str) -> Feed:
 def _land_all(configuration, feed, paths, delivery, rules: Rules, now, progress) -> list[Landing]:
     for folder in (configuration.landing / feed.name, configuration.build):
         folder.mkdir(parents=True, exist_ok=True)
-    (configuration.landing / "tenants").mkdir(mode=0o700, exist_ok=True)
+    tenant_directory = configuration.landing / "tenants"
+    tenant_directory.mkdir(exist_ok=True)
+    # Also where a restored backup or another umask had opened it.
+    tenant_directory.chmod(stat.S_IRWXU)
     staging = configuration.build / "landing"
     files.remove(staging)
     staging.mkdir()

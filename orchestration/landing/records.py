@@ -101,7 +101,7 @@ def create_normalized(connection, source: SourceFile, landed_at: datetime) -> No
             select source_row, {source.reason} as declared_reason, {values}
             from source
         ),
-        typed as (
+        read_values as (
             select
                 source_row,
                 declared_reason,
@@ -125,6 +125,10 @@ def create_normalized(connection, source: SourceFile, landed_at: datetime) -> No
                 billed_seconds as given_billed,
                 cost as given_cost
             from present_values
+        ),
+        typed as (
+            select * replace (calendar_time(started_at) as started_at)
+            from read_values
         )
         select
             * replace (

@@ -16,10 +16,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration import engine
-from orchestration.engine import identifier, text
+from orchestration import engine, files
+from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
-from orchestration.landing.feeds import CDRS, FEEDS, Column, Feed
+from orchestration.landing.feeds import CDRS, FEEDS, TENANTS, Column, Feed
 
 FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 # A compressed file lands as it is; Parquet compresses itself.
@@ -29,6 +29,10 @@ UNPACKED_AT_ONCE = 4_000_000
 MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
 # Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one.
 LONGEST_LINE = 4_000_000
+# A refusal shows so many unknown columns, each cut to so many characters: enough to see what the file is.
+COLUMNS_NAMED, LONGEST_NAME_SHOWN = 12, 40
+# A query that is wrong is not the file's fault.
+OUR_MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 # A JSON number is kept as its literal text, since DuckDB's JSON reader goes through double. Every string of the line is
 # matched whole, so that nothing inside a string is taken for a number; chr(1) and chr(2) cannot occur in valid JSON.
 QUOTE_NUMBERS = r"""
@@ -102,6 +106,7 @@ class SourceFile:
 
 def require_readable(path: Path) -> None:
     """Refuse what is not a file with something in it, before anything is opened."""
+    files.require_printable(path, "The file")
     if path.is_dir():
         raise Refused(f"{path} is a directory: name the files to land.")
     if not path.exists():
@@ -147,7 +152,10 @@ def reading(path: Path) -> Iterator[None]:
     """Refuse the file when its bytes turn out to be unreadable, however far in."""
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+    except (duckdb.OutOfMemoryException, *OUR_MISTAKES):
+        raise
+    except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
+        # Torn bytes raise whatever the reader was doing just then, so no narrower kind would catch them all.
         if "No space left" in str(error):
             raise
         raise Refused(f"{path} cannot be read to its end: {_reason(error)} Nothing of it was landed.") from error
@@ -155,6 +163,8 @@ def reading(path: Path) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """Where DuckDB stopped reading, without the line itself: a tenants file's values must not reach a log."""
+    if "state machine" in str(error):
+        return "its rows do not all end alike, or a quote stands where none may."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = next((line for line in lines if "Line:" in line or "line:" in line), lines[0] if lines else "")
     cause = next(
@@ -166,12 +176,12 @@ def _reason(error: Exception) -> str:
 
 def _require_columns(feed: Feed, path: Path, found: list[str]) -> None:
     problems = []
-    if repeated := sorted({name for name in found if found.count(name) > 1}):
+    if repeated := [name for name in feed.names if found.count(name) > 1]:
         problems.append(f"repeats {', '.join(repeated)}")
     if missing := [name for name in feed.required if name not in found]:
         problems.append(f"lacks {', '.join(missing)}")
     if unknown := [name for name in found if name not in feed.names]:
-        problems.append(f"has unknown columns {', '.join(repr(name) for name in unknown[:12])}")
+        problems.append(f"has unknown columns{_shown(feed, unknown)}")
     if problems:
         fitting = [other.name for other in FEEDS.values() if set(other.required) <= set(found) <= set(other.names)]
         hint = f" It fits the feed {fitting[0]}." if fitting else ""
@@ -179,6 +189,14 @@ def _require_columns(feed: Feed, path: Path, found: list[str]) -> None:
             f"{path} does not fit the feed {feed.name}: it {', and '.join(problems)}.{hint} "
             f"The columns of {feed.name} are {', '.join(feed.names)}."
         )
+
+
+def _shown(feed: Feed, unknown: list[str]) -> str:
+    """The names, or how many they are where they may be values: a tenants file without its header begins with some."""
+    if feed is TENANTS:
+        return f" ({len(unknown)} of them; in a file without a header they are values, so they are not shown)"
+    more = " and more" if len(unknown) > COLUMNS_NAMED else ""
+    return f" {', '.join(repr(name[:LONGEST_NAME_SHOWN]) for name in unknown[:COLUMNS_NAMED])}{more}"
 
 
 def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Path) -> SourceFile:
@@ -192,7 +210,7 @@ def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Pat
     _require_columns(feed, path, own)
     columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in header) + "}"
     read = (
-        f"read_csv({text(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
+        f"read_csv({this_file(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
         f"strict_mode = true, max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns})"
     )
     return stage(connection, path, f"select {mended(own) if is_mended else '*'} from {read}", own, scratch)
@@ -201,8 +219,8 @@ def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Pat
 def mended(names: list[str]) -> str:
     """SQL of columns whose cells lose the quote that kept a spreadsheet from running them."""
     return ", ".join(
-        f"case when regexp_matches({identifier(name)}, '^''[=+\\-@\t\r'']') "
-        f"then substr({identifier(name)}, 2) else {identifier(name)} end as {identifier(name)}"
+        f"case when starts_with({identifier(name)}, '''') then substr({identifier(name)}, 2) "
+        f"else {identifier(name)} end as {identifier(name)}"
         for name in names
     )
 
@@ -210,13 +228,14 @@ def mended(names: list[str]) -> str:
 def _open_json(connection, feed: Feed, path: Path, compression: str, scratch: Path) -> SourceFile:
     compression = "uncompressed" if compression == "none" else compression
     read = (
-        f"read_ndjson_objects({text(path)}, maximum_object_size = {LONGEST_LINE}, "
+        f"read_ndjson_objects({this_file(path)}, maximum_object_size = {LONGEST_LINE}, "
         f"compression = {text(compression)}, ignore_errors = false)"
     )
-    (found, torn) = connection.execute(
+    (lines, found, torn) = connection.execute(
         f"""
         with lines as (select json_type(json) as type, json_keys(json) as keys from {read})
         select
+            count(*),
             list_distinct(flatten(list(distinct keys))),
             count(*) filter (where type <> 'OBJECT' or len(keys) <> len(list_distinct(keys)))
         from lines
@@ -225,7 +244,8 @@ def _open_json(connection, feed: Feed, path: Path, compression: str, scratch: Pa
     if torn:
         raise Refused(f"{path}: {torn} lines are not JSON objects with each name once. Nothing of it was landed.")
     present = sorted(found or [])
-    _require_columns(feed, path, present if present else feed.required)
+    # Only a file without a line may go without names: it is an extract without rows.
+    _require_columns(feed, path, present if lines else feed.required)
     fields = ", ".join(f"json_extract_string(line, {text('$.' + name)}) as {identifier(name)}" for name in present)
     nested = " or ".join(f"json_type(line, {text('$.' + name)}) in ('OBJECT', 'ARRAY')" for name in present)
     if present and connection.execute(
@@ -260,7 +280,7 @@ def _open_parquet(connection, feed: Feed, path: Path) -> SourceFile:
     try:
         footer = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise Refused(f"{path} is not a whole Parquet file: {str(error).splitlines()[0][:160]}") from error
+        raise Refused(f"{path} is not a whole Parquet file: {str(error).splitlines()[0][:160]}.") from error
     schema = footer.schema_arrow
     _require_columns(feed, path, schema.names)
     physical = {footer.schema.column(index).name: footer.schema.column(index) for index in range(len(footer.schema))}

@@ -6,7 +6,7 @@ What belongs here: reading the table, and the arithmetic of increments. What doe
 import duckdb
 
 from orchestration import engine, settings
-from orchestration.engine import identifier, text
+from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
 from orchestration.sources.declaration import Source
 
@@ -32,7 +32,7 @@ def create_rates(connection: duckdb.DuckDBPyConnection, source: Source) -> list[
             f"""
             create or replace temp table given_rate as
             select *, row_number() over () + 1 as line
-            from read_csv({text(path)}, header = true, all_varchar = true, auto_detect = false, delim = ',',
+            from read_csv({this_file(path)}, header = true, all_varchar = true, auto_detect = false, delim = ',',
                 quote = '"', escape = '"', columns = {{{", ".join(f"{text(name)}: 'VARCHAR'" for name in COLUMNS)}}})
             """
         )

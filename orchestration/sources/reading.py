@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.engine import identifier, text
+from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
 from orchestration.landing.source_files import (
     LONGEST_LINE,
@@ -60,7 +60,7 @@ def _open_csv(connection, source: Source, path: Path, compression: str, scratch:
     columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in names) + "}"
     null = f", nullstr = {text(source.null)}" if source.null is not None else ""
     read_csv = (
-        f"read_csv({text(read)}, auto_detect = false, header = {str(has_header).lower()}, "
+        f"read_csv({this_file(read)}, auto_detect = false, header = {str(has_header).lower()}, "
         f"delim = {text(source.delimiter)}, quote = '\"', escape = {text(source.escape)}, strict_mode = true, "
         f"max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns}{null})"
     )
@@ -142,7 +142,7 @@ def _strip(connection, source: Source, path: Path, compression: str, scratch: Pa
 
 def _lines(path: Path, compression: str) -> str:
     return (
-        f"read_csv({text(path)}, auto_detect = false, header = false, delim = '', quote = '', escape = '', "
+        f"read_csv({this_file(path)}, auto_detect = false, header = false, delim = '', quote = '', escape = '', "
         f"max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {{'line': 'VARCHAR'}})"
     )
 
@@ -151,7 +151,7 @@ def _open_json(connection, source: Source, path: Path, compression: str, scratch
     """One object a line. Each column is what its path finds, with numbers as they are spelled."""
     compression = "uncompressed" if compression == "none" else compression
     read = (
-        f"read_ndjson_objects({text(path)}, maximum_object_size = {LONGEST_LINE}, "
+        f"read_ndjson_objects({this_file(path)}, maximum_object_size = {LONGEST_LINE}, "
         f"compression = {text(compression)}, ignore_errors = false)"
     )
     (torn,) = connection.execute(f"select count(*) from {read} where json_type(json) <> 'OBJECT'").fetchone()

@@ -446,6 +446,9 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
     landing.cdr("stated", noon, batch_id=second, source_row=8)
     landing.cdr("stated long ago", noon, batch_id=second, source_row=9)
     landing.state("stated long ago", FIRST, "2026-01", batch_id=first, source_row=9)
+    # Moved to the month before and settled there, where an even later delivery took it out of sight.
+    landing.cdr("settled before", noon, batch_id=first, source_row=14)
+    landing.cdr("settled before", before, "neighbouring_cdrs", batch_id=second, source_row=14)
     # Within one file the later row counts; null and absent are the same, and different from any text.
     landing.cdr("one file", noon, batch_id=first, source_row=10, x_tenant=None)
     landing.cdr("one file", noon, batch_id=first, source_row=11, x_tenant="acme")
@@ -473,6 +476,7 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
         ("out and back", "2", 7, "superseded"),
         ("same", "3", 1, "duplicate"),
         ("same", "4", 1, "duplicate"),
+        ("settled before", "2", 14, "superseded"),
         ("there and back", "2", 3, "superseded"),
         ("there and back", "3", 3, "superseded"),
     ]
@@ -523,7 +527,7 @@ def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
     figures = "select account_id, currency, usage_cost, correction_count, correction_cost, total_cost, peak_channels"
     assert built.ask(f"{figures} from statements order by 1, 2") == [
         ("acme", "EUR", 0, 1, Decimal("0.01"), Decimal("0.01"), 0),
-        ("acme", "USD", 0, 0, Decimal("0.03"), Decimal("0.03"), 0),
+        ("acme", "USD", 0, 0, Decimal("0.02"), Decimal("0.02"), 0),
         ("other", "USD", Decimal("0.01"), -1, 2, Decimal("2.01"), 1),
     ]
 

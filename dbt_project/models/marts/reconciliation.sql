@@ -98,6 +98,7 @@ settled_late_by_batch as (
     group by settled.batch_id
 ),
 
+-- Whether the statements up to this close have to count a record in question.
 due as (
     select
         judged.record_id,
@@ -107,7 +108,10 @@ due as (
         end as net_count
     from {{ ref('int_judged_deliveries') }} as judged
     cross join {{ source('landing', 'close') }} as close
-    where judged.is_latest
+    where
+        judged.is_latest
+        -- What landed for the month before by its close was settled there.
+        and (judged.came_as <> 'near' or judged.started_at >= close.month_end)
 ),
 
 -- What stood before this close, what it corrects, and what it accepts.
