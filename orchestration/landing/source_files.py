@@ -218,10 +218,10 @@ def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Pat
 
 def mended(names: list[str]) -> str:
     """SQL of columns whose cells lose the quote that kept a spreadsheet from running them."""
+    quote = text("'")
+    cells = (identifier(name) for name in names)
     return ", ".join(
-        f"case when starts_with({identifier(name)}, '''') then substr({identifier(name)}, 2) "
-        f"else {identifier(name)} end as {identifier(name)}"
-        for name in names
+        f"case when starts_with({cell}, {quote}) then substr({cell}, 2) else {cell} end as {cell}" for cell in cells
     )
 
 
