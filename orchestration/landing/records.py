@@ -169,12 +169,12 @@ def _write_rejected(connection, source: SourceFile, batch_id: str, folder: Path)
     connection.execute(
         f"""
         copy (
-            select {text(batch_id)} as batch_id, source_row, normalized.record_id, reason,
+            select {text(batch_id)} as batch_id, source_row, normalized.record_id, normalized.reason,
                 strftime(normalized.started_at at time zone 'UTC', '%Y-%m') as month,
                 to_json(struct_pack({values}))::varchar as source_values
             from normalized
             inner join source using (source_row)
-            where reason is not null
+            where normalized.reason is not null
         ) to {text(target)} ({engine.PARQUET})
         """
     )

@@ -237,7 +237,7 @@ def _problems(content: Mapping[str, Any]) -> list[str]:
     if content.get("header", True) not in (True, False, "either"):
         problems.append('header is true, false or "either"')
     names = [*content["columns"], *content.get("optional", [])]
-    taken = {name for name in names if name.startswith("record.") or name == "source_row"}
+    taken = {name for name in names if name.startswith(("record.", "made.")) or name == "source_row"}
     if odd := sorted(taken | {name for name in names if names.count(name) > 1}):
         problems.append(f"a column cannot be called {', '.join(odd)}, or is named twice")
     for key in ("delimiter", "escape"):

@@ -105,45 +105,49 @@ def _try(connection, source: Source, place: str, query: str) -> None:
 
 
 def _mapped(source: Source, rows: str, lengths: list[int]) -> str:
+    """SQL of the file's rows with `record.…` beside them; `made.…` is needed on the way, and no file's own column."""
     values = {name: f"present(({expression})::varchar)" for name, expression in source.record.items()}
     values |= {name: "null::varchar" for name in RECORD if name not in values and name != "started_at"}
     values["record_id"] = f"coalesce(present(rejected_record_id), {text(source.id_prefix)} || {values['record_id']})"
     listed = ",\n".join(f"{value} as {identifier('record.' + name)}" for name, value in values.items())
     exact = f"instant_text(coalesce({', '.join(_instants(source))}))"
     local = f"present(({source.times['local']})::varchar)" if "local" in source.times else "null::varchar"
-    # What was given and cannot be read is kept as the time, so that the row is rejected for it and not for having none.
+    # What was given and cannot be read is kept as the time: the row is rejected for it, and not for having none.
     given = ", ".join(f"present(({expression})::varchar)" for expression in source.times.values())
-    shown_at = (
-        f"instants_shown(local_timestamp(local_time), {text(source.zone)})" if source.zone else "null::timestamptz[]"
-    )
-    unrated = 'select * exclude (declared_reason), declared_reason as "record.reason" from dated'
+    shown, place = "null::timestamptz[]", ""
+    if source.zone:
+        shown = f'instants_shown(local_timestamp("made.local"), {text(source.zone)})'
+        place = f" in {source.zone}"
+    unrated = 'select * exclude ("made.reason"), "made.reason" as "record.reason" from dated'
     return f"""
         with given as (
             select rows.*, {listed},
-                {exact} as exact_time, {_shown(local)} as local_time, coalesce({given}) as given_time,
-                {_first(source.ignore)} as "record.ignored", {_first(source.reject)} as declared_reason
+                {exact} as "made.exact", {_shown(local)} as "made.local", coalesce({given}) as "made.given",
+                {_first(source.ignore)} as "record.ignored", {_first(source.reject)} as "made.reason"
             from ({rows}) as rows
         ),
         timed as (
             select *,
-                case when exact_time is null and local_timestamp(local_time) is not null
-                    then {shown_at} end as shown_at
+                case
+                    when "made.exact" is null and local_timestamp("made.local") is not null then {shown}
+                end as "made.shown"
             from given
         ),
         dated as (
-            select * exclude (exact_time, local_time, given_time, shown_at, declared_reason),
+            select
+                * exclude ("made.exact", "made.local", "made.given", "made.shown", "made.reason"),
                 case
-                    when exact_time is not null then exact_time
-                    when len(shown_at) = 1 then instant_text(shown_at[1])
-                    when local_time is not null then local_time || {text(f" in {source.zone}" if source.zone else "")}
-                    when given_time like '0000-00-00%' or regexp_full_match(given_time, '[0.]+') then null
-                    else given_time
+                    when "made.exact" is not null then "made.exact"
+                    when len("made.shown") = 1 then instant_text("made.shown"[1])
+                    when "made.local" is not null then "made.local" || {text(place)}
+                    when "made.given" like '0000-00-00%' or regexp_full_match("made.given", '[0.]+') then null
+                    else "made.given"
                 end as "record.started_at",
                 case
-                    when len(shown_at) = 2 then 'time_ambiguous'
-                    when len(shown_at) = 0 then 'time_does_not_exist'
-                    else declared_reason
-                end as declared_reason
+                    when len("made.shown") = 2 then 'time_ambiguous'
+                    when len("made.shown") = 0 then 'time_does_not_exist'
+                    else "made.reason"
+                end as "made.reason"
             from timed
         )
         {rating.rated("dated", source, lengths) if lengths else unrated}

@@ -100,7 +100,7 @@ def rated(relation: str, source: Source, lengths: list[int]) -> str:
     """
     joins = "\n".join(
         f'left join rate as rate_{length} on rate_{length}.service = numbered."record.service" '
-        f"and rate_{length}.prefix = left(numbered.digits, {length}) and len(rate_{length}.prefix) = {length}"
+        f'and rate_{length}.prefix = left(numbered."made.digits", {length}) and len(rate_{length}.prefix) = {length}'
         for length in lengths
     )
 
@@ -112,63 +112,63 @@ def rated(relation: str, source: Source, lengths: list[int]) -> str:
     known = ", ".join(identifier("record." + name) for name in NUMBER_COLUMNS)
     return f"""
         , called as (
-            select *, e164({NUMBER_MACRO}({known})) as rated_number
+            select *, e164({NUMBER_MACRO}({known})) as "made.number"
             from {relation}
         ),
         numbered as (
             select *,
-                case when is_e164(rated_number) then substr(rated_number, 2) else '' end as digits,
-                whole_seconds(coalesce("record.billed_seconds", "record.duration_seconds")) as talk_seconds
+                case when is_e164("made.number") then substr("made.number", 2) else '' end as "made.digits",
+                whole_seconds(coalesce("record.billed_seconds", "record.duration_seconds")) as "made.talk"
             from called
         ),
         priced as (
             select numbered.*,
-                {longest("price_nano")} as price_nano, {longest("fee_nano")} as fee_nano,
-                {longest("first_seconds")} as first_seconds, {longest("next_seconds")} as next_seconds
+                {longest("price_nano")} as "made.price", {longest("fee_nano")} as "made.fee",
+                {longest("first_seconds")} as "made.first", {longest("next_seconds")} as "made.next"
             from numbered
             {joins}
         ),
         counted as (
             select *,
-                "record.cost" is null and price_nano is not null as is_rated,
+                "record.cost" is null and "made.price" is not null as "made.is_rated",
                 case
-                    when talk_seconds = 0 then 0
-                    when talk_seconds <= first_seconds then first_seconds
-                    else first_seconds
-                        + (talk_seconds - first_seconds + next_seconds - 1) // next_seconds * next_seconds
-                end as billed_seconds
+                    when "made.talk" = 0 then 0
+                    when "made.talk" <= "made.first" then "made.first"
+                    else "made.first"
+                        + ("made.talk" - "made.first" + "made.next" - 1) // "made.next" * "made.next"
+                end as "made.billed"
             from priced
         ),
         costed as (
             select *,
                 case
-                    when first_seconds is null then price_nano + fee_nano
-                    when billed_seconds = 0 then 0
-                    else fee_nano + {last_place}
-                        * ((2 * price_nano * billed_seconds + {60 * last_place}) // {120 * last_place})
-                end as cost_nano
+                    when "made.first" is null then "made.price" + "made.fee"
+                    when "made.billed" = 0 then 0
+                    else "made.fee" + {last_place}
+                        * ((2 * "made.price" * "made.billed" + {60 * last_place}) // {120 * last_place})
+                end as "made.cost"
             from counted
         )
         select
             * exclude (
-                rated_number, digits, talk_seconds, price_nano, fee_nano, first_seconds, next_seconds, is_rated,
-                billed_seconds, cost_nano, declared_reason
+                "made.number", "made.digits", "made.talk", "made.price", "made.fee", "made.first", "made.next",
+                "made.is_rated", "made.billed", "made.cost", "made.reason"
             ) replace (
                 case
-                    when is_rated
-                        then (cost_nano // {NANO})::varchar || '.' || lpad((cost_nano % {NANO})::varchar, 9, '0')
+                    when "made.is_rated"
+                        then ("made.cost" // {NANO})::varchar || '.' || lpad(("made.cost" % {NANO})::varchar, 9, '0')
                     else "record.cost"
                 end as "record.cost",
                 case
-                    when is_rated and first_seconds is not null then billed_seconds::varchar
+                    when "made.is_rated" and "made.first" is not null then "made.billed"::varchar
                     else "record.billed_seconds"
                 end as "record.billed_seconds"
             ),
             case
-                when declared_reason is not null then declared_reason
+                when "made.reason" is not null then "made.reason"
                 when "record.cost" is not null or "record.service" is null or "record.direction" is null then null
-                when price_nano is null then 'unrated'
-                when cost_nano is null then 'duration_unusable'
+                when "made.price" is null then 'unrated'
+                when "made.cost" is null then 'duration_unusable'
             end as "record.reason"
         from costed
     """

@@ -107,7 +107,7 @@ def _named_columns(source: Source, path: Path, cells: list[str]) -> list[str]:
         problems.append(f"repeats {', '.join(repeated)}")
     if missing := [name for name in source.columns if name not in cells]:
         problems.append(f"lacks {', '.join(missing)}")
-    if odd := [name for name in cells if name == "source_row" or name.startswith("record.")]:
+    if odd := [name for name in cells if name == "source_row" or name.startswith(("record.", "made."))]:
         problems.append(f"has columns that cannot be called {', '.join(odd)}")
     if problems:
         raise Refused(

@@ -3,6 +3,7 @@
 Judges: `zoneinfo` for local times, `Decimal` and the longest prefix found by hand for rates; neither is used by the code.
 """
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -168,6 +169,33 @@ def test_sources_are_listed_shown_and_tried_on_the_command_line(command_line: Co
     assert not (command_line.data / "landing").exists()
     assert list((command_line.data / "build").glob("check-*")) == []
     assert command_line.run("sources check nobody a.csv").exit_status == 1
+
+
+def test_a_file_may_call_its_columns_what_it_likes(warehouse, declare, tmp_path):
+    names = [
+        "billed_seconds",
+        "digits",
+        "local_time",
+        "reason",
+        "cost",
+        "direction",
+        "rows",
+        "line",
+        "file",
+        "rate",
+        "month",
+    ]
+    declare(
+        SIMPLE + "[rates]\nfile = 'rates.csv'\n",
+        rates="service,prefix,price,increment,fee\noutbound_conversational,,0.60,60/60,\n",
+    )
+    odd = dict.fromkeys(names, "odd")
+    warehouse.land(
+        "cdrs", write_csv(tmp_path / "a.csv", call("a") | odd, call("b", began="never") | odd), source="mine"
+    )
+    assert warehouse.usable(columns="record_id, billed_seconds, cost::varchar") == [("mine:main:a", 120, "1.200000000")]
+    ((values,),) = warehouse.rejected("source_values")
+    assert json.loads(values) == call("b", began="never") | odd
 
 
 # Local times ----------------------------------------------------------------------------------------------------------
