@@ -5,10 +5,10 @@ imported when it is needed: that alone takes seconds.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from orchestration.errors import Damaged, Refused
@@ -16,17 +16,35 @@ from orchestration.months import Month
 from orchestration.settings import Settings
 
 INSTANCE_CONFIG = Path(__file__).with_name("dagster.yaml")
+WORKSPACE = Path(__file__).with_name("workspace.yaml")
+IN_POSTGRES = {"postgres": {"postgres_url": {"env": "STATEMENTS_DAGSTER_POSTGRES"}}}
 
 
 def prepare_home(settings: Settings) -> Path:
     """Lay out Dagster's storage under the data folder and point this process and its children there."""
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    wanted = _instance_config(settings)
     target = settings.dagster_home / "dagster.yaml"
-    if not target.exists():
-        shutil.copyfile(INSTANCE_CONFIG, target)
+    if not target.exists() or target.read_text(encoding="utf-8") != wanted:
+        # In place whole or not at all: with an empty one Dagster would go by its defaults, and telemetry is one.
+        staged = target.with_suffix(f".{os.getpid()}")
+        staged.write_text(wanted, encoding="utf-8")
+        staged.replace(target)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ["STATEMENTS_DATA_DIR"] = str(settings.data)
     return settings.dagster_home
+
+
+def _instance_config(settings: Settings) -> str:
+    """Dagster's settings: always those of this version, so that an upgrade reaches a data folder that is there."""
+    shipped = INSTANCE_CONFIG.read_text(encoding="utf-8")
+    if settings.dagster_postgres is None:
+        return shipped
+    if find_spec("dagster_postgres") is None:
+        raise Refused("STATEMENTS_DAGSTER_POSTGRES needs a package more: pip install 'tenant-statements[postgres]'.")
+    import yaml
+
+    return yaml.safe_dump(yaml.safe_load(shipped) | {"storage": IN_POSTGRES})
 
 
 def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
@@ -42,6 +60,8 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
             defs.resolve_job_def("close_month").execute_in_process(
                 instance=instance,
                 partition_key=str(month),
+                # Whoever typed the command sees it fail, and decides.
+                tags={"dagster/max_retries": "0"},
                 run_config={
                     "ops": {"closing": {"config": {"accept_rejected": accept_rejected}}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
@@ -68,7 +88,7 @@ def _refusal_behind(error: BaseException) -> Refused | Damaged | None:
 def serve(settings: Settings, port: int) -> int:
     """Run Dagster's web UI and daemon on 127.0.0.1 until they are stopped. Returns their exit status."""
     prepare_home(settings)
-    arguments = ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
     # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. A shell's
     # background job would start with interrupts ignored.
     child = subprocess.Popen(

@@ -84,19 +84,23 @@ def rehearse(
             files.remove(_build_folder(settings))
 
 
+def next_month(settings: Settings) -> Month:
+    """The month to be closed next, whether it is due or not. Refused when no first month is known."""
+    frozen = manifests.load(settings)
+    if frozen:
+        return frozen[-1].month.next
+    if settings.first_month:
+        return Month.parse(settings.first_month)
+    raise Refused(
+        "Which month is the first to be stated? Name it once with `statements close YYYY-MM`, or set "
+        f"STATEMENTS_FIRST_MONTH. {readiness.months_with_records(landed.load(settings))}"
+    )
+
+
 def due_months(settings: Settings) -> list[Month]:
     """The ended months after the grace that are not frozen, oldest first. Refused when no first month is known."""
-    frozen = manifests.load(settings)
     now = clock.now()
-    if frozen:
-        month = frozen[-1].month.next
-    elif settings.first_month:
-        month = Month.parse(settings.first_month)
-    else:
-        raise Refused(
-            "Which month is the first to be stated? Name it once with `statements close YYYY-MM`, or set "
-            f"STATEMENTS_FIRST_MONTH. {readiness.months_with_records(landed.load(settings))}"
-        )
+    month = next_month(settings)
     due = []
     while now >= month.end + settings.grace:
         due.append(month)
