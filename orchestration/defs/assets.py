@@ -28,8 +28,8 @@ FROZEN = dg.AssetSpec(
     group_name="frozen_statements",
     description=(
         "A month's statements as read-only files with their hashes, for ever. Green is frozen, a gap is not.\n\n"
-        "Final as soon as it is there: closing the month again verifies it and changes nothing. Press *Materialize* for "
-        "the oldest month that has ended and is not green; several chosen at once run in order."
+        "Final as soon as it is there: closing the month again verifies it and changes nothing. Press *Materialize* "
+        "for the oldest month that has ended and is not green; several chosen at once run in order."
     ),
     kinds={"parquet", "csv"},
     owners=models.OWNERS,
@@ -62,8 +62,8 @@ UNUSUAL = [
     dg.AssetCheckSpec(
         "rejected_rows_are_as_usual",
         asset=FROZEN.key,
-        description=f"Warns when more than {unusual.LITTLE_ROWS} rows were rejected, and more than {unusual.JUMP} times "
-        "those of the month before.",
+        description=f"Warns when more than {unusual.LITTLE_ROWS} rows were rejected, and more than {unusual.JUMP} "
+        "times those of the month before.",
     ),
     dg.AssetCheckSpec(
         "every_day_has_records",
@@ -99,7 +99,7 @@ def close_month_assets(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Close the partition's month: pin, build, check, freeze, swap the warehouse. Or verify it, when it is frozen."""
     configuration = settings.load()
-    run_worker.show_life(context.instance, context.run_id)
+    run_worker.show_life(context.instance, context.run.run_id)
     try:
         closed = close.close_month(
             configuration,

@@ -1,4 +1,4 @@
-"""The job that closes a month, the job that verifies everything, when they run by themselves, and who hears of a failure."""
+"""The job that closes a month, the one that verifies everything, when they run, and who is told of a failure."""
 
 import dagster as dg
 

@@ -90,7 +90,7 @@ def adding_up(settings: Settings, manifest: Manifest) -> dict[str, object]:
     """Metadata of the invariants: what was compared, both figures, and the largest difference, which is 0."""
     rows = _rows(settings, manifest, RECONCILIATION)
     return {
-        **{name: value for name, value in manifest.content["counts"].items()},
+        **manifest.content["counts"],
         "unattributed_percent": str(unusual.unattributed_percent(manifest.content["counts"])),
         "difference": str(max((row[-1] for row in rows), default=0)),
         "invariants": _markdown(table(["invariant", "compared", "expected", "actual", "difference"], rows)),
