@@ -131,19 +131,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def chart(by_day: dict[str, int]) -> str:
-    """Records per day as bars, in an image that needs no server."""
-    most = max(by_day.values(), default=0) or 1
+    """Records per day as bars, in an image that needs no server. The UI folds up Markdown of 1,000 characters."""
+    most = max(by_day.values(), default=0)
     bars = "".join(
-        f'<rect x="{8 + 20 * place}" y="{118 - 100 * records / most:.1f}" width="16" '
-        f'height="{100 * records / most:.1f}" fill="#4f43dd"/>'
-        f'<text x="{16 + 20 * place}" y="132" text-anchor="middle">{day}</text>'
-        for place, (day, records) in enumerate(sorted(by_day.items()))
+        f"M{10 * place - 5} 60V{60 - 60 * records // (most or 1)}"
+        for place, (_, records) in enumerate(sorted(by_day.items()), start=1)
     )
     drawn = (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="140" font-family="sans-serif" font-size="9" '
-        f'fill="#777"><text x="8" y="12">most: {most:,}</text>{bars}</svg>'
+        "<svg xmlns='http://www.w3.org/2000/svg' width='310' height='60'>"
+        f"<path stroke='#4f43dd' stroke-width='8' d='{bars}'/></svg>"
     )
-    return f"![Records per UTC day](data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()})"
+    image = f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
+    return f"From the first day to the last, UTC; at most {most:,}\n\n![Records per UTC day]({image})"
 
 
 def _cell(value: object) -> str:

@@ -117,7 +117,7 @@ def test_servers_that_are_killed_in_the_middle_of_a_close_start_again_and_the_mo
 
 def test_a_backfill_of_the_job_runs_in_order_and_frozen_months_turn_green_unchanged(ui):
     before = {path: path.stat().st_mtime_ns for path in ui.data.glob("statements/*/*")}
-    chosen = [str(month) for month in reversed(ui.months)]
+    chosen = [str(month) for month in ui.months]
     selector = {"repositorySelector": SELECTOR, "partitionSetName": "close_month_partition_set"}
     assert backfill(ui, chosen, selector=selector) == "COMPLETED_SUCCESS"
     started = [run for run in ui.runs() if "dagster/backfill" in run["tags"]]
