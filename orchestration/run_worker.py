@@ -7,6 +7,7 @@ behind it. A lock says it: the kernel lets go of it when the process ends, howev
 import fcntl
 from datetime import timedelta
 from pathlib import Path
+from typing import TextIO
 
 from dagster import DagsterInstance, DefaultRunLauncher
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
@@ -17,11 +18,13 @@ from orchestration import clock
 WITHOUT_A_SIGN = timedelta(minutes=5)
 # Locks of runs that ended long ago; a day is more than any look at them can be late.
 OLD = timedelta(days=1)
-_held = []
+_held: dict[str, TextIO] = {}
 
 
 def show_life(instance: DagsterInstance, run_id: str) -> None:
     """Hold the run's lock from now until the process ends: the run's last events are written after its work."""
+    if run_id in _held:
+        return
     folder = _lock(instance, run_id).parent
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
@@ -29,7 +32,7 @@ def show_life(instance: DagsterInstance, run_id: str) -> None:
             path.unlink(missing_ok=True)
     handle = _lock(instance, run_id).open("a")
     fcntl.flock(handle, fcntl.LOCK_EX)
-    _held.append(handle)
+    _held[run_id] = handle
 
 
 def _lock(instance: DagsterInstance, run_id: str) -> Path:
