@@ -40,6 +40,10 @@ def _instance_config(settings: Settings) -> str:
     shipped = INSTANCE_CONFIG.read_text(encoding="utf-8")
     if settings.dagster_postgres is None:
         return shipped
+    if not settings.dagster_postgres.startswith("postgresql+psycopg2://"):
+        raise Refused(
+            "STATEMENTS_DAGSTER_POSTGRES is not of the form postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE."
+        )
     if find_spec("dagster_postgres") is None:
         raise Refused("STATEMENTS_DAGSTER_POSTGRES needs a package more: pip install 'tenant-statements[postgres]'.")
     import yaml

@@ -76,7 +76,13 @@ def test_the_settings_of_dagster_are_those_of_this_version_also_in_an_old_folder
 
 
 def test_postgres_without_its_package_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("STATEMENTS_DAGSTER_POSTGRES", "postgresql://localhost/dagster")
+    monkeypatch.setenv("STATEMENTS_DAGSTER_POSTGRES", "postgresql+psycopg2://localhost/dagster")
     monkeypatch.setattr(dagster_run, "find_spec", lambda _: None)
     with pytest.raises(Refused, match="pip install"):
+        dagster_run.prepare_home(settings.load(tmp_path))
+
+
+def test_another_database_than_postgres_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("STATEMENTS_DAGSTER_POSTGRES", "postgresql://localhost/dagster")
+    with pytest.raises(Refused, match="not of the form postgresql\\+psycopg2://"):
         dagster_run.prepare_home(settings.load(tmp_path))
