@@ -162,4 +162,4 @@ def test_the_running_month_cannot_be_chosen(ui):
 
 def test_stopping_leaves_nothing_behind(ui):
     ui.stop()
-    until(lambda: not ui.processes(), "every process to be gone", 60)
+    until(lambda: not ui.processes(), "every process to be gone", 90)
