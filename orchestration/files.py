@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration.errors import Damaged, Refused
+from orchestration.errors import Damaged, Refused, refused_by_machine
 
 SUMS = "SHA256SUMS"
 # What a process makes under this mask is its user's alone.
@@ -147,8 +147,19 @@ def publish(staged: Path, final: Path) -> None:
     """Rename a finished folder into place, at once and never over another: the commit point."""
     final.parent.mkdir(parents=True, exist_ok=True)
     _rename_without_replacing(staged, final)
+    settle(final, Path(os.path.commonpath([staged, final])))
+
+
+def settle(final: Path, root: Path) -> None:
+    """Make a published folder read-only, and have the disk hold its name and those of the folders around it.
+
+    Once more where a folder is found published: who renamed it may have been killed before this.
+    """
     final.chmod(READ_ONLY_FOLDER)
-    sync(final.parent)
+    for parent in final.parents:
+        sync(parent)
+        if parent == root:
+            return
 
 
 def _rename_without_replacing(source: Path, target: Path) -> None:
@@ -190,4 +201,4 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         place = f" at {error.filename}" if error.filename else ""
-        raise Refused(f"The machine would not do it: {error.strerror or error}{place}. Nothing was changed.") from error
+        raise refused_by_machine(f"{error.strerror or error}{place}") from error

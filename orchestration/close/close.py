@@ -41,6 +41,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             progress("Verifying")
             verify.require_intact(settings, month)
             # What a close left that was killed after it had published.
+            files.settle(manifests.month_folder(settings, month), settings.data)
             warehouse.refresh_if_stale(settings)
             files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
