@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from orchestration import files
 from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
 from orchestration.settings import Settings
@@ -23,10 +24,12 @@ def prepare_home(settings: Settings) -> Path:
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     target = settings.dagster_home / "dagster.yaml"
     if not target.exists():
-        # In place whole or not at all: with an empty one Dagster would go by its defaults, and telemetry is one.
-        staged = target.with_suffix(".part")
-        shutil.copyfile(INSTANCE_CONFIG, staged)
-        staged.replace(target)
+        # In place whole or not at all: with an empty one Dagster would go by its defaults, and telemetry is one. Several
+        # commands may start together in a new folder.
+        with files.only_writer(target.with_suffix(".lock")):
+            staged = target.with_suffix(".part")
+            shutil.copyfile(INSTANCE_CONFIG, staged)
+            staged.replace(target)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ["STATEMENTS_DATA_DIR"] = str(settings.data)

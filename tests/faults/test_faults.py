@@ -115,6 +115,7 @@ def strike(zygote: Zygote, situation: Path, command: Command, faults: list[Fault
         again = zygote.run(command)
         found += problems_again(again, left(zygote.data), whole, zygote.data)
         wrong += [f"{fault}: {one}" for one in found]
+        print(*(f"  {one}" for one in wrong[-len(found) :] if found), sep="\n", end="", flush=True)
         kind = "kill" if fault.kind == "kill" else "error"
         ends[kind, fault.call, done.status, len(now.folders) > len(before.folders)] += 1
     print(f"\n{command.line.split()[0]}: {len(faults) - len(void)} faults happened, {len(void)} did not")
