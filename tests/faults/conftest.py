@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.machine import Command, Zygote, zygote_in
+from tests.faults.reach import FULL, missing
 from tests.unit.deliveries import ip_of, number_of, outbound, record, tenant, write_csv
 
 AFTER_MARCH, AFTER_APRIL = "2026-04-02T12:00:00+00:00", "2026-05-02T12:00:00+00:00"
@@ -29,6 +30,13 @@ LATER = [record("april", started_at="2026-04-10T00:00:00Z", cost="128")]
 
 def given(folder: Path, name: str, rows: list) -> Path:
     return write_csv(folder / "given" / f"{name}.csv", *rows)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine() -> None:
+    """At full reach nothing is skipped: what the machine lacks is said, and is a failure."""
+    if FULL and (lacking := missing("strace", "mount", "setpriv", root=True)):
+        pytest.exit(f"The faults cannot be tried here: {lacking}.", returncode=1)
 
 
 @pytest.fixture(scope="session")
