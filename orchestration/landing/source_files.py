@@ -57,9 +57,10 @@ class Form:
 
 def form_of(path: Path) -> Form:
     """The form of a file, from the end of its name; refused when the name does not say."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    compression = COMPRESSIONS.get(suffixes[-1], "none") if suffixes else "none"
-    kind = FORMATS.get((suffixes if compression == "none" else suffixes[:-1] or [""])[-1]) if suffixes else None
+    name = path.name.lower()
+    packed = next((suffix for suffix in COMPRESSIONS if name.endswith(suffix)), "")
+    compression = COMPRESSIONS.get(packed, "none")
+    kind = FORMATS.get(Path(name.removesuffix(packed)).suffix)
     if kind is None or (kind == "parquet" and compression != "none"):
         raise Refused(
             f"{path}: the name must end in {', '.join(FORMATS)}, "

@@ -12,6 +12,7 @@ import pytest
 
 from orchestration import clock
 from orchestration.demo import carrier
+from orchestration.settings import PROJECT_ROOT
 from tests.hostile.reach import FULL
 from tests.orchestration.variants import UNRELATED, Files, beside, closed, plain, shuffled, split
 
@@ -49,8 +50,9 @@ def closed_in_zone(files: Files, folder: Path, zone: str) -> dict[str, list[str]
     given = json.dumps(asdict(files), default=str)
     done = subprocess.run(
         [sys.executable, "-m", "tests.orchestration.variants", str(folder), NOW.isoformat(), MONTH, given],
-        env={**os.environ, "TZ": zone}, capture_output=True, text=True, check=True,
+        cwd=PROJECT_ROOT, env={**os.environ, "TZ": zone}, capture_output=True, text=True,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
