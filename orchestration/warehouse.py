@@ -230,9 +230,7 @@ def _create_operations(
             for r in receipts
         ],
     )  # fmt: skip
-    names = ("landed", "accepted", "duplicate", "superseded", "rejected", "attributed", "unattributed")
-    names += ("late_landed", "late_duplicate", "late_superseded", "before_first_month")
-    names += ("late", "restatement", "reversal")
+    names = manifests.COUNTS
     _create_from_rows(
         connection,
         "warehouse.operations.closes",

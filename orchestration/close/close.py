@@ -113,12 +113,13 @@ def _inputs(
     readiness.require_ended(month, settings, now)
     readiness.require_next(month, settings, known, receipts)
     readiness.require_landed(month, known, receipts, now)
-    if known and rehash:
-        verify.require_intact(settings, known[-1].month)
+    if rehash:
+        verify.require_all_batches(receipts, known)
+        if known:
+            verify.require_intact(settings, known[-1].month)
+        files.require_hashes(readiness.pinned_files(receipts, month, known))
     rejected = readiness.rejected_rows(settings, month, known, receipts)
     readiness.require_rejected_answered(month, rejected, accepted=accept_rejected)
-    if rehash:
-        files.require_hashes(readiness.pinned_files(receipts, month, known))
     return Inputs(
         month=month,
         frozen=known,
