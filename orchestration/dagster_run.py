@@ -21,32 +21,38 @@ INSTANCE_CONFIG = Path(__file__).with_name("dagster.yaml")
 
 def prepare_home(settings: Settings) -> Path:
     """Lay out Dagster's storage under the data folder and point this process and its children there."""
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    target = settings.dagster_home / "dagster.yaml"
-    if not target.exists():
-        # In place whole or not at all: with an empty one Dagster would go by its defaults, and telemetry is one. Several
-        # commands may start together in a new folder.
-        with files.only_writer(target.with_suffix(".lock")):
+    import dagster as dg
+
+    home = settings.dagster_home
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["STATEMENTS_DATA_DIR"] = str(settings.data)
+    # Dagster makes its databases when it first opens them, and two processes that do so at once break them for good.
+    with files.only_writer(home / ".lock"):
+        target = home / "dagster.yaml"
+        if not target.exists():
+            # In place whole or not at all: with an empty one Dagster would go by its defaults, and telemetry is one.
             staged = target.with_suffix(".part")
             shutil.copyfile(INSTANCE_CONFIG, staged)
             staged.replace(target)
-    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-    os.environ["STATEMENTS_DATA_DIR"] = str(settings.data)
-    return settings.dagster_home
+        dg.DagsterInstance.from_config(str(home)).dispose()
+    return home
 
 
-def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
-    """Run the job `close_month` for one month. Raises Refused or Damaged just as the close did."""
-    prepare_home(settings)
+def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
+    """Run the job `close_month` for one month. Returns whether it was frozen already, which another close may have done
+    meanwhile. Raises Refused or Damaged just as the close did."""
     import dagster as dg
     from sqlalchemy.exc import SQLAlchemyError
 
-    from orchestration.definitions import defs
-
     try:
+        prepare_home(settings)
+        from orchestration.close.close import ALREADY_FROZEN
+        from orchestration.definitions import defs
+        from orchestration.defs.assets import FROZEN
+
         with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-            defs.resolve_job_def("close_month").execute_in_process(
+            run = defs.resolve_job_def("close_month").execute_in_process(
                 instance=instance,
                 partition_key=str(month),
                 run_config={
@@ -54,6 +60,10 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             )
+        (stated,) = (
+            event.materialization for event in run.get_asset_materialization_events() if event.asset_key == FROZEN.key
+        )
+        return stated.metadata["outcome"].value == ALREADY_FROZEN
     except dg.Failure as failure:
         raise failure.__cause__ or failure from None
     except SQLAlchemyError as error:

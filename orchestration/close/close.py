@@ -22,6 +22,8 @@ from orchestration.settings import Settings
 
 Progress = Callable[[str], None]
 Report = TypeVar("Report")
+# What the outcome of a close is called in Dagster's history.
+FROZEN_NOW, ALREADY_FROZEN = "frozen", "already frozen, verified"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Closed:
     manifest: Manifest
     already_frozen: bool
     nodes: Sequence[NodeResult] = field(default_factory=tuple)
+
+    @property
+    def outcome(self) -> str:
+        return ALREADY_FROZEN if self.already_frozen else FROZEN_NOW
 
 
 def close_month(settings: Settings, month: Month, *, accept_rejected: bool, progress: Progress) -> Closed:

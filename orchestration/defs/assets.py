@@ -91,7 +91,7 @@ def _results(closed: Closed) -> Iterator[dg.MaterializeResult | dg.AssetCheckRes
     yield dg.MaterializeResult(
         asset_key=FROZEN.key,
         metadata={
-            "outcome": "already frozen, verified" if closed.already_frozen else "frozen",
+            "outcome": closed.outcome,
             "manifest_sha256": manifest.sha256,
             "folder": dg.MetadataValue.path(str(manifest.folder)),
             "totals": dg.MetadataValue.json(manifest.content["totals"]),
