@@ -99,16 +99,18 @@ def read(folder: Path) -> Receipt:
         raw = (folder / RECEIPT).read_bytes()
         if sums(folder)[RECEIPT] != hashlib.sha256(raw).hexdigest():
             raise ValueError("another hash")
-        content = json.loads(raw) | {"folder": None}
+        content = json.loads(raw)
         if content.pop("format") != 1 or not has_shape(content, Receipt):
             raise ValueError("another form")
         if (content["feed"], content["batch_id"]) != (folder.parent.name, folder.name):
             raise ValueError("another batch's")
-        Decimal(content["cost_difference"])
+        Decimal(content.get("cost_difference", "0"))
         for name in ("landed_at", "cutoff", "sealed_at"):
-            content[name] = datetime.fromisoformat(content[name]) if content[name] else None
-        content["files"] = [LandedFile(**file) for file in content["files"]]
-        content["rejected"] = LandedFile(**content["rejected"]) if content["rejected"] else None
+            if content.get(name):
+                content[name] = datetime.fromisoformat(content[name])
+        content["files"] = [LandedFile(**file) for file in content.get("files", [])]
+        if content.get("rejected"):
+            content["rejected"] = LandedFile(**content["rejected"])
         return Receipt(**content | {"folder": folder})
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise Damaged(f"{folder / RECEIPT} is not the receipt that was written. Restore it from a backup.") from error

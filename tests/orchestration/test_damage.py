@@ -97,6 +97,7 @@ def restore(folder: Path, content: dict[Path, bytes]) -> None:
         elif path.is_dir() and not any(path.iterdir()):
             path.rmdir()
     for path, written in content.items():
+        path.parent.mkdir(exist_ok=True)
         if not path.exists() or path.read_bytes() != written:
             path.write_bytes(written)
 

@@ -153,14 +153,15 @@ def test_what_comes_while_a_close_runs_waits_readers_do_not_and_the_month_is_the
 
     monkeypatch.setattr(dbt_build, "build", build_in_company)
     closing(line)
+    monkeypatch.setattr(dbt_build, "build", build)
     for thread in threads:
         thread.join(timeout=120)
     assert ended["close"].already_frozen
     assert ended["landing"][0].receipt.sequence == 5
     assert tree(line.data / "statements") == tree(closed_march / "data" / "statements")
-    assert warehouse.rows(settings, "select status, record_id from operations.late_records where status = 'waiting'") == [
-        ("waiting", "meanwhile")
-    ]
+    assert warehouse.rows(
+        settings, "select status, record_id from operations.late_records where status = 'waiting'"
+    ) == [("waiting", "meanwhile")]
     line.at(AFTER_APRIL)
     land(line, "cdrs", record("may", started_at="2026-05-01T00:00:00Z"))
     assert closing(line, APRIL).manifest.content["counts"]["late"] == 1
