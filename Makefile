@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-ui test-oracle bench audit lint docs clean
+.PHONY: help setup demo test test-oracle test-histories test-hostile test-faults test-ui test-sip bench audit lint docs clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,18 @@ test-ui: setup  ## Operate the UI in Chromium, and kill its servers: make test-u
 test-oracle: setup  ## Hold 20,000 random histories against the oracle, through the real close.
 	STATEMENTS_TEST_HISTORIES=20000 $(BIN)/python -m pytest tests/oracle
 
+test-histories: setup  ## Live through a year of closes with 1,000 careers, the oracle and every frozen byte beside them.
+	STATEMENTS_TEST_CAREERS=1000 STATEMENTS_TEST_MONTHS=12 $(BIN)/python -m pytest tests/oracle/test_over_months.py -s
+
+test-hostile: setup  ## Every malformed file and payload in every place, variants of a month, the UI's sockets.
+	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/orchestration/test_metamorphic.py
+
+test-faults: setup  ## Kill, refuse and squeeze closes and landings at every system call. Needs root and strace.
+	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile -rP tests/faults
+
+test-sip: setup  ## Make real calls through a Kamailio, and state them. Needs Debian's kamailio, kamailio-sqlite-modules, sip-tester.
+	$(BIN)/python -m pytest -v tests/sip/live_switch.py
+
 bench: setup build/peers/bin/python  ## Measure beside a floor and other engines: make bench [BENCH="--records 1000000"].
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
@@ -37,8 +49,8 @@ build/peers/bin/python: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv --clear build/peers
 	build/peers/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 
-audit: setup  ## Judge closed months by another algorithm: make audit MONTH="2026-09 2026-10" [DATA=data].
-	$(BIN)/python -m benchmarks.audit $(or $(DATA),data) $(MONTH)
+audit: setup  ## Judge closed months by another algorithm: make audit [MONTH="2026-09 2026-10"] [DATA=data].
+	$(BIN)/python -m benchmarks.audit $(or $(DATA),data) $(or $(MONTH),--all)
 
 lint: setup  ## Check style.
 	$(BIN)/ruff check .

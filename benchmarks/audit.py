@@ -1,8 +1,9 @@
 """An independent audit of a closed month: every record's tenant found again by another way, and compared row by row.
 
 From the landed feeds and the receipts alone: its own timelines (`timelines.sql`), one ASOF join instead of the close's
-lookups, and its own search for the delivery that counts. Nothing of the product is imported and no model is read, so
-that the two can only agree by both being right. What does not belong here: sums, which the close checks itself.
+lookups, and its own search for the delivery that counts. `--all` also adds up what every record's entries say over all
+closed months. Nothing of the product is imported and no model is read, so that the two can only agree by both being
+right. What does not belong here: sums over records, which the close checks itself.
 
 Memory is bounded: ids are compared in hash partitions, records day by day.
 """
@@ -42,7 +43,6 @@ class Findings:
     audited: int = 0
     wrong: int = 0
     redelivered: int = 0
-    moved_here: int = 0
     examples: list[dict] = field(default_factory=list)
 
 
@@ -53,15 +53,7 @@ def audit(data: Path, month: str, *, memory_limit: str = "2GB", threads: int | N
     known = [batch for batch in landed.batches(data) if batch.sequence <= known_up_to]
     found = Findings()
     with tempfile.TemporaryDirectory(prefix="audit-") as scratch:
-        connection = duckdb.connect(
-            config={
-                "memory_limit": memory_limit,
-                "threads": threads or os.cpu_count() or 2,
-                "temp_directory": scratch,
-                "preserve_insertion_order": False,
-            }
-        )
-        connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+        connection = _connect(scratch, memory_limit, threads)
         # Later batches cannot change a frozen past (the seal): all assignments that ever landed must tell the same.
         timelines.create(connection, landed.batches(data))
         connection.execute(f"create temp table services as from read_csv('{SERVICES}', all_varchar = true)")
@@ -74,6 +66,102 @@ def audit(data: Path, month: str, *, memory_limit: str = "2GB", threads: int | N
         _check_corrections(connection, frozen, found)
         connection.close()
     return found
+
+
+def audit_all(data: Path, *, memory_limit: str = "2GB", threads: int | None = None) -> Findings:
+    """Add up the entries of each record over all closed months: its latest delivery must be left, once, or nothing.
+
+    Looks for every id everywhere, so that it also finds a record that moved further than a close looks.
+    """
+    folders = closed_months(data)
+    months = [folder.name.removeprefix("month=") for folder in folders]
+    known_up_to = json.loads((folders[-1] / "manifest.json").read_text(encoding="utf-8"))["landed_up_to"]
+    everything = landed.files_of(landed.batches(data), "cdrs", up_to=known_up_to)
+    entries = [path for folder in folders for path in sorted((folder / "usage").glob("*.parquet"))]
+    first, last = _days(months[0])[0], _days(months[-1])[-1] + timedelta(days=1)
+    found = Findings()
+    with tempfile.TemporaryDirectory(prefix="audit-") as scratch:
+        connection = _connect(scratch, memory_limit, threads)
+        (rows,) = connection.execute(f"select count(*) from {landed.reader(everything)}").fetchone()
+        # As it was before its sign was turned: a reversal must be a copy of what it takes back.
+        unsigned = ", ".join(
+            f"(record_count * {name})::{kind} as {name}"
+            for name, kind in (("duration_seconds", "bigint"), ("billed_seconds", "bigint"), ("cost", "decimal(18, 9)"))
+        )
+        connection.execute(
+            f"""
+            copy (
+                select record_id, {{'batch': batch_id, 'row': source_row}} as place, null::bigint as entries,
+                    started_at >= '{first.isoformat()}' and started_at < '{last.isoformat()}' as is_due,
+                    hash({CANONICAL}) as content, null::ubigint as owner,
+                    hash(record_id) % {1 + rows // IDS_PER_PARTITION} as part
+                from {landed.reader(everything)}
+                union all
+                select record_id, null, record_count, null, hash({CANONICAL}),
+                    hash(account_id, attributed_by, reason, assignment_id),
+                    hash(record_id) % {1 + rows // IDS_PER_PARTITION}
+                from (select * replace ({unsigned}) from {landed.reader(entries)})
+            ) to '{scratch}' (format parquet, compression lz4_raw, partition_by (part), overwrite_or_ignore)
+            """
+        )
+        for part in sorted(Path(scratch).glob("part=*")):
+            connection.execute(
+                f"""
+                create or replace temp table judged as
+                with said as (
+                    from read_parquet('{part}/*.parquet', hive_partitioning = false)
+                ),
+                due as (
+                    select record_id, arg_max(content, place) as content, arg_max(is_due, place) as is_due
+                    from said
+                    where entries is null
+                    group by record_id
+                ),
+                left_over as (
+                    select record_id, content, sum(entries) as net
+                    from said
+                    where entries is not null
+                    group by record_id, content, owner
+                    having sum(entries) <> 0
+                ),
+                stated as (
+                    select record_id, sum(net) as net, count(*) as contents, any_value(content) as content
+                    from left_over
+                    group by record_id
+                )
+                select
+                    coalesce(due.record_id, stated.record_id) as record_id,
+                    case
+                        when due.record_id is null then 'stated, but never landed'
+                        when coalesce(net, 0) <> is_due::int or coalesce(contents, 0) <> is_due::int
+                            then format('counts {{}} times over all, not {{}}', coalesce(net, 0), is_due::int)
+                        when is_due and stated.content <> due.content then 'stands otherwise than it landed last'
+                    end as problem
+                from due
+                full join stated on stated.record_id = due.record_id
+                """
+            )
+            _count(connection, found)
+        connection.close()
+    return found
+
+
+def closed_months(data: Path) -> list[Path]:
+    """The folders of all closed months, oldest first."""
+    return sorted((data / "statements").glob("month=*"))
+
+
+def _connect(scratch: str, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        config={
+            "memory_limit": memory_limit,
+            "threads": threads or os.cpu_count() or 2,
+            "temp_directory": scratch,
+            "preserve_insertion_order": False,
+        }
+    )
+    connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+    return connection
 
 
 def _days(month: str) -> list[datetime]:
@@ -115,9 +203,8 @@ def _compare_ids(connection, known, frozen: Path, month: str, scratch: Path, fou
             drop table ids
             """
         )
-    _find_fallen(connection, everything, frozen, month)
+    _find_fallen(connection, everything, month)
     found.redelivered = connection.execute("select count(*) from repeated").fetchone()[0]
-    found.moved_here = connection.execute("select count(*) from standing where was_stated and in_month").fetchone()[0]
     found.wrong += connection.execute("select count(*) from id_differences").fetchone()[0]
     _keep_examples(connection, "select record_id, problem from id_differences order by record_id", found)
 
@@ -143,21 +230,12 @@ def _write_partitions(connection, everything, stated, month: str, scratch: Path)
     )
 
 
-def _find_fallen(connection, everything, frozen: Path, month: str) -> None:
+def _find_fallen(connection, everything, month: str) -> None:
     """Of ids that came more than once: which delivery stands, and which have fallen (rule 18).
 
     The one that stands is the first that says what the latest says, with nothing else said in between.
     """
     first, last = _days(month)[0], _days(month)[-1] + timedelta(days=1)
-    earlier = [
-        path
-        for folder in sorted(frozen.parent.glob("month=*"))
-        if folder.name < frozen.name
-        for path in sorted((folder / "usage").glob("day=*.parquet"))
-    ]
-    stated_before = "select null::varchar as record_id"
-    if earlier:
-        stated_before = f"select distinct record_id from {landed.reader(earlier)}"
     connection.execute(
         f"""
         create or replace temp table deliveries as
@@ -191,26 +269,22 @@ def _find_fallen(connection, everything, frozen: Path, month: str) -> None:
         select
             standing_place.*,
             repeated.times_frozen,
-            started_at >= '{first.isoformat()}' and started_at < '{last.isoformat()}' as in_month,
-            stated_before.record_id is not null as was_stated,
-            -- Stated in an earlier month and moved here since: how that is mended is a matter of corrections.
-            was_stated and in_month and times_frozen = 0 as waits
+            started_at >= '{first.isoformat()}' and started_at < '{last.isoformat()}' as in_month
         from standing_place
-        inner join repeated on repeated.record_id = standing_place.record_id
-        left join ({stated_before}) as stated_before on stated_before.record_id = standing_place.record_id;
+        inner join repeated on repeated.record_id = standing_place.record_id;
 
         insert into id_differences
             select
                 record_id,
                 format('the latest delivery is of this month: {{}}; frozen {{}} times', in_month, times_frozen)
             from standing
-            where times_frozen <> in_month::int and not waits;
+            where times_frozen <> in_month::int;
 
         create or replace temp table fallen as
         select deliveries.place.batch as batch_id, deliveries.place.row as source_row
         from deliveries
         inner join standing on standing.record_id = deliveries.record_id
-        where deliveries.place <> standing.place or standing.waits;
+        where deliveries.place <> standing.place;
         drop table deliveries
         """
     )
@@ -337,26 +411,28 @@ def _keep_examples(connection, query: str, found: Findings) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Audit a closed month. Exit status 1 when anything is wrong."""
+    """Audit closed months. Exit status 1 when anything is wrong."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("data", type=Path, help="a data folder")
-    parser.add_argument("month", nargs="+", help="YYYY-MM, closed")
+    parser.add_argument("month", nargs="*", help="YYYY-MM, closed")
+    parser.add_argument("--all", action="store_true", help="every closed month, and all of them together")
     parser.add_argument("--memory-limit", default="2GB")
     parser.add_argument("--threads", type=int)
     asked = parser.parse_args(arguments)
     wrong = 0
-    for month in asked.month:
+    closed = [folder.name.removeprefix("month=") for folder in closed_months(asked.data)]
+    for month in [*(closed if asked.all else asked.month), *(["all"] if asked.all and closed else [])]:
         started = time.monotonic()
-        if not (asked.data / "statements" / f"month={month}" / "manifest.json").exists():
+        if month != "all" and not (asked.data / "statements" / f"month={month}" / "manifest.json").exists():
             print(f"{month} is not closed in {asked.data}.", file=sys.stderr)
             return 1
-        found = audit(asked.data, month, memory_limit=asked.memory_limit, threads=asked.threads)
+        options = {"memory_limit": asked.memory_limit, "threads": asked.threads}
+        found = audit_all(asked.data, **options) if month == "all" else audit(asked.data, month, **options)
         wrong += found.wrong
         for example in found.examples:
             print(f"{example['record_id']}: {example['problem']}", file=sys.stderr)
         figures = {"month": month, "audited": found.audited, "wrong": found.wrong, "redelivered": found.redelivered}
-        figures |= {"moved_here": found.moved_here, "seconds": round(time.monotonic() - started, 1)}
-        print(json.dumps(figures))
+        print(json.dumps(figures | {"seconds": round(time.monotonic() - started, 1)}))
     return 1 if wrong else 0
 
 

@@ -7,7 +7,7 @@ the work are imported by the command that needs them, since Dagster and dbt take
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,11 +17,14 @@ import typer
 
 from orchestration import screen, settings
 from orchestration.errors import Damaged, Refused
+from orchestration.files import PRIVATE
 from orchestration.months import Month
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 tenant = typer.Typer(no_args_is_help=True, help="Create, archive and list tenants.", rich_markup_mode=None)
 app.add_typer(tenant, name="tenant")
+sources = typer.Typer(help="The switches whose own files can be landed.", rich_markup_mode=None)
+app.add_typer(sources, name="sources")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -47,7 +50,7 @@ def options(
     ] = None,
 ) -> None:
     """Frozen monthly statements per tenant, from a telecom carrier's call detail records."""
-    os.umask(0o077)
+    os.umask(PRIVATE)
     STATE.data_dir = data_dir
 
 
@@ -58,6 +61,7 @@ def command(of: typer.Typer, name: str) -> Callable:
         @functools.wraps(function)
         def run(*arguments: Any, **named: Any) -> None:
             try:
+                _require_text(named)
                 function(*arguments, **named)
             except (Refused, Damaged) as error:
                 screen.complain(str(error))
@@ -73,6 +77,15 @@ def command(of: typer.Typer, name: str) -> Callable:
     return decorate
 
 
+def _require_text(named: dict[str, Any]) -> None:
+    """Refuse an argument that no query and no file name can hold, whatever the command is."""
+    for value in named.values():
+        for given in value if isinstance(value, list) else [value]:
+            text = str(given)
+            if "\0" in text or text.encode(errors="replace").decode() != text:
+                raise Refused(f"{text!a} is not text in UTF-8.")
+
+
 @command(app, "demo")
 def demo() -> None:
     """Land a made-up carrier's last four months, close them, show a statement and where everything is."""
@@ -83,8 +96,15 @@ def demo() -> None:
 
 @command(app, "land")
 def land(
-    feed: Annotated[str, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")],
-    files: Annotated[list[Path], typer.Argument(help="CSV (.csv), JSON Lines (.jsonl) or Parquet (.parquet).")],
+    feed: Annotated[str | None, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV (.csv) or JSON Lines (.jsonl), plain or with .gz or .zst, or Parquet (.parquet)."),
+    ] = None,
+    inbox: Annotated[bool, typer.Option("--inbox", help="Land what lies in the inbox of the data folder.")] = False,
+    source: Annotated[
+        str | None, typer.Option(help="NAME[@INSTANCE]: the cdrs are a switch's own files; `statements sources`.")
+    ] = None,
     accept_late: Annotated[
         bool, typer.Option("--accept-late", help="Let changes recorded before the seal act from the seal on.")
     ] = False,
@@ -98,8 +118,17 @@ def land(
     from orchestration.landing.land import land as land_files
 
     configuration = STATE.settings
-    delivery = Delivery(cutoff=_instant(cutoff) if cutoff else None, accept_late=accept_late)
+    if inbox:
+        if feed or source or cutoff or accept_late:
+            raise typer.BadParameter("--inbox goes without a feed, files and other options but --json.")
+        _land_inbox(configuration, as_json=as_json)
+        return
+    if not feed or not files:
+        raise typer.BadParameter("name a feed and its files, or --inbox.")
+    until = _instant(cutoff) if cutoff else None
     with screen.progress(f"Landing {feed}") as step:
+        follow = step if screen.is_watched() else None
+        delivery = Delivery(source=source, cutoff=until, accept_late=accept_late, follow=follow)
         landings = land_files(configuration, feed, files, delivery, step)
     if as_json:
         screen.as_json([_landing_figures(landing) for landing in landings])
@@ -108,13 +137,41 @@ def land(
         _say_landing(landing)
 
 
+def _land_inbox(configuration: settings.Settings, *, as_json: bool) -> None:
+    """Land the inbox, a file at a time. A refused file is put away too, and makes the command end with 1."""
+    from orchestration import inbox
+
+    inbox.prepare(configuration)
+    with screen.progress("Landing the inbox") as step:
+        outcomes = list(inbox.land_all(configuration, step))
+    if as_json:
+        screen.as_json(
+            [
+                {"file": str(outcome.dropped.path), "moved_to": str(outcome.moved_to), "refused": outcome.refusal}
+                | (_landing_figures(outcome.landing) if outcome.landing else {})
+                for outcome in outcomes
+            ]
+        )
+    elif not outcomes:
+        screen.say(f"There is no whole file in {configuration.inbox}.")
+    for outcome in outcomes:
+        if outcome.landing and not as_json:
+            _say_landing(outcome.landing)
+        if outcome.refusal:
+            screen.complain(f"{outcome.refusal} The file is now {outcome.moved_to}")
+    if any(outcome.refusal for outcome in outcomes):
+        raise typer.Exit(Refused.exit_status)
+
+
 def _landing_figures(landing) -> dict[str, Any]:
     receipt = landing.receipt
     return {
         "file": receipt.file_name,
         "batch_id": receipt.batch_id,
         "new": landing.is_new,
+        "source": receipt.source,
         "rows": receipt.rows,
+        "ignored": receipt.ignored,
         "landed": receipt.rows - receipt.rejected_rows,
         "duplicate": receipt.duplicates,
         "superseded": receipt.superseded,
@@ -136,6 +193,9 @@ def _say_landing(landing) -> None:
     if figures["superseded"]:
         said += f" (cost {figures['cost_difference']})"
     screen.say(f"{said}; {figures['rejected']:,} rejected. Batch {figures['batch_id']}.")
+    if figures["ignored"]:
+        counts = ", ".join(f"{count:,} × {name}" for name, count in figures["ignored"].items())
+        screen.say(f"  Besides, no records of their own: {counts}.")
     if figures["rejected"]:
         screen.say("  `statements rejected` shows the rejected rows; they stand against closing their month.")
     if figures["late"]:
@@ -146,6 +206,70 @@ def _say_landing(landing) -> None:
         screen.say(
             f"  {figures['unusable_assets']:,} numbers or IPs are not possible ones; nothing is attributed to them."
         )
+
+
+@sources.callback(invoke_without_command=True)
+def sources_without_command(context: typer.Context) -> None:
+    """The switches whose own files can be landed."""
+    if context.invoked_subcommand is None:
+        sources_list(as_json=False)
+
+
+@command(sources, "list")
+def sources_list(as_json: AsJson = False) -> None:
+    """The declared sources, shipped and your own."""
+    from orchestration.sources import declaration
+
+    found = declaration.available(STATE.settings)
+    rows = [
+        {
+            "source": source.name,
+            "title": source.title,
+            "files": ", ".join(source.formats),
+            "zone": source.zone or _zone_wanted(source.times),
+            "rates": source.rates.file.name if source.rates else None,
+            "declared_in": "shipped" if source.is_shipped else str(source.path),
+        }
+        for source in found
+    ]
+    _show("Sources", rows, as_json)
+
+
+def _zone_wanted(times: Mapping[str, str]) -> str:
+    if "local" not in times:
+        return "none needed"
+    return "to be declared" if list(times) == ["local"] else "to be declared, unless the file has epochs"
+
+
+@command(sources, "show")
+def sources_show(name: str) -> None:
+    """What a source's files are, how to make them, and how it is declared."""
+    from orchestration.sources import declaration
+
+    source = declaration.load(STATE.settings, name)
+    screen.say(f"{source.title}\n\n{source.about}\n{source.path}:\n\n{source.path.read_text(encoding='utf-8')}")
+
+
+@command(sources, "check")
+def sources_check(
+    name: Annotated[str, typer.Argument(help="NAME[@INSTANCE]")],
+    file: Path,
+    rows: Annotated[int, typer.Option(help="How many rows are shown.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """What a file would become; nothing lands."""
+    from orchestration.sources import checking
+
+    with screen.progress(f"Checking {file.name}"):
+        found = checking.check(STATE.settings, name, file, rows)
+    if as_json:
+        screen.as_json(vars(found))
+        return
+    screen.table(f"The first rows of {file.name}", found.first)
+    screen.say(f"{found.rows:,} records, of which {found.usable:,} usable. Nothing was landed.")
+    for said, counts in (("Rejected", found.rejected), ("No records of their own", found.ignored)):
+        if counts:
+            screen.say(f"{said}: {', '.join(f'{count:,} × {reason}' for reason, count in counts.items())}.")
 
 
 @command(tenant, "add")
@@ -265,10 +389,10 @@ def _close_one(configuration: settings.Settings, month: Month, *, accept_rejecte
 
     was_frozen = closing.require_closable(configuration, month, accept_rejected=accept_rejected)
     with screen.progress(f"{'Verifying' if was_frozen else 'Closing'} {month}"):
-        dagster_run.close_through_dagster(configuration, month, accept_rejected=accept_rejected)
+        already_frozen = dagster_run.close_through_dagster(configuration, month, accept_rejected=accept_rejected)
     frozen = manifests.read(configuration, month)
     counts = frozen.content["counts"]
-    if was_frozen:
+    if already_frozen:
         screen.say(
             f"{month} is frozen already, and verified: every byte and every sum is as it was. Head {frozen.sha256}"
         )
@@ -276,9 +400,10 @@ def _close_one(configuration: settings.Settings, month: Month, *, accept_rejecte
     totals = ", ".join(
         f"{screen.amount(_decimal(cost))} {currency}" for currency, cost in frozen.content["totals"].items()
     )
+    corrections = sum(counts[entry] for entry in ("late", "reversal", "restatement"))
     screen.say(
         f"Closed {month}: {counts['accepted']:,} records, {counts['unattributed']:,} unattributed, "
-        f"total {totals or '0'}. Head {frozen.sha256}"
+        f"{corrections:,} corrections, total {totals or '0'}. Head {frozen.sha256}"
     )
     for warning in frozen.content["warnings"]:
         screen.complain(f"Warning: {warning}")
@@ -343,17 +468,49 @@ def status(as_json: AsJson = False) -> None:
 
 
 @command(app, "rejected")
-def rejected(as_json: AsJson = False) -> None:
-    """The rejected rows of landed files, with reason and row."""
-    from orchestration import warehouse
+def rejected(
+    month: Annotated[str | None, typer.Option(help="YYYY-MM: those that this month's close answers for.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write those that still stand to this file, to be mended and landed again.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Write those of one source, as the list names it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The rejected rows of landed files, with reason and row; or a file of them to mend."""
+    from orchestration import rejected as putting_right
 
-    rows = warehouse.records(
-        STATE.settings,
-        "select rejected.month, batches.file_name, rejected.batch_id, rejected.source_row, rejected.record_id, "
-        "rejected.reason from operations.rejected_rows as rejected "
-        "inner join operations.batches as batches using (batch_id) order by rejected.batch_id, rejected.source_row",
-    )
-    _show("Rejected rows", rows, as_json)
+    only = Month.parse(month) if month else None
+    if export is None:
+        _show("Rejected rows", putting_right.rows(STATE.settings, only), as_json)
+        return
+    count = putting_right.export(STATE.settings, only, source, export)
+    screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
+
+
+@command(app, "reconcile")
+def reconcile(
+    month: Annotated[str, typer.Argument(help="YYYY-MM")],
+    bill: Annotated[Path, typer.Argument(help="The carrier's bill: totals per service, or records.")],
+    source: Annotated[str | None, typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The CSV to write [reconciliation-YYYY-MM.csv].")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A closed month beside the carrier's bill; exit status 1 on any difference."""
+    from orchestration import reconcile as reconciling
+
+    closed = Month.parse(month)
+    with screen.progress(f"Reconciling {month}"):
+        found = reconciling.reconcile(STATE.settings, closed, bill, source, out or Path(f"reconciliation-{closed}.csv"))
+    if as_json:
+        screen.as_json(vars(found))
+    else:
+        screen.table(f"Totals of {closed}", found.totals)
+        screen.table("Records that differ, the largest first", found.records)
+        said = ", ".join(f"{count:,} {status}" for status, count in found.counts.items())
+        screen.say(f"Compared: {said or 'nothing'}. All of it is in {found.file}")
+    if found.differs:
+        screen.complain(f"{closed} and {bill} differ.")
+        raise typer.Exit(Refused.exit_status)
 
 
 @command(app, "export")
@@ -375,13 +532,18 @@ def export(
 @command(app, "verify")
 def verify(
     month: Annotated[str | None, typer.Argument(help="YYYY-MM; without one, all of them.")] = None,
+    again: Annotated[
+        bool, typer.Option("--recompute", help="Also compute each month again from what its close read.")
+    ] = False,
     expect_head: Annotated[
         str | None, typer.Option(help="The hash of the last manifest, as it was noted elsewhere.")
     ] = None,
 ) -> None:
     """Hash everything frozen and everything landed again, and add the frozen up again."""
     from orchestration import export as exporting
+    from orchestration import files
     from orchestration.close import manifest as manifests
+    from orchestration.close import recompute
     from orchestration.close import verify as verifying
     from orchestration.landing.seal import frozen_months
 
@@ -391,6 +553,10 @@ def verify(
     )
     with screen.progress("Verifying") as step:
         problems = verifying.all_problems(configuration, months, step)
+        if again and not problems:
+            with files.disk_errors(), files.only_writer(configuration.lock):
+                for one in months:
+                    problems += recompute.problems(configuration, one, step)
     if not problems and expect_head:
         known = manifests.load(configuration)
         if not known or known[-1].sha256 != expect_head:

@@ -39,7 +39,7 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
     )
     entries = warehouse.records(
         settings,
-        "select * exclude (routed_to) from statements.usage where record_id = ? order by month, entry",
+        "select * exclude (routed_to) from statements.usage where record_id = ? order by month, record_count",
         [record_id],
     )
     if not deliveries and not rejected:
@@ -58,8 +58,8 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
         sentences += _of_entry(settings, entry)
     if deliveries and not entries:
         sentences += _of_no_entry(settings, deliveries[-1], late)
-    elif late:
-        sentences.append("A later delivery says otherwise; it waits in operations.late_records.")
+    elif any(row["status"] == "waiting" for row in late):
+        sentences.append("A later delivery says otherwise; it waits in operations.late_records for the next close.")
     return {
         "record_id": record_id,
         "explanation": sentences,
@@ -109,30 +109,35 @@ def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
 
 
 def _of_entry(settings: Settings, entry: dict[str, Any]) -> list[str]:
-    said = [_rule(entry)]
+    stated = f"{amount(entry['cost'])} {entry['currency']}"
+    if entry["entry"] == "reversal":
+        return [f"What had been stated of it is taken back in {entry['month']}: {stated}, {_place(entry)}."]
+    said = []
+    if entry["entry"] == "late":
+        said.append(f"It came after {entry['usage_month']:%Y-%m} was frozen, so {entry['month']} states it: {stated}.")
+    if entry["entry"] == "restatement":
+        said.append(f"As a correction of {entry['usage_month']:%Y-%m}, {entry['month']} states it anew: {stated}.")
+    said.append(_rule(entry))
     by = entry["attributed_by"]
-    if entry["account_id"]:
-        if by == "header":
-            said.append(
-                f"The header says {entry['x_tenant']!r}, byte for byte the Account ID of a tenant that was alive."
-            )
-        else:
-            value = entry["number"] if by == "number" else entry["source_ip"]
-            said.append(_holding(settings, by, value, entry["started_at"]))
-        said += _otherwise(settings, entry)
-        statement = f"{entry['account_id']}/{entry['month']}/{entry['currency']}"
-        said.append(
-            f"It stands on statement {statement}, as {entry['line_type']} in line "
-            f"{entry['service']} ({entry['direction']})."
-        )
+    if by == "header":
+        said.append(f"The header says {entry['x_tenant']!r}, byte for byte the Account ID of a tenant that was alive.")
+    elif by:
+        value = entry["number"] if by == "number" else entry["source_ip"]
+        said.append(_holding(settings, by, value, entry["started_at"]))
     else:
         said.append(f"It is attributed to nobody: {_reason(entry)} ({entry['reason']}).")
-        said += _otherwise(settings, entry)
-        said.append(
-            f"It stands in the organization's statement of {entry['month']}, {entry['currency']}, "
-            "among the unattributed."
-        )
+    said += _otherwise(settings, entry)
+    said.append(f"It stands {_place(entry)}.")
     return said
+
+
+def _place(entry: dict[str, Any]) -> str:
+    if entry["account_id"]:
+        return (
+            f"on statement {entry['account_id']}/{entry['month']}/{entry['currency']}, as {entry['line_type']} "
+            f"in line {entry['service']} ({entry['direction']})"
+        )
+    return f"in the organization's statement of {entry['month']}, {entry['currency']}, among the unattributed"
 
 
 def _attributed_by(entry: dict[str, Any]) -> str:
@@ -222,7 +227,8 @@ def _of_no_entry(settings: Settings, delivery: dict[str, Any], late: list[dict[s
         return ["It is older than the first month stated, so it stands on no statement."]
     if late:
         return [
-            f"It landed after {late[0]['month']} was frozen. It waits in operations.late_records, on no statement yet."
+            f"It landed after {late[0]['month']} was frozen. It waits in operations.late_records, on no statement yet: "
+            "the next close states it as a correction."
         ]
     kind = "number" if _attributed_by(delivery) == "number" else "ip"
     asset = delivery["number"] if kind == "number" else delivery["source_ip"]

@@ -31,6 +31,7 @@ def export(settings: Settings, month: Month, account_id: str | None, formats: li
     """Write a closed month's tables under `out/month=…[/account=…]`. Returns the files, in order."""
     if unknown := [name for name in formats if name not in WRITERS]:
         raise Refused(f"{', '.join(unknown)} is no format. The formats are {', '.join(WRITERS)}.")
+    files.require_printable(out, "The folder")
     manifest = require_closed(settings, month)
     wanted = [table for table in (*tables.TABLES, tables.USAGE) if account_id is None or table.tenants]
     folder = out / f"month={month}"
@@ -57,7 +58,7 @@ def _require_statement(connection, manifest: Manifest, account_id: str) -> None:
 def _query(connection, manifest: Manifest, table: Table, account_id: str | None) -> str:
     paths = [manifest.folder / f"{table.name}.parquet"]
     if table is tables.USAGE:
-        paths = [manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]]
+        paths = manifest.usage_files
     source = engine.parquet(paths)
     names = [name for name, *_ in connection.execute(f"describe select * from {source}").fetchall()]
     listed = ", ".join(engine.identifier(name) for name in names if name not in tables.NOT_EXPORTED)

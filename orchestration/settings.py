@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestration.errors import Refused
+from orchestration.files import require_printable
 from orchestration.months import Month
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +50,16 @@ class Settings:
         return self.data / "build"
 
     @property
+    def sources(self) -> Path:
+        """The operator's own declarations of sources, with their rate tables."""
+        return self.data / "sources"
+
+    @property
+    def inbox(self) -> Path:
+        """Files to be landed, in a folder for each feed or source; and where they are moved to."""
+        return self.data / "inbox"
+
+    @property
     def warehouse(self) -> Path:
         return self.data / "warehouse.duckdb"
 
@@ -65,6 +76,7 @@ def load(data_dir: Path | None = None) -> Settings:
     """Settings from the environment; `data_dir` (the command line's --data-dir) wins over STATEMENTS_DATA_DIR."""
     environment = os.environ
     data = data_dir or Path(environment.get("STATEMENTS_DATA_DIR") or "data")
+    require_printable(data, "The data folder")
     data = data.expanduser().absolute()
     # Dagster looks for its settings by pattern: under such a path it would find none, and turn its telemetry on.
     if pattern := sorted(set("*?[") & set(str(data))):
@@ -79,6 +91,7 @@ def load(data_dir: Path | None = None) -> Settings:
     if not re.fullmatch(r"[A-Z]{3}", currency):
         raise Refused(f"STATEMENTS_DEFAULT_CURRENCY is {currency!r}: write an ISO 4217 code such as USD.")
     spill = Path(environment.get("STATEMENTS_TEMP_DIRECTORY") or data / "build" / "spill").expanduser().absolute()
+    require_printable(spill, "The folder of STATEMENTS_TEMP_DIRECTORY")
     return Settings(
         data=data,
         first_month=first_month,
@@ -94,9 +107,9 @@ def load(data_dir: Path | None = None) -> Settings:
 
 
 def _usual_memory_limit() -> str:
-    """A quarter of the machine's memory, and no more than a hundred million records need."""
+    """A quarter of the machine's memory, and no more than leaves a close of a hundred million records below 1.5 GB."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return "1GB" if memory >= 4_000_000_000 else f"{max(128, memory // 4_000_000)}MB"
+    return f"{min(800, max(128, memory // 4_000_000))}MB"
 
 
 def _usual_spill_limit(spill: Path) -> str:
@@ -107,7 +120,7 @@ def _usual_spill_limit(spill: Path) -> str:
 
 def _size(name: str, default: str) -> str:
     text = os.environ.get(name) or default
-    if not re.fullmatch(r"[1-9][0-9]*(MB|GB|MiB|GiB)", text):
+    if not re.fullmatch(r"[1-9][0-9]{0,9}(MB|GB|MiB|GiB)", text):
         raise Refused(f"{name} is {text!r}: write a size such as 800MB or 4GB.")
     return text
 

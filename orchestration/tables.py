@@ -11,8 +11,10 @@ import duckdb
 
 from orchestration.engine import PARQUET, identifier, text
 
-# A spreadsheet runs a cell that begins so. E.164 numbers are harmless and stay readable; reading strips one quote.
-RUNNABLE = r"^[=+\-@\t\r'']"
+# A spreadsheet runs a cell that begins so (OWASP's lists, with the wide forms that East Asian ones take for the same);
+# the quote that guards is guarded too, so that reading strips one from each cell that begins with one. E.164 numbers
+# are harmless and stay readable.
+RUNNABLE = r"^[=+\-@\t\r\n\x00\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}'']"
 E164 = r"\+[1-9][0-9]{6,14}"
 
 
@@ -28,7 +30,7 @@ class Table:
 
 _LINE = ("currency", "line_type", "usage_month", "service", "direction")
 STATEMENTS = Table("statements", ("account_id", "currency"), also_csv=True, tenants=True)
-USAGE = Table("usage", ("account_id", "started_at", "record_id"), tenants=True)
+USAGE = Table("usage", ("account_id", "started_at", "record_id", "entry"), tenants=True)
 TABLES = (
     STATEMENTS,
     Table("statement_lines", ("account_id", *_LINE), also_csv=True, tenants=True),

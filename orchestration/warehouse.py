@@ -53,11 +53,20 @@ def refresh_if_stale(settings: Settings) -> None:
 
 
 def _make(settings: Settings, *, keep_assets: bool) -> None:
+    folder = settings.build / "warehouse"
+    files.remove(folder)
+    folder.mkdir(parents=True)
+    try:
+        _fill(settings, folder / "warehouse.duckdb", keep_assets=keep_assets)
+        # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
+        settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+        files.swap(folder / "warehouse.duckdb", settings.warehouse)
+    finally:
+        files.remove(folder)
+
+
+def _fill(settings: Settings, staged: Path, *, keep_assets: bool) -> None:
     known, receipts = manifests.load(settings), landed.load(settings)
-    settings.build.mkdir(parents=True, exist_ok=True)
-    staged = settings.build / "warehouse.duckdb"
-    for leftover in (staged, staged.with_suffix(".duckdb.wal")):
-        leftover.unlink(missing_ok=True)
     made_from = _assets_made_from(receipts)
     kept = keep_assets and _assets_of(settings) == made_from
     if kept:
@@ -73,9 +82,6 @@ def _make(settings: Settings, *, keep_assets: bool) -> None:
             connection.execute(f"comment on table warehouse.assets.tenants is {text(made_from)}")
         _create_operations(connection, known, receipts)
         connection.execute("checkpoint warehouse; detach warehouse")
-    # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
-    settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
-    files.swap(staged, settings.warehouse)
 
 
 def _assets_made_from(receipts: Sequence[Receipt]) -> str:
@@ -142,9 +148,7 @@ def _create_statements(connection: duckdb.DuckDBPyConnection, known: Sequence[Ma
         for manifest in known:
             names = [manifest.folder / f"{table.name}.parquet"]
             if table is tables.USAGE:
-                names = [
-                    manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]
-                ]
+                names = manifest.usage_files
             month = "" if "month" in columns else f"{text(manifest.month)} as month, "
             selects.append(f"select {month}* from {engine.parquet(names)}")
         if not selects:
@@ -226,7 +230,7 @@ def _create_operations(
             for r in receipts
         ],
     )  # fmt: skip
-    names = ("landed", "accepted", "duplicate", "superseded", "waiting", "rejected", "attributed", "unattributed")
+    names = manifests.COUNTS
     _create_from_rows(
         connection,
         "warehouse.operations.closes",
@@ -256,56 +260,49 @@ def _create_operations(
 def _create_late_records(
     connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest], receipts: Sequence[Receipt]
 ) -> None:
-    """Records that landed and stand on no statement: of frozen months, and of months before the first."""
-    connection.execute(f"create table warehouse.operations.waiting_records as {_select(pinning.CDRS_COLUMNS, [])}")
-    for manifest in known:
-        _insert_waiting(connection, manifest, known, receipts)
+    """Records that landed and stand on no statement: of frozen months, until the next close; and before the first.
+
+    A view, so that only who asks pays for looking the records up in what the frozen months state.
+    """
+    columns = f"strftime(started_at at time zone 'UTC', '%Y-%m') as month, {CANONICAL}, batch_id, source_row"
     first = str(known[0].month) if known else ""
     before = [r.path(file) for r in receipts if r.feed == "cdrs" for file in r.files if file.month < first]
-    listed = f"{CANONICAL}, batch_id, source_row"
-    connection.execute(
-        f"""
-        create view warehouse.operations.late_records as
-            select 'waiting' as status, strftime(started_at at time zone 'UTC', '%Y-%m') as month, {listed}
-            from warehouse.operations.waiting_records
-            union all
-            select 'before_first_month', strftime(started_at at time zone 'UTC', '%Y-%m'), {listed}
-            from ({_select(pinning.CDRS_COLUMNS, before)})
-        """
+    selects = [f"select 'before_first_month' as status, {columns} from ({_select(pinning.CDRS_COLUMNS, before)})"]
+    if came := _landed_since_the_last_close(known, receipts):
+        selects.append(f"select 'waiting' as status, {columns} from ({_waiting(came, known)})")
+    connection.execute(f"create view warehouse.operations.late_records as {' union all '.join(selects)}")
+
+
+def _landed_since_the_last_close(known: Sequence[Manifest], receipts: Sequence[Receipt]) -> list[Path]:
+    if not known:
+        return []
+    late = landed.late_files(receipts, known[-1].month.next, known[-1].landed_up_to)
+    return [path for path, (_, file) in late.items() if file.month >= str(known[0].month)]
+
+
+def _waiting(came: Sequence[Path], known: Sequence[Manifest]) -> str:
+    """The latest delivery of each record that came for a frozen month and says other than what stands."""
+    entries = " union all ".join(
+        f"select {CANONICAL}, record_count, {text(m.month)} as stated_in from {engine.parquet(m.usage_files)}"
+        for m in known
     )
-
-
-def _insert_waiting(
-    connection: duckdb.DuckDBPyConnection, manifest: Manifest, known: Sequence[Manifest], receipts: Sequence[Receipt]
-) -> None:
-    """The latest delivery of each record that came for a frozen month and says other than what was stated.
-
-    Found by file: those landed after the close; and, if the close itself left records waiting, its own files too.
-    """
-    since = 0 if manifest.content["counts"]["waiting"] else manifest.landed_up_to
-    came = landed.cdrs_files([receipt for receipt in receipts if receipt.sequence > since], [manifest.month])
-    if not came:
-        return
-    near = [m for m in known if m.month in (manifest.month.previous, manifest.month, manifest.month.next)]
-    stated = [m.folder / item["name"] for m in near for item in m.content["outputs"] if "usage/" in item["name"]]
-    same = " and ".join(f"stated.{name} is not distinct from came.{name}" for name in CANONICAL.split(", "))
-    connection.execute(
-        f"""
-        insert into warehouse.operations.waiting_records
-        with came as (
+    same = " and ".join(f"standing.{name} is not distinct from latest.{name}" for name in CANONICAL.split(", "))
+    return f"""
+        with latest as (
             select *
             from ({_select(pinning.CDRS_COLUMNS, came)})
             qualify row_number() over (partition by record_id order by batch_id desc, source_row desc) = 1
+        ),
+        standing as (
+            select *
+            from ({entries})
+            where record_id in (select record_id from latest)
+            qualify row_number() over (partition by record_id order by stated_in desc, record_count desc) = 1
         )
-        select came.*
-        from came
-        where not exists (
-            select 1
-            from {engine.parquet(stated)} as stated
-            where {same} and stated.record_count > 0
-        )
-        """
-    )
+        select latest.*
+        from latest
+        where not exists (select 1 from standing where standing.record_count = 1 and {same})
+    """
 
 
 def _select(columns: dict[str, str], paths: Sequence[Path]) -> str:

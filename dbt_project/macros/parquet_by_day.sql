@@ -34,10 +34,10 @@
 {{ return([]) }}
 {% endmacro %}
 
-{# The model's columns, those that `codes` knows the values of as numbered codes. #}
-{% macro coded_columns(columns, codes) -%}
+{# The model's columns, each by its name; those in `changed` cast to what it says. #}
+{% macro cast_columns(columns, changed) -%}
 {%- for column in columns -%}
-{%- if column in codes %}cast({{ column }} as coded_{{ column }}) as {{ column }}
+{%- if column in changed %}cast({{ column }} as {{ changed[column] }}) as {{ column }}
 {%- else %}{{ column }}
 {%- endif %}{{ ', ' if not loop.last }}
 {%- endfor -%}
@@ -49,12 +49,15 @@
 
     A month of records is never stored twice and never sorted as a whole: memory is that of the
     busiest day. A day without records gets a file without rows. The folder `<out_dir>/<model>`
-    exists before. `file_order` must be a total order, so that equal input gives equal bytes.
+    exists before. `file_order` must be a total order, so that equal input gives equal bytes. The rows
+    of the relation `beside`, which has the same columns and belongs to no day, are in the view too.
 
     `codes` names a relation of (column_name, value) with every value that the columns named there
     can hold; a value that is missing in it fails the close. Those columns go through the sort and
     into the file as enums, which are one to four bytes instead of a text, order as their texts do,
-    and read back as text. Sorting and writing a day takes half the time with them.
+    and read back as text. Sorting and writing a day takes half the time with them. Enums have no
+    statistics in the file and repeat all their values in each part of it, so those that the file is
+    ordered by, and those with many values, are spelled out again after the sort.
 #}
 {% materialization parquet_by_day, adapter='duckdb', supported_languages=['sql'] %}
     {%- set target = this.incorporate(type='view') -%}
@@ -62,6 +65,7 @@
     {%- set codes = ref(config.require('codes')) -%}
     {%- set close = control_rows('close', 'out_dir')[0] -%}
     {%- set days = control_rows('close_days', "cast(day as varchar), cast(day + 1 as varchar)") -%}
+    {%- set beside = ref(config.require('beside')) -%}
     {%- set files = [] -%}
 
     {{ run_hooks(pre_hooks) }}
@@ -70,8 +74,13 @@
         {% do get_assert_columns_equivalent(sql) %}
     {% endif %}
 
-    {%- set coded = run_query('select distinct column_name from ' ~ codes ~ ' order by 1').columns[0].values() -%}
-    {% for column in coded %}
+    {%- set counted = run_query('select column_name, count(*) from ' ~ codes ~ ' group by 1 order by 1').rows -%}
+    {%- set coded, spelled_out = {}, {} -%}
+    {% for column, values in counted %}
+        {%- do coded.update({column: 'coded_' ~ column}) -%}
+        {%- if values > 100 or column in file_order -%}
+            {%- do spelled_out.update({column: 'varchar'}) -%}
+        {%- endif -%}
         {% call statement('code', auto_begin=false) -%}
             create temp table code_values as
             select distinct value from {{ codes }}
@@ -81,7 +90,6 @@
         {%- endcall %}
     {% endfor %}
 
-    {%- set listed = coded_columns(model.columns, coded) -%}
     {% for day in days %}
         {%- set file = close[0] ~ '/' ~ this.identifier ~ '/day=' ~ day[0][8:10] ~ '.parquet' -%}
         {%- set file = file.replace("'", "''") -%}
@@ -90,8 +98,11 @@
             set variable written_day_start = timestamptz '{{ day[0] }} 00:00:00+00';
             set variable written_day_end = timestamptz '{{ day[1] }} 00:00:00+00';
             copy (
-                select {{ listed }} from ({{ sql }}) as written_day
-                order by {{ file_order }}
+                select {{ cast_columns(model.columns, spelled_out) }}
+                from (
+                    select {{ cast_columns(model.columns, coded) }} from ({{ sql }}) as written_day
+                    order by {{ file_order }}
+                )
             ) to '{{ file }}' (
                 format parquet, compression zstd, compression_level 1, parquet_version v2,
                 dictionary_size_limit 8000
@@ -104,6 +115,8 @@
         reset variable written_day_end;
         create or replace view {{ target }} as
         select * from read_parquet([{{ files | join(', ') }}], hive_partitioning = false)
+        union all
+        select * from {{ beside }}
     {%- endcall %}
 
     {% do persist_docs(target, model) %}

@@ -38,3 +38,8 @@ cast('-infinity' as timestamptz)
 {% macro each_whole_number(first, last) -%}
 unnest(range({{ first }}, {{ last }} + 1))
 {%- endmacro %}
+
+{# The first instant after the UTC month that an instant lies in. #}
+{% macro end_of_utc_month(instant) -%}
+((date_trunc('month', {{ instant }} at time zone 'UTC') + interval 1 month) at time zone 'UTC')
+{%- endmacro %}

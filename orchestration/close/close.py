@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from orchestration import clock, files, warehouse
+from orchestration import clock, engine, files, warehouse
 from orchestration.close import dbt_build, pinning, publishing, readiness, verify
 from orchestration.close import manifest as manifests
 from orchestration.close.dbt_build import NodeResult
@@ -22,6 +22,8 @@ from orchestration.settings import Settings
 
 Progress = Callable[[str], None]
 Report = TypeVar("Report")
+# What the outcome of a close is called in Dagster's history.
+FROZEN_NOW, ALREADY_FROZEN = "frozen", "already frozen, verified"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Closed:
     already_frozen: bool
     nodes: Sequence[NodeResult] = field(default_factory=tuple)
 
+    @property
+    def outcome(self) -> str:
+        return ALREADY_FROZEN if self.already_frozen else FROZEN_NOW
+
 
 def close_month(settings: Settings, month: Month, *, accept_rejected: bool, progress: Progress) -> Closed:
     """Freeze the month, or verify it. Raises Refused with the reason and the way out, or Damaged."""
@@ -41,6 +47,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             progress("Verifying")
             verify.require_intact(settings, month)
             # What a close left that was killed after it had published.
+            files.settle(manifests.month_folder(settings, month), settings.data)
             warehouse.refresh_if_stale(settings)
             files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
@@ -116,20 +123,25 @@ def _inputs(
     readiness.require_ended(month, settings, now)
     readiness.require_next(month, settings, known, receipts)
     readiness.require_landed(month, known, receipts, now)
-    if known and rehash:
-        verify.require_intact(settings, known[-1].month)
+    if rehash:
+        verify.require_all_batches(receipts, known)
+        if known:
+            verify.require_intact(settings, known[-1].month)
+        files.require_hashes(readiness.pinned_files(receipts, month, known))
     rejected = readiness.rejected_rows(settings, month, known, receipts)
     readiness.require_rejected_answered(month, rejected, accepted=accept_rejected)
-    if rehash:
-        files.require_hashes(readiness.pinned_files(receipts, month))
     return Inputs(
         month=month,
-        previous=known[-1] if known else None,
+        frozen=known,
         receipts=receipts,
         rejected=rejected,
         accepted_rejected=accept_rejected and any(not row.cleared for row in rejected),
         warnings=readiness.warnings(month, receipts),
         closed_at=now,
+        settings={
+            "grace_hours": int(settings.grace.total_seconds() // 3600),
+            "default_currency": settings.default_currency,
+        },
     )
 
 
@@ -148,5 +160,8 @@ def _private_build(settings: Settings, month: Month) -> tuple[Path, Path]:
 
 def _build(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path, progress: Progress) -> list[NodeResult]:
     progress("Pinning what has landed")
-    pinning.pin(settings, build_file, inputs.month, inputs.receipts, inputs.previous, inputs.rejected, out_dir)
-    return dbt_build.build(settings, build_file, progress)
+    pinning.pin(settings, build_file, inputs.month, inputs.receipts, inputs.frozen, inputs.rejected, out_dir)
+    nodes = dbt_build.build(settings, build_file, progress)
+    with engine.connect(settings, build_file) as connection:
+        verify.require_intact_statements(connection, inputs.frozen)
+    return nodes

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ PARSED = TARGET / "partial_parse.msgpack"
 PREPARED_FROM = TARGET / "prepared_from.sha256"
 # How DuckDB says that the disk is full, and how Dagster's SQLite does while it notes a model's progress.
 FULL_DISK = ("No space left", "disk is full", "disk I/O error")
+QUOTED_VALUE = re.compile("'[^']*'")
 # How DuckDB says that a query needs more memory than it may have, and more disk than it may spill to.
 OUT_OF_ROOM = ("Out of Memory", "max_temp_directory_size")
 QUIET = ("--no-version-check", "--log-level", "none", "--log-level-file", "none")
@@ -79,7 +81,7 @@ def _compile() -> None:
 
 
 def made_from() -> str:
-    """A hash over everything that the prepared manifest depends on."""
+    """A hash over everything that the prepared manifest depends on: models, seeds, versions of what compiles them."""
     digest = hashlib.sha256()
     for name in ("dbt-core", "dbt-duckdb", "duckdb"):
         digest.update(importlib.metadata.version(name).encode())
@@ -205,7 +207,8 @@ def _invoke(arguments: list[str], manifest, callbacks: list[Callable]):
 
 
 def _result(result) -> NodeResult:
-    message = (result.message or "").strip()
+    # DuckDB quotes the value that it could not take; Dagster would keep it in its history.
+    message = QUOTED_VALUE.sub("'…'", (result.message or "").strip())
     return NodeResult(
         unique_id=result.node.unique_id,
         name=result.node.name,

@@ -3,6 +3,7 @@
 What belongs here: which files and rows a build may see, and under which names. What does not: any rule about them.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import duckdb
 
 from orchestration import engine
+from orchestration.close import dbt_build
 from orchestration.close.manifest import Manifest
 from orchestration.close.readiness import RejectedRow
-from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed
+from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed, late_files
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -80,6 +82,8 @@ def create_close(
     month: str,
     start: datetime | None,
     end: datetime | None,
+    first_start: datetime | None = None,
+    history_start: datetime | None = None,
     default_currency: str,
     out_dir: Path | None,
 ) -> None:
@@ -91,10 +95,12 @@ def create_close(
             ? as month,
             coalesce(?::timestamptz, '-infinity'::timestamptz) as month_start,
             coalesce(?::timestamptz, 'infinity'::timestamptz) as month_end,
+            ?::timestamptz as first_month_start,
+            coalesce(?::timestamptz, '-infinity'::timestamptz) as history_start,
             ? as default_currency,
             ? as out_dir
         """,
-        [month, start, end, default_currency, str(out_dir) if out_dir else None],
+        [month, start, end, first_start, history_start, default_currency, str(out_dir) if out_dir else None],
     )
 
 
@@ -103,11 +109,16 @@ def pin(
     build_file: Path,
     month: Month,
     receipts: Sequence[Receipt],
-    previous: Manifest | None,
+    frozen: Sequence[Manifest],
     rejected: Sequence[RejectedRow],
     out_dir: Path,
 ) -> None:
     """Create every `landing` relation of the close of a month in `build_file`."""
+    previous = frozen[-1] if frozen else None
+    first_month = frozen[0].month if frozen else month
+    late = late_files(receipts, month, previous.landed_up_to) if previous else {}
+    # Of records older than the first month nothing is stated, so nobody has to be known for them.
+    late_months = [Month.parse(file.month) for _, file in late.values() if file.month >= str(first_month)]
     with engine.connect(settings, build_file) as connection:
         create_assignment_sources(connection, receipts)
         create_close(
@@ -115,6 +126,8 @@ def pin(
             month=str(month),
             start=month.start,
             end=month.end,
+            first_start=first_month.start,
+            history_start=min([*late_months, month]).start,
             default_currency=settings.default_currency,
             out_dir=out_dir,
         )
@@ -123,9 +136,12 @@ def pin(
             [[day.isoformat() for day in month.days]],
         )
         _view(connection, "cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month]), row_id=True)
-        _view(connection, "neighbouring_cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month.previous, month.next]))
-        stated = sorted((previous.folder / "usage").glob("day=[0-3][0-9].parquet")) if previous else []
-        _view(connection, "stated_records", {"record_id": "varchar"}, stated)
+        near = [path for path in cdrs_files(receipts, [month.previous, month.next]) if path not in late]
+        _view(connection, "neighbouring_cdrs", CDRS_COLUMNS, near)
+        _view(connection, "late_cdrs", CDRS_COLUMNS, list(late))
+        _view(connection, "stated_records", {"record_id": "varchar"}, previous.usage_files if previous else [])
+        # Only a late delivery can concern any frozen month; without one, the month before is all there is to look at.
+        _create_stated_entries(connection, frozen if late else frozen[-1:])
         connection.execute(
             "create table landing.rejected_rows "
             "(batch_id varchar, source_row bigint, record_id varchar, reason varchar)"
@@ -141,6 +157,24 @@ def pin(
         counts = receipt_counts(month, receipts, previous)
         if counts:
             connection.executemany("insert into landing.cdrs_receipts values (?, ?, ?)", counts)
+        connection.execute("create table landing.late_receipts (batch_id varchar, usable_rows bigint)")
+        if late:
+            rows: Counter[str] = Counter()
+            for receipt, file in late.values():
+                rows[receipt.batch_id] += file.rows
+            connection.executemany("insert into landing.late_receipts values (?, ?)", list(rows.items()))
+
+
+def _create_stated_entries(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
+    """What these frozen months state, each entry with the month and the file that state it."""
+    columns = dbt_build.contract("usage")
+    nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
+    selects = [f"select {nothing}, '' as stated_in, '' as stated_file where false"]
+    for manifest in frozen:
+        where = f"{engine.text(manifest.month)} as stated_in, filename as stated_file"
+        source = engine.parquet(manifest.usage_files, filename=True)
+        selects.append(f"select {', '.join(columns)}, {where} from {source}")
+    connection.execute(f"create view landing.stated_entries as {' union all '.join(selects)}")
 
 
 def receipt_counts(month: Month, receipts: Sequence[Receipt], previous: Manifest | None) -> list[tuple[str, int, int]]:

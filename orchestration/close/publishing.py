@@ -15,6 +15,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from orchestration import engine, files, tables
+from orchestration.close import logical
 from orchestration.close import manifest as manifests
 from orchestration.close.manifest import MANIFEST, Manifest
 from orchestration.close.readback import Figures, read_back
@@ -29,12 +30,17 @@ class Inputs:
     """What a close was given, for the manifest to name."""
 
     month: Month
-    previous: Manifest | None
+    frozen: Sequence[Manifest]
     receipts: Sequence[Receipt]
     rejected: Sequence[RejectedRow]
     accepted_rejected: bool
     warnings: Sequence[str]
     closed_at: datetime
+    settings: dict[str, Any]
+
+    @property
+    def previous(self) -> Manifest | None:
+        return self.frozen[-1] if self.frozen else None
 
 
 def write_tables(connection: duckdb.DuckDBPyConnection, out_dir: Path) -> None:
@@ -44,12 +50,12 @@ def write_tables(connection: duckdb.DuckDBPyConnection, out_dir: Path) -> None:
         tables.copy_parquet(connection, query, table.key, out_dir / f"{table.name}.parquet")
         if table.also_csv:
             tables.copy_csv(connection, query, table.key, out_dir / f"{table.name}.csv")
-    corrections = "select * from build.main.usage where line_type = 'correction'"
+    corrections = "select * from build.main.int_corrections"
     tables.copy_parquet(connection, corrections, tables.USAGE.key, out_dir / "usage" / "corrections.parquet")
 
 
 def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """What became of the month's landed rows."""
+    """What became of the landed rows: those of the month, and those that came late for frozen months."""
     landed, rejected = connection.execute(
         "select coalesce(sum(usable_rows + rejected_rows), 0)::bigint, coalesce(sum(rejected_rows), 0)::bigint "
         "from landing.cdrs_receipts"
@@ -60,18 +66,33 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     accepted, attributed, conflicts = connection.execute(
         "select coalesce(sum(record_count), 0)::bigint, "
         "coalesce(sum(record_count) filter (account_id is not null), 0)::bigint, "
-        "count(*) filter (conflict_header_ip) from main.usage"
+        "count(*) filter (conflict_header_ip) from main.usage where line_type = 'usage'"
     ).fetchone()
+    (late_landed,) = connection.execute(
+        "select coalesce(sum(usable_rows), 0)::bigint from landing.late_receipts"
+    ).fetchone()
+    late = dict(
+        connection.execute(
+            "select outcome, count(*) from main.int_judged_deliveries where came_as = 'late' group by outcome"
+        ).fetchall()
+    )
+    entries = dict(connection.execute("select entry, count(*) from main.int_corrections group by entry").fetchall())
     return {
         "landed": landed,
         "accepted": accepted,
         "duplicate": dropped.get("duplicate", 0),
         "superseded": dropped.get("superseded", 0),
-        "waiting": dropped.get("waiting", 0),
         "rejected": rejected,
         "attributed": attributed,
         "unattributed": accepted - attributed,
         "conflict_header_ip": conflicts,
+        "late_landed": late_landed,
+        "late_duplicate": late.get("duplicate", 0),
+        "late_superseded": late.get("superseded", 0),
+        "before_first_month": late.get("before_first_month", 0),
+        "late": entries.get("late", 0),
+        "restatement": entries.get("restatement", 0),
+        "reversal": entries.get("reversal", 0),
     }
 
 
@@ -79,7 +100,7 @@ def warnings(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> list[str]
     """What was odd before the build, and the days of the month on which nothing was used."""
     days = connection.execute(
         "select day::varchar from landing.close_days where day not in "
-        "(select (started_at at time zone 'UTC')::date from main.usage) order by day"
+        "(select (started_at at time zone 'UTC')::date from main.usage where line_type = 'usage') order by day"
     ).fetchall()
     silent = [f"No records on {', '.join(day for (day,) in days)} (UTC)."] if days else []
     return [*inputs.warnings, *silent]
@@ -91,6 +112,7 @@ def compose(
     odd: list[str],
     figures: Figures,
     hashes: dict[str, str],
+    stated: dict[str, dict[str, Any]],
     out_dir: Path,
 ) -> dict[str, Any]:
     """The manifest's content. Figures come from the files as a second reader found them."""
@@ -106,8 +128,10 @@ def compose(
         "previous_month": str(previous.month) if previous else None,
         "previous_manifest_sha256": previous.sha256 if previous else manifests.NO_PREVIOUS,
         "landed_up_to": max(receipt.sequence for receipt in inputs.receipts),
-        "inputs": _inputs(inputs),
+        "settings": inputs.settings,
+        "inputs": named_inputs(inputs.receipts, month, inputs.frozen),
         "outputs": [_output(out_dir / name, name, digest) for name, digest in sorted(hashes.items())],
+        "tables": stated,
         "counts": counted,
         "totals": {currency: str(cost) for currency, cost in sorted(figures.cost_by_currency.items())},
         "totals_by_service": [
@@ -130,11 +154,11 @@ def compose(
     }
 
 
-def _inputs(inputs: Inputs) -> list[dict[str, Any]]:
-    """Each batch that was read, with the hashes of its receipt and of the files that were opened."""
-    opened = pinned_files(inputs.receipts, inputs.month)
+def named_inputs(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """Each batch that a close reads, with the hashes of its receipt and of the files that it opens."""
+    opened = pinned_files(receipts, month, frozen)
     listed = []
-    for receipt in inputs.receipts:
+    for receipt in receipts:
         used = [file for file in [*receipt.files, receipt.rejected] if file and receipt.path(file) in opened]
         if used or receipt.feed != "cdrs":
             listed.append(
@@ -155,17 +179,22 @@ def _output(path: Path, name: str, digest: str) -> dict[str, Any]:
     return {"name": name, "bytes": path.stat().st_size, "rows": rows, "sha256": digest}
 
 
-def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> Manifest:
-    """Write, read back, list and publish. Returns the manifest of the frozen month."""
+def write_month(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> dict[str, Any]:
+    """Write a build's tables, read them back, and give the content of the manifest that lists them."""
     with engine.connect(settings, build_file) as connection:
         write_tables(connection, out_dir)
         counted = counts(connection)
         odd = warnings(connection, inputs)
+        stated = logical.of_statements(connection, out_dir)
     figures = read_back(out_dir, counted)
-    hashes = files.hashes_below(out_dir)
-    content = compose(inputs, counted, odd, figures, hashes, out_dir)
+    return compose(inputs, counted, odd, figures, files.hashes_below(out_dir), stated, out_dir)
+
+
+def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> Manifest:
+    """Write, read back, list and publish. Returns the manifest of the frozen month."""
+    content = write_month(settings, inputs, build_file, out_dir)
     (out_dir / MANIFEST).write_bytes(manifests.canonical(content))
-    hashes[MANIFEST] = files.sha256(out_dir / MANIFEST)
-    files.seal_folder(out_dir, hashes)
+    hashes = {output["name"]: output["sha256"] for output in content["outputs"]}
+    files.seal_folder(out_dir, hashes | {MANIFEST: files.sha256(out_dir / MANIFEST)})
     files.publish(out_dir, manifests.month_folder(settings, inputs.month))
     return manifests.read(settings, inputs.month)

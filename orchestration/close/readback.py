@@ -3,7 +3,7 @@
 What belongs here: re-adding what is about to be frozen, or was. What does not: how it was computed.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ TENANT = [*SERVICE, "account_id"]
 # Key → record count, duration, billed seconds, cost.
 Sums = dict[tuple, tuple]
 MEASURES = ["record_count", "duration_seconds", "billed_seconds", "cost"]
+LATE_AND_NOT_STATED = ("late_duplicate", "late_superseded", "before_first_month")
 # A batch of rows that is grouped at once: large enough to be fast, small enough for a small machine.
 BATCH_ROWS = 1_000_000
 
@@ -44,7 +45,10 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
         if left != right:
             problems.append(f"{what}: {left} against {right}")
 
-    usage = _sums(sorted((folder / "usage").iterdir()), TENANT)
+    days = [path for path in sorted((folder / "usage").iterdir()) if path.name.startswith("day=")]
+    own = _sums(days, TENANT)
+    corrections = _sums([folder / "usage" / "corrections.parquet"], TENANT)
+    usage = _added(chain(own.items(), corrections.items()))
     lines = _sums([folder / "statement_lines.parquet"], TENANT)
     by_asset = _sums([folder / "usage_by_asset.parquet"], TENANT)
     unattributed = _sums([folder / "unattributed.parquet"], SERVICE)
@@ -65,14 +69,23 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
         organization,
     )
 
-    records = sum(value[0] for value in usage.values())
     agree(
-        "landed against accepted, duplicate, superseded, waiting and rejected",
+        "landed against accepted, duplicate, superseded and rejected",
         counted["landed"],
-        sum(counted[name] for name in ("accepted", "duplicate", "superseded", "waiting", "rejected")),
+        sum(counted[name] for name in ("accepted", "duplicate", "superseded", "rejected")),
     )
-    agree("accepted against written usage", counted["accepted"], records)
-    agree("attributed against written usage", counted["attributed"], sum(value[0] for value in attributed.values()))
+    agree(
+        "landed late against stated, duplicate, superseded and before the first month",
+        counted["late_landed"],
+        sum(counted[name] for name in ("late", "restatement", *LATE_AND_NOT_STATED)),
+    )
+    agree("accepted against written usage", counted["accepted"], sum(value[0] for value in own.values()))
+    agree(
+        "attributed against written usage",
+        counted["attributed"],
+        sum(value[0] for key, value in own.items() if key[3] is not None),
+    )
+    agree("corrections against those written", *_correction_counts(folder, counted))
 
     statements = {
         (row["account_id"], row["currency"]): row["total_cost"]
@@ -97,6 +110,14 @@ def read_back(folder: Path, counted: dict[str, int]) -> Figures:
     for (_, _, currency), value in organization.items():
         costs[currency] += value[3]
     return Figures({key: (value[0], value[3]) for key, value in organization.items()}, dict(costs))
+
+
+def _correction_counts(folder: Path, counted: dict[str, int]) -> tuple[dict, dict]:
+    """How many entries of each kind there are, with the count of records that each has: as counted, and as written."""
+    signs = {"late": 1, "restatement": 1, "reversal": -1}
+    entries = pq.read_table(folder / "usage" / "corrections.parquet", columns=["entry", "record_count"])
+    written = Counter(zip(*(entries.column(name).to_pylist() for name in entries.column_names), strict=True))
+    return {(entry, sign): counted[entry] for entry, sign in signs.items() if counted[entry]}, dict(written)
 
 
 def _rows(path: Path, columns: list[str]) -> list[dict]:

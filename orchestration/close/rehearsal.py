@@ -34,7 +34,7 @@ def figures(settings: Settings, build_file: Path, inputs: Inputs) -> dict[str, l
             found[title] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         odd = warnings(connection, inputs)
     found["Rejected rows"] = [
-        {"batch_id": row.batch_id, "source_row": row.source_row, "record_id": row.record_id, "reason": row.reason}
+        {"batch_id": row.batch_id, "source_row": row.source_row, "reason": row.reason}
         for row in inputs.rejected
         if not row.cleared
     ]

@@ -119,7 +119,6 @@ def close_month_assets(
 def _results(configuration: Settings, closed: Closed) -> Iterator[dg.MaterializeResult]:
     """Parents first. Everything of a month bears its manifest's hash, so that nothing looks out of date."""
     manifest = closed.manifest
-    outcome = "already frozen, verified" if closed.already_frozen else "frozen"
     version = dg.DataVersion(manifest.sha256)
     nodes = {node.unique_id: node for node in closed.nodes}
     checks = _checks_held() if closed.already_frozen else _check_results(closed.nodes)
@@ -127,19 +126,19 @@ def _results(configuration: Settings, closed: Closed) -> Iterator[dg.Materialize
         node = nodes.get(unique_id)
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata={"outcome": outcome} | _figures(manifest, key.path[-1], node),
+            metadata={"outcome": closed.outcome} | _figures(manifest, key.path[-1], node),
             check_results=[check for check in checks if check.asset_key == key],
             data_version=version,
         )
     yield dg.MaterializeResult(
         asset_key=FROZEN.key,
-        metadata={"outcome": outcome} | showing.month(configuration, manifest),
+        metadata={"outcome": closed.outcome} | showing.month(configuration, manifest),
         check_results=list(_month_checks(configuration, manifest)),
         data_version=version,
     )
     yield dg.MaterializeResult(
         asset_key=WAREHOUSE.key,
-        metadata={"outcome": outcome} | showing.warehouse(configuration, manifest),
+        metadata={"outcome": closed.outcome} | showing.warehouse(configuration, manifest),
         data_version=version,
     )
 

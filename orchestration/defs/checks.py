@@ -10,6 +10,8 @@ import dagster as dg
 from orchestration import run_worker, settings
 from orchestration.close import manifest as manifests
 from orchestration.close import verify
+from orchestration.close.manifest import Manifest
+from orchestration.errors import Damaged
 from orchestration.defs import feeds
 from orchestration.landing import receipts as landed
 from orchestration.landing.feeds import FEEDS
@@ -53,21 +55,32 @@ def everything_is_as_it_was(context: dg.AssetCheckExecutionContext) -> Iterator[
 def _frozen(configuration: Settings) -> list[dg.AssetCheckResult]:
     months = frozen_months(configuration)
     problems = [problem for month in months for problem in verify.month_problems(configuration, month)]
-    problems += verify.gaps(configuration)
-    head = {"head": manifests.load(configuration)[-1].sha256} if months and not problems else {}
+    known = [] if problems else manifests.load(configuration)
+    problems += verify.chain_problems(known)
+    head = {"head": known[-1].sha256} if known else {}
     return [_result(NOTHING_FROZEN, problems, {"months": len(months), **head})]
 
 
 def _landed(configuration: Settings) -> list[dg.AssetCheckResult]:
-    problems = verify.landed_problems(configuration)
+    problems = verify.strays(configuration) + verify.landed_problems(configuration)
     folders = {feed: str(configuration.landing / feed) for feed in FEEDS}
     batches = [] if problems else landed.load(configuration)
+    if not problems:
+        problems = verify.batch_problems(batches, _readable_manifests(configuration))
     results = []
     for spec, (feed, folder) in zip(NOTHING_LANDED, folders.items(), strict=True):
         # What is said of no feed's folder is said of all of them.
         told = [one for one in problems if folder in one or not any(other in one for other in folders.values())]
         results.append(_result(spec, told, {"batches": sum(receipt.feed == feed for receipt in batches)}))
     return results
+
+
+def _readable_manifests(configuration: Settings) -> list[Manifest]:
+    """All of them; none when one is damaged, which the check of the frozen months says."""
+    try:
+        return manifests.load(configuration)
+    except Damaged:
+        return []
 
 
 def _result(spec: dg.AssetCheckSpec, problems: list[str], figures: dict[str, object]) -> dg.AssetCheckResult:

@@ -115,7 +115,12 @@ def _create_given(connection, feed: Feed, source: SourceFile) -> None:
         columns.append(f"{reader.format(source.value(column))} as {column.name}")
         if column.kind in ("instant", "flag"):
             columns.append(f"{source.value(column)}::varchar as given_{column.name}")
-    connection.execute(f"create or replace temp table given as select source_row, {', '.join(columns)} from source")
+    instants = [column.name for column in feed.columns if column.kind == "instant"]
+    on_calendar = ", ".join(f"calendar_time({name}) as {name}" for name in instants)
+    connection.execute(
+        f"create or replace temp table given as select * replace ({on_calendar}) "
+        f"from (select source_row, {', '.join(columns)} from source)"
+    )
     for column in feed.columns:
         if column.kind == "instant":
             name, given = column.name, f"given_{column.name}"

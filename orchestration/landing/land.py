@@ -5,6 +5,7 @@ what a row becomes (`records`, `events`), or how a file is opened (`source_files
 """
 
 import hashlib
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,11 +15,13 @@ import pyarrow.parquet as pq
 
 from orchestration import clock, engine, files, settings, warehouse
 from orchestration.errors import Refused
-from orchestration.landing import events, receipts, records, seal, source_files
+from orchestration.landing import events, pace, receipts, records, seal, source_files
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
 from orchestration.landing.receipts import LandedFile, Receipt
 from orchestration.months import Month
 from orchestration.settings import Settings
+from orchestration.sources import declaration, mapping
+from orchestration.sources.declaration import Source
 
 CANONICAL_SOURCE = "canonical"
 NORMALIZE = Path(__file__).with_name("normalize.sql")
@@ -34,11 +37,26 @@ class Landing:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How the files of a call are landed: by whom, up to when they are complete, and whether late rows are accepted."""
+    """How the files of a call are landed: by whom, up to when they are complete, and whether late rows are accepted.
+
+    `source` is `NAME[@INSTANCE]` of a declared source, when the files are a switch's own. `follow` is told twice a
+    second how far a file is; somebody who looks at a terminal wants that, a log does not.
+    """
 
     landed_by: str = "file"
+    source: str | None = None
     cutoff: datetime | None = None
     accept_late: bool = False
+    follow: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a row is landed with, and its hash: the same file under other rules is not the same delivery."""
+
+    label: str
+    source: Source | None
+    sha256: str
 
 
 def land(
@@ -50,6 +68,9 @@ def land(
 ) -> list[Landing]:
     """Land files of a feed, in the order given. A file that will not do refuses the call, and nothing of it lands."""
     feed = _feed(feed_name)
+    if delivery.source and feed is not CDRS:
+        raise Refused(f"--source belongs to cdrs: {feed.name} come in the columns of their feed.")
+    rules = _rules(configuration, delivery.source)
     for path in paths:
         source_files.require_readable(path)
     now = clock.now()
@@ -60,7 +81,7 @@ def land(
             f"The cutoff {delivery.cutoff.isoformat()} lies in the future: an extract cannot be complete yet."
         )
     with files.disk_errors(), files.only_writer(configuration.lock):
-        return _land_all(configuration, feed, paths, delivery, now, progress)
+        return _land_all(configuration, feed, paths, delivery, rules, now, progress)
 
 
 def _feed(name: str) -> Feed:
@@ -69,10 +90,13 @@ def _feed(name: str) -> Feed:
     return FEEDS[name]
 
 
-def _land_all(configuration, feed, paths, delivery, now, progress) -> list[Landing]:
+def _land_all(configuration, feed, paths, delivery, rules: Rules, now, progress) -> list[Landing]:
     for folder in (configuration.landing / feed.name, configuration.build):
         folder.mkdir(parents=True, exist_ok=True)
-    (configuration.landing / "tenants").mkdir(mode=0o700, exist_ok=True)
+    tenant_directory = configuration.landing / "tenants"
+    tenant_directory.mkdir(exist_ok=True)
+    # Also where a restored backup or another umask had opened it.
+    tenant_directory.chmod(stat.S_IRWXU)
     staging = configuration.build / "landing"
     files.remove(staging)
     staging.mkdir()
@@ -83,7 +107,7 @@ def _land_all(configuration, feed, paths, delivery, now, progress) -> list[Landi
         for path, sha256 in zip(paths, call, strict=True):
             progress(f"Landing {path.name}")
             landed = known + [landing.receipt for landing in landings if landing.is_new]
-            if (same := _landed_before(landed, feed, sha256, delivery)) is not None:
+            if (same := _landed_before(landed, feed, sha256, delivery, rules)) is not None:
                 landings.append(Landing(same, is_new=False))
                 continue
             draft = Receipt(
@@ -91,16 +115,16 @@ def _land_all(configuration, feed, paths, delivery, now, progress) -> list[Landi
                 batch_id=receipts.batch_name(_next_sequence(landed), sha256),
                 sequence=_next_sequence(landed),
                 landed_by=delivery.landed_by,
-                source=CANONICAL_SOURCE,
+                source=rules.label,
                 file_name=path.name,
                 source_sha256=sha256,
                 source_bytes=path.stat().st_size,
-                rules_sha256=rules_sha256(),
+                rules_sha256=rules.sha256,
                 call=call,
                 landed_at=now,
                 rows=0,
             )
-            staged = _stage(configuration, feed, path, draft, landed, delivery, staging)
+            staged = _stage(configuration, feed, path, draft, landed, delivery, rules, staging)
             landings.append(Landing(staged, is_new=True))
         published = [_publish(configuration, landing) for landing in landings]
     finally:
@@ -111,23 +135,32 @@ def _land_all(configuration, feed, paths, delivery, now, progress) -> list[Landi
 
 
 def rules_sha256() -> str:
-    """The hash of the rules a row is landed with: the same file under other rules is not the same delivery."""
+    """The hash of the rules that every row is landed with."""
     digest = hashlib.sha256()
     for path in (NORMALIZE, settings.SEEDS / "services.csv", settings.SEEDS / "currencies.csv"):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
+def _rules(configuration: Settings, reference: str | None) -> Rules:
+    if reference is None:
+        return Rules(CANONICAL_SOURCE, None, rules_sha256())
+    source = declaration.load(configuration, reference)
+    own = hashlib.sha256(mapping.LOCAL_TIME.read_bytes())
+    for part in (rules_sha256(), source.rules_sha256):
+        own.update(part.encode())
+    return Rules(source.label, source, own.hexdigest())
+
+
 def _next_sequence(landed: list[Receipt]) -> int:
     return max((receipt.sequence for receipt in landed), default=0) + 1
 
 
-def _landed_before(landed: list[Receipt], feed: Feed, sha256: str, delivery: Delivery) -> Receipt | None:
+def _landed_before(landed: list[Receipt], feed: Feed, sha256: str, delivery: Delivery, rules: Rules) -> Receipt | None:
     """The batch that this very file already is, unless it now comes with a later cutoff."""
+    same = (feed.name, sha256, rules.label, rules.sha256)
     for receipt in landed:
-        if (receipt.feed, receipt.source_sha256, receipt.source) != (feed.name, sha256, CANONICAL_SOURCE):
-            continue
-        if receipt.rules_sha256 != rules_sha256():
+        if (receipt.feed, receipt.source_sha256, receipt.source, receipt.rules_sha256) != same:
             continue
         if delivery.cutoff and (receipt.cutoff is None or receipt.cutoff < delivery.cutoff):
             continue
@@ -135,7 +168,9 @@ def _landed_before(landed: list[Receipt], feed: Feed, sha256: str, delivery: Del
     return None
 
 
-def _stage(configuration, feed, path, draft: Receipt, landed: list[Receipt], delivery, staging: Path) -> Receipt:
+def _stage(
+    configuration, feed, path, draft: Receipt, landed: list[Receipt], delivery, rules: Rules, staging: Path
+) -> Receipt:
     """Make a whole batch outside of every read path."""
     folder = staging / draft.batch_id
     scratch = staging / f"{draft.batch_id}.scratch"
@@ -144,8 +179,15 @@ def _stage(configuration, feed, path, draft: Receipt, landed: list[Receipt], del
     draft = replace(draft, folder=folder)
     with engine.connect(configuration) as connection:
         engine.load_macros(connection, NORMALIZE)
-        source = source_files.open_source(connection, feed, path, scratch)
-        with source_files.reading(path):
+        with (
+            pace.followed(connection, path.stat().st_size, delivery.follow) as step,
+            source_files.reading(path),
+        ):
+            if rules.source:
+                source = mapping.open_source(connection, rules.source, path, scratch)
+            else:
+                source = source_files.open_source(connection, feed, path, scratch)
+            step.rows_are(source.rows)
             if feed is CDRS:
                 receipt = _fill_cdrs(connection, source, draft, landed)
             else:
@@ -175,6 +217,7 @@ def _fill_cdrs(connection, source, draft: Receipt, landed: list[Receipt]) -> Rec
     return replace(
         draft,
         rows=source.rows,
+        ignored=source.ignored,
         duplicates=deliveries.duplicates,
         superseded=deliveries.superseded,
         cost_difference=str(deliveries.cost_difference),
@@ -234,8 +277,9 @@ def _landed_file(path: Path, folder: Path, month: str | None = None) -> LandedFi
 
 
 def _publish(configuration: Settings, landing: Landing) -> Landing:
-    if not landing.is_new:
-        return landing
     final = configuration.landing / landing.receipt.feed / landing.receipt.batch_id
+    if not landing.is_new:
+        files.settle(final, configuration.data)
+        return landing
     files.publish(landing.receipt.folder, final)
     return replace(landing, receipt=replace(landing.receipt, folder=final))

@@ -170,6 +170,11 @@ create or replace temp macro instant(t) as case
     )[1]
 end;
 
+-- NULL for what no calendar page shows: infinity, and what lies, in UTC, before the year 1 or after 9999.
+create or replace temp macro calendar_time(t) as case
+    when t >= timestamptz '0001-01-01 00:00:00+00' and t < timestamptz '10000-01-01 00:00:00+00' then t
+end;
+
 -- A date, or a date and time, that states no offset, be it impossible: either way the file is one of local times.
 create or replace temp macro lacks_zone(t) as coalesce(
     regexp_full_match(

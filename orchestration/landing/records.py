@@ -53,7 +53,7 @@ def write(
 
     Returns the rejected rows by month of their readable time, under "" where there is none.
     """
-    _create_normalized(connection, source, landed_at)
+    create_normalized(connection, source, landed_at)
     usable = _write_usable(connection, batch_id, folder)
     if usable == source.rows:
         return {}
@@ -80,7 +80,7 @@ def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: 
     ).fetchone()[0]
 
 
-def _create_normalized(connection, source: SourceFile, landed_at: datetime) -> None:
+def create_normalized(connection, source: SourceFile, landed_at: datetime) -> None:
     """Create view `normalized`: every row with its canonical values, and the first reason why it cannot be used."""
     connection.execute(
         f"""
@@ -90,19 +90,21 @@ def _create_normalized(connection, source: SourceFile, landed_at: datetime) -> N
             select currency from read_csv({text(settings.SEEDS / "currencies.csv")}, header = true)
         """
     )
-    read = {column.name: READERS[column.kind, source.types.get(column.name, "VARCHAR")] for column in CDRS.columns}
+    types = {} if source.mapped else source.types
+    read = {column.name: READERS[column.kind, types.get(column.name, "VARCHAR")] for column in CDRS.columns}
     values = ",\n".join(f"{source.value(column)} as {column.name}" for column in CDRS.columns)
     latest = (landed_at + FURTHEST_AHEAD).isoformat()
     connection.execute(
         f"""
         create or replace temp view normalized as
         with present_values as (
-            select source_row, {values}
+            select source_row, {source.reason} as declared_reason, {values}
             from source
         ),
-        typed as (
+        read_values as (
             select
                 source_row,
+                declared_reason,
                 record_id,
                 call_id,
                 service,
@@ -123,6 +125,10 @@ def _create_normalized(connection, source: SourceFile, landed_at: datetime) -> N
                 billed_seconds as given_billed,
                 cost as given_cost
             from present_values
+        ),
+        typed as (
+            select * replace (calendar_time(started_at) as started_at)
+            from read_values
         )
         select
             * replace (
@@ -132,6 +138,7 @@ def _create_normalized(connection, source: SourceFile, landed_at: datetime) -> N
             case
                 when started_at is null and lacks_zone(given_start::varchar) then {text(WITHOUT_ZONE)}
                 when record_id is null then 'record_id_missing'
+                when declared_reason is not null then declared_reason
                 when given_start is null then 'time_missing'
                 when started_at is null then 'time_unreadable'
                 when started_at > timestamptz {text(latest)} then 'time_in_future'
@@ -154,17 +161,20 @@ def _create_normalized(connection, source: SourceFile, landed_at: datetime) -> N
 
 def _write_rejected(connection, source: SourceFile, batch_id: str, folder: Path) -> dict[str, int]:
     """Write the rejected rows with what they held, once the file is known to be one that may land at all."""
-    values = ", ".join(f"{engine.identifier(name)} := source.{engine.identifier(name)}" for name in source.types)
+    # As text: a decimal would go through double on its way to JSON.
+    values = ", ".join(
+        f"{engine.identifier(name)} := source.{engine.identifier(name)}::varchar" for name in source.types
+    )
     target = folder / "rejected.parquet"
     connection.execute(
         f"""
         copy (
-            select {text(batch_id)} as batch_id, source_row, normalized.record_id, reason,
+            select {text(batch_id)} as batch_id, source_row, normalized.record_id, normalized.reason,
                 strftime(normalized.started_at at time zone 'UTC', '%Y-%m') as month,
                 to_json(struct_pack({values}))::varchar as source_values
             from normalized
             inner join source using (source_row)
-            where reason is not null
+            where normalized.reason is not null
         ) to {text(target)} ({engine.PARQUET})
         """
     )

@@ -5,23 +5,34 @@ What does not: what a value means (`normalize.sql`) or what a row becomes (`reco
 """
 
 import csv
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration import engine
-from orchestration.engine import identifier, text
+from orchestration import engine, files
+from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
-from orchestration.landing.feeds import FEEDS, Column, Feed
+from orchestration.landing.feeds import CDRS, FEEDS, TENANTS, Column, Feed
 
 FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+# A compressed file lands as it is; Parquet compresses itself.
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+UNPACKED_AT_ONCE = 4_000_000
+# What `statements rejected --export` adds to a row. A mended file has them still, and none is part of what it holds.
+MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
 # Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one.
 LONGEST_LINE = 4_000_000
+# A refusal shows so many unknown columns, each cut to so many characters: enough to see what the file is.
+COLUMNS_NAMED, LONGEST_NAME_SHOWN = 12, 40
+# A query that is wrong is not the file's fault.
+OUR_MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 # A JSON number is kept as its literal text, since DuckDB's JSON reader goes through double. Every string of the line is
 # matched whole, so that nothing inside a string is taken for a number; chr(1) and chr(2) cannot occur in valid JSON.
 QUOTE_NUMBERS = r"""
@@ -37,15 +48,57 @@ QUOTE_NUMBERS = r"""
 
 
 @dataclass(frozen=True)
+class Form:
+    """What a file's name says it is: `kind` csv, json or parquet, and how it is compressed."""
+
+    kind: str
+    compression: str
+
+
+def form_of(path: Path) -> Form:
+    """The form of a file, from the end of its name; refused when the name does not say."""
+    name = path.name.lower()
+    packed = next((suffix for suffix in COMPRESSIONS if name.endswith(suffix)), "")
+    compression = COMPRESSIONS.get(packed, "none")
+    kind = FORMATS.get(Path(name.removesuffix(packed)).suffix)
+    if kind is None or (kind == "parquet" and compression != "none"):
+        raise Refused(
+            f"{path}: the name must end in {', '.join(FORMATS)}, "
+            f"or in one of the text ones and {' or '.join(COMPRESSIONS)}, to say what the file is."
+        )
+    return Form(kind, compression)
+
+
+def open_bytes(path: Path, compression: str) -> BinaryIO:
+    """The file's bytes, unpacked."""
+    if compression == "none":
+        return path.open("rb")
+    return pa.input_stream(str(path), compression=compression)
+
+
+@dataclass(frozen=True)
 class SourceFile:
-    """A file opened as relation `source`: `types` maps each of its columns to the DuckDB type it arrives with."""
+    """A file opened as relation `source`: `types` maps each of its columns to the DuckDB type it arrives with.
+
+    `mapped`: the canonical values stand beside the file's own, as text in columns `record.…`, and `record.reason` says
+    what only its source could know against a row. `ignored` counts the rows that are no record of their own.
+    """
 
     path: Path
     rows: int
     types: dict[str, str]
+    mapped: bool = False
+    ignored: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """SQL of the declared reason against a row, null without one."""
+        return 'source."record.reason"' if self.mapped else "null::varchar"
 
     def value(self, column: Column) -> str:
         """SQL of a canonical column's value as it came, null when absent; its type is what `types` says."""
+        if self.mapped:
+            return f"source.{identifier('record.' + column.name)}"
         if column.name not in self.types:
             return "null::varchar"
         name = f"source.{identifier(column.name)}"
@@ -54,14 +107,14 @@ class SourceFile:
 
 def require_readable(path: Path) -> None:
     """Refuse what is not a file with something in it, before anything is opened."""
+    files.require_printable(path, "The file")
     if path.is_dir():
         raise Refused(f"{path} is a directory: name the files to land.")
     if not path.exists():
         raise Refused(f"{path} does not exist.")
     if not path.is_file():
         raise Refused(f"{path} is not a regular file.")
-    if path.suffix.lower() not in FORMATS:
-        raise Refused(f"{path}: the name must end in {', '.join(FORMATS)} to say what the file is.")
+    form = form_of(path)
     try:
         empty = path.stat().st_size == 0
         path.open("rb").close()
@@ -69,16 +122,30 @@ def require_readable(path: Path) -> None:
         raise Refused(f"{path} cannot be read: {error.strerror}.") from error
     if empty:
         raise Refused(f"{path} is empty. An extract without rows still has its header.")
+    if form.compression != "none":
+        _require_whole(path, form.compression)
+
+
+def _require_whole(path: Path, compression: str) -> None:
+    """Unpack a file to its end: DuckDB takes the end of a torn one for the end of its rows."""
+    try:
+        with open_bytes(path, compression) as handle:
+            while handle.read(UNPACKED_AT_ONCE):
+                pass
+    except (pa.ArrowException, OSError) as error:
+        raise Refused(
+            f"{path} is not a whole {compression} file: {str(error).splitlines()[0][:160]}. Nothing of it was landed."
+        ) from error
 
 
 def open_source(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
     """Create relation `source` over the file, or refuse it: unreadable, or not of this feed's columns."""
-    kind = FORMATS[path.suffix.lower()]
+    form = form_of(path)
     with reading(path):
-        if kind == "parquet":
+        if form.kind == "parquet":
             return _open_parquet(connection, feed, path)
-        open_text = _open_csv if kind == "csv" else _open_json
-        return open_text(connection, feed, path, scratch)
+        open_text = _open_csv if form.kind == "csv" else _open_json
+        return open_text(connection, feed, path, form.compression, scratch)
 
 
 @contextmanager
@@ -86,7 +153,10 @@ def reading(path: Path) -> Iterator[None]:
     """Refuse the file when its bytes turn out to be unreadable, however far in."""
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+    except (duckdb.OutOfMemoryException, *OUR_MISTAKES):
+        raise
+    except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
+        # Torn bytes raise whatever the reader was doing just then, so no narrower kind would catch them all.
         if "No space left" in str(error):
             raise
         raise Refused(f"{path} cannot be read to its end: {_reason(error)} Nothing of it was landed.") from error
@@ -94,6 +164,8 @@ def reading(path: Path) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """Where DuckDB stopped reading, without the line itself: a tenants file's values must not reach a log."""
+    if "state machine" in str(error):
+        return "its rows do not all end alike, or a quote stands where none may."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = next((line for line in lines if "Line:" in line or "line:" in line), lines[0] if lines else "")
     cause = next(
@@ -105,12 +177,12 @@ def _reason(error: Exception) -> str:
 
 def _require_columns(feed: Feed, path: Path, found: list[str]) -> None:
     problems = []
-    if repeated := sorted({name for name in found if found.count(name) > 1}):
+    if repeated := [name for name in feed.names if found.count(name) > 1]:
         problems.append(f"repeats {', '.join(repeated)}")
     if missing := [name for name in feed.required if name not in found]:
         problems.append(f"lacks {', '.join(missing)}")
     if unknown := [name for name in found if name not in feed.names]:
-        problems.append(f"has unknown columns {', '.join(repr(name) for name in unknown[:12])}")
+        problems.append(f"has unknown columns{_shown(feed, unknown)}")
     if problems:
         fitting = [other.name for other in FEEDS.values() if set(other.required) <= set(found) <= set(other.names)]
         hint = f" It fits the feed {fitting[0]}." if fitting else ""
@@ -120,30 +192,51 @@ def _require_columns(feed: Feed, path: Path, found: list[str]) -> None:
         )
 
 
-def _open_csv(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
+def _shown(feed: Feed, unknown: list[str]) -> str:
+    """The names, or how many they are where they may be values: a tenants file without its header begins with some."""
+    if feed is TENANTS:
+        return f" ({len(unknown)} of them; in a file without a header they are values, so they are not shown)"
+    more = " and more" if len(unknown) > COLUMNS_NAMED else ""
+    return f" {', '.join(repr(name[:LONGEST_NAME_SHOWN]) for name in unknown[:COLUMNS_NAMED])}{more}"
+
+
+def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Path) -> SourceFile:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        with io.TextIOWrapper(open_bytes(path, compression), encoding="utf-8-sig", newline="") as handle:
             header = next(csv.reader(handle, strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{path} is not CSV in UTF-8: {error}.") from error
-    _require_columns(feed, path, header)
+    is_mended = feed is CDRS and set(MENDED_COLUMNS) <= set(header)
+    own = [name for name in header if not (is_mended and name in MENDED_COLUMNS)]
+    _require_columns(feed, path, own)
     columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in header) + "}"
     read = (
-        f"read_csv({text(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
-        f"strict_mode = true, max_line_size = {LONGEST_LINE}, columns = {columns})"
+        f"read_csv({this_file(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
+        f"strict_mode = true, max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns})"
     )
-    return _stage(connection, path, f"select * from {read}", header, scratch)
+    return stage(connection, path, f"select {mended(own) if is_mended else '*'} from {read}", own, scratch)
 
 
-def _open_json(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
+def mended(names: list[str]) -> str:
+    """SQL of columns whose cells lose the quote that kept a spreadsheet from running them."""
+    quote = text("'")
+    cells = (identifier(name) for name in names)
+    return ", ".join(
+        f"case when starts_with({cell}, {quote}) then substr({cell}, 2) else {cell} end as {cell}" for cell in cells
+    )
+
+
+def _open_json(connection, feed: Feed, path: Path, compression: str, scratch: Path) -> SourceFile:
+    compression = "uncompressed" if compression == "none" else compression
     read = (
-        f"read_ndjson_objects({text(path)}, maximum_object_size = {LONGEST_LINE}, "
-        f"compression = 'uncompressed', ignore_errors = false)"
+        f"read_ndjson_objects({this_file(path)}, maximum_object_size = {LONGEST_LINE}, "
+        f"compression = {text(compression)}, ignore_errors = false)"
     )
-    (found, torn) = connection.execute(
+    (lines, found, torn) = connection.execute(
         f"""
         with lines as (select json_type(json) as type, json_keys(json) as keys from {read})
         select
+            count(*),
             list_distinct(flatten(list(distinct keys))),
             count(*) filter (where type <> 'OBJECT' or len(keys) <> len(list_distinct(keys)))
         from lines
@@ -152,7 +245,8 @@ def _open_json(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
     if torn:
         raise Refused(f"{path}: {torn} lines are not JSON objects with each name once. Nothing of it was landed.")
     present = sorted(found or [])
-    _require_columns(feed, path, present if present else feed.required)
+    # Only a file without a line may go without names: it is an extract without rows.
+    _require_columns(feed, path, present if lines else feed.required)
     fields = ", ".join(f"json_extract_string(line, {text('$.' + name)}) as {identifier(name)}" for name in present)
     nested = " or ".join(f"json_type(line, {text('$.' + name)}) in ('OBJECT', 'ARRAY')" for name in present)
     if present and connection.execute(
@@ -160,10 +254,10 @@ def _open_json(connection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
     ).fetchone() != (0,):
         raise Refused(f"{path}: a value is a list or an object. Every value must be text, a number or true/false.")
     query = f"select {fields} from (select {QUOTE_NUMBERS} as line from {read})" if present else "select 1 limit 0"
-    return _stage(connection, path, query, present, scratch)
+    return stage(connection, path, query, present, scratch)
 
 
-def _stage(connection, path: Path, query: str, names: list[str], scratch: Path) -> SourceFile:
+def stage(connection, path: Path, query: str, names: list[str], scratch: Path) -> SourceFile:
     """Write a text file's values to Parquet once, in order: parsed once, and each row knows its place in the file."""
     staged = scratch / "source.parquet"
     connection.execute("set preserve_insertion_order = true")
@@ -187,7 +281,7 @@ def _open_parquet(connection, feed: Feed, path: Path) -> SourceFile:
     try:
         footer = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise Refused(f"{path} is not a whole Parquet file: {str(error).splitlines()[0][:160]}") from error
+        raise Refused(f"{path} is not a whole Parquet file: {str(error).splitlines()[0][:160]}.") from error
     schema = footer.schema_arrow
     _require_columns(feed, path, schema.names)
     physical = {footer.schema.column(index).name: footer.schema.column(index) for index in range(len(footer.schema))}

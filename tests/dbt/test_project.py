@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import os
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +28,7 @@ PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 START = datetime(2026, 2, 1, tzinfo=UTC)
 END = datetime(2026, 3, 1, tzinfo=UTC)
 LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
+FIRST = datetime(2025, 11, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 CANONICAL = {
@@ -54,13 +56,22 @@ RELATIONS = {
         "month": "varchar",
         "month_start": "timestamptz",
         "month_end": "timestamptz",
+        "first_month_start": "timestamptz",
+        "history_start": "timestamptz",
         "default_currency": "varchar",
         "out_dir": "varchar",
     },
     "close_days": {"day": "date"},
     "cdrs": CANONICAL | LINEAGE | {"row_id": "bigint"},
     "neighbouring_cdrs": CANONICAL | LINEAGE,
+    "late_cdrs": CANONICAL | LINEAGE,
+    "late_receipts": {"batch_id": "varchar", "usable_rows": "bigint"},
     "stated_records": {"record_id": "varchar"},
+    "stated_entries": CANONICAL
+    | {"duration_seconds": "bigint", "billed_seconds": "bigint", "account_id": "varchar", "attributed_by": "varchar"}
+    | {"reason": "varchar", "assignment_id": "varchar", "conflict_header_ip": "boolean", "record_count": "bigint"}
+    | {"usage_month": "date", "stated_in": "varchar", "stated_file": "varchar"}
+    | LINEAGE,
     "rejected_rows": LINEAGE | {"record_id": "varchar", "reason": "varchar"},
     "cdrs_receipts": {"batch_id": "varchar", "usable_rows": "bigint", "rejected_rows": "bigint"},
     "tenants": {"account_id": "varchar", "name": "varchar", "archived": "boolean"}
@@ -123,6 +134,14 @@ class Landing:
         }
         self.add(relation, **ordinary | values)
 
+    def state(self, record_id: str, started_at: datetime, stated_in: str, **values: Any) -> None:
+        """An entry of a frozen month; of the one before, its id too."""
+        ordinary = {"account_id": "acme", "attributed_by": "number", "record_count": 1, "stated_in": stated_in}
+        ordinary |= {"conflict_header_ip": False, "usage_month": started_at.date().replace(day=1)}
+        self.cdr(record_id, started_at, "stated_entries", **ordinary | values)
+        if stated_in == "2026-01":
+            self.add("stated_records", record_id=record_id)
+
 
 @dataclass(frozen=True)
 class Built:
@@ -145,6 +164,8 @@ def create_landing(landing: Landing, folder: Path) -> None:
             "month": "2026-02",
             "month_start": START,
             "month_end": END,
+            "first_month_start": FIRST,
+            "history_start": min([START, *(row["started_at"] for row in landing.rows["late_cdrs"])]),
             "default_currency": "USD",
             "out_dir": str(folder),
         }
@@ -160,6 +181,9 @@ def create_landing(landing: Landing, folder: Path) -> None:
             }
             for batch in batches
         ]
+    if not landing.rows["late_receipts"]:
+        late = Counter(row["batch_id"] for row in landing.rows["late_cdrs"])
+        landing.rows["late_receipts"] = [{"batch_id": batch, "usable_rows": rows} for batch, rows in late.items()]
     with duckdb.connect(str(folder / "build.duckdb")) as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("create schema landing")
@@ -416,18 +440,22 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
     landing.cdr("out and back", noon, batch_id=first, source_row=7)
     landing.cdr("out and back", before, "neighbouring_cdrs", batch_id=second, source_row=7)
     landing.cdr("out and back", noon, batch_id=third, source_row=7)
-    # Stated in the frozen month before: it waits for a correction, wherever its deliveries lie.
+    # Stated in the frozen month before, from a delivery of that month or of a correction: taken back, and usage here.
     landing.cdr("stated", before, "neighbouring_cdrs", batch_id=first, source_row=8)
+    landing.state("stated", before, "2026-01", batch_id=first, source_row=8)
     landing.cdr("stated", noon, batch_id=second, source_row=8)
     landing.cdr("stated long ago", noon, batch_id=second, source_row=9)
-    landing.add("stated_records", record_id="stated")
-    landing.add("stated_records", record_id="stated long ago")
+    landing.state("stated long ago", FIRST, "2026-01", batch_id=first, source_row=9)
+    # Moved to the month before and settled there, where an even later delivery took it out of sight.
+    landing.cdr("settled before", noon, batch_id=first, source_row=14)
+    landing.cdr("settled before", before, "neighbouring_cdrs", batch_id=second, source_row=14)
     # Within one file the later row counts; null and absent are the same, and different from any text.
     landing.cdr("one file", noon, batch_id=first, source_row=10, x_tenant=None)
     landing.cdr("one file", noon, batch_id=first, source_row=11, x_tenant="acme")
     landing.cdr("alone", noon, batch_id=first, source_row=12)
     built = build(landing)
-    assert built.ask("select record_id, batch_id[8:8], source_row, day(started_at) from usage order by 1") == [
+    days = "select record_id, batch_id[8:8], source_row, day(started_at) from usage where entry = 'usage' order by 1"
+    assert built.ask(days) == [
         ("alone", "2", 12, 1),
         ("changed", "3", 2, 1),
         ("moved day", "3", 4, 4),
@@ -435,6 +463,8 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
         ("one file", "2", 11, 1),
         ("out and back", "4", 7, 1),
         ("same", "2", 1, 1),
+        ("stated", "3", 8, 1),
+        ("stated long ago", "3", 9, 1),
         ("there and back", "4", 3, 1),
     ]
     outcomes = built.ask("select record_id, batch_id[8:8], source_row, outcome from int_redelivered_cdrs order by all")
@@ -446,11 +476,87 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
         ("out and back", "2", 7, "superseded"),
         ("same", "3", 1, "duplicate"),
         ("same", "4", 1, "duplicate"),
-        ("stated", "3", 8, "waiting"),
-        ("stated long ago", "3", 9, "waiting"),
+        ("settled before", "2", 14, "superseded"),
         ("there and back", "2", 3, "superseded"),
         ("there and back", "3", 3, "superseded"),
     ]
+    reversals = "select record_id, batch_id[8:8], source_row, record_count, usage_month from int_corrections order by 1"
+    assert built.ask(reversals) == [
+        ("stated", "2", 8, -1, date(2026, 1, 1)),
+        ("stated long ago", "2", 9, -1, date(2025, 11, 1)),
+    ]
+
+
+def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
+    landing = Landing()
+    landing.tenant("acme")
+    landing.tenant("other")
+    landing.assign("+12025550100", "acme", LONG_AGO)
+    landing.assign("+12025550100", "other", START - timedelta(days=10))
+    december = datetime(2025, 12, 15, 12, tzinfo=UTC)
+    new = "00000009-bbbbbbbbbbbb"
+    landing.cdr("late", december, "late_cdrs", batch_id=new)
+    changes = (("dearer", {"cost": Decimal("0.03")}), ("same", {}), ("abroad", {"currency": "EUR"}))
+    for row, (record_id, now) in enumerate(changes, start=200):
+        landing.state(record_id, december, "2025-12", source_row=row)
+        landing.cdr(record_id, december, "late_cdrs", batch_id=new, **now)
+    # Moved on to the month after this one, taken back here; it will be usage there.
+    landing.state("moved on", december, "2026-01", source_row=100)
+    landing.cdr("moved on", END, "neighbouring_cdrs", batch_id=new, source_row=50)
+    # Taken back earlier, from an account that a reversal repeats although it would be another's today.
+    landing.state("back again", december, "2025-12", source_row=101)
+    landing.state("back again", december, "2026-01", source_row=101, record_count=-1)
+    landing.cdr("back again", december, "late_cdrs", batch_id=new)
+    landing.state("odd", december, "2025-12", source_row=102, account_id="other", billed_seconds=90, cost=Decimal("-2"))
+    landing.cdr("odd", december, "late_cdrs", batch_id=new, number="+12025550199")
+    landing.cdr("usage", START)
+    built = build(landing)
+    entries = "record_id, entry, record_count, billed_seconds, cost, currency, account_id, reason"
+    assert built.ask(f"select {entries} from usage order by record_id, record_count") == [
+        ("abroad", "reversal", -1, -60, Decimal("-0.01"), "USD", "acme", None),
+        ("abroad", "restatement", 1, 60, Decimal("0.01"), "EUR", "acme", None),
+        ("back again", "restatement", 1, 60, Decimal("0.01"), "USD", "acme", None),
+        ("dearer", "reversal", -1, -60, Decimal("-0.01"), "USD", "acme", None),
+        ("dearer", "restatement", 1, 60, Decimal("0.03"), "USD", "acme", None),
+        ("late", "late", 1, 60, Decimal("0.01"), "USD", "acme", None),
+        ("moved on", "reversal", -1, -60, Decimal("-0.01"), "USD", "acme", None),
+        ("odd", "reversal", -1, -90, Decimal("2"), "USD", "other", None),
+        ("odd", "restatement", 1, 60, Decimal("0.01"), "USD", None, "number_unknown"),
+        ("usage", "usage", 1, 60, Decimal("0.01"), "USD", "other", None),
+    ]
+    figures = "select account_id, currency, usage_cost, correction_count, correction_cost, total_cost, peak_channels"
+    assert built.ask(f"{figures} from statements order by 1, 2") == [
+        ("acme", "EUR", 0, 1, Decimal("0.01"), Decimal("0.01"), 0),
+        ("acme", "USD", 0, 0, Decimal("0.02"), Decimal("0.02"), 0),
+        ("other", "USD", Decimal("0.01"), -1, 2, Decimal("2.01"), 1),
+    ]
+
+
+def test_late_records_find_a_busy_assets_holder_of_their_own_month(build: Build) -> None:
+    landing = Landing()
+    source = random.Random(7)
+    spans = {"+12025550001": 3, "+12025550002": 400, "203.0.113.5": 60}
+    due: dict[str, str | None] = {}
+    for account_id in ("a", "b", "c"):
+        landing.tenant(account_id)
+    for asset, changes in spans.items():
+        whole = (END - FIRST) // MICROSECOND
+        instants = sorted(FIRST + source.randrange(whole) * MICROSECOND for _ in range(changes))
+        holders = [source.choice(["a", "b", "c", None]) for _ in instants]
+        for instant, holder in zip(instants, holders, strict=True):
+            landing.assign(asset, holder, instant)
+        edges = [edge + step for edge in instants for step in (-MICROSECOND, timedelta(0))]
+        for number, instant in enumerate(edges):
+            record_id = f"{asset} {number}"
+            place = bisect.bisect_right(instants, instant) - 1
+            due[record_id] = holders[place] if place >= 0 else None
+            named = {"number": asset} if asset.startswith("+") else {"number": None, "source_ip": asset}
+            if not asset.startswith("+"):
+                named |= {"service": "outbound_dialer", "direction": "outbound"}
+            landing.cdr(record_id, instant, "late_cdrs" if instant < START else "cdrs", **named)
+    built = build(landing)
+    assert dict(built.ask("select record_id, account_id from usage")) == due
+    assert built.ask("select count(*) > 500 from usage where entry = 'late'") == [(True,)]
 
 
 def test_money_and_minutes_are_exact(build: Build) -> None:

@@ -55,7 +55,7 @@ def record_rows(history: Drawn, steps: Sequence[str], start: datetime, end: date
     clock = Clock(history.rng, interesting, start, end)
     previous: Row | None = None
     for serial in range(history.rng.randint(3, 12)):
-        row = _first_delivery(history, clock, f"r{history.index}-{serial}")
+        row = first_delivery(history, clock, f"r{history.index}-{serial}")
         if previous is not None and history.rng.random() < 0.4:
             row |= {column: previous[column] for column in ROUTE}
         previous = row
@@ -102,7 +102,7 @@ class Clock:
         return self._start + (self._end - self._start) * rng.random()
 
 
-def _first_delivery(history: Drawn, clock: Clock, record_id: str) -> Row:
+def first_delivery(history: Drawn, clock: Clock, record_id: str) -> Row:
     rng = history.rng
     service, direction = rng.choices(PAIRS, WEIGHTS)[0]
     duration = _duration(rng, service, direction)
@@ -179,15 +179,15 @@ def _next_delivery(history: Drawn, clock: Clock, delivered: Sequence[Row]) -> Ro
     row = dict(delivered[-1])
     kind = rng.choices(("same", "respelled", "as before", "changed"), (25, 15, 10, 50))[0]
     if kind == "respelled":
-        return _respelled(history, row)
+        return respelled(history, row)
     if kind == "as before" and len(delivered) > 1:
         return dict(delivered[-2])
     if kind == "changed":
-        return row | _change(history, clock, row)
+        return row | change(history, clock, row)
     return row
 
 
-def _respelled(history: Drawn, row: Row) -> Row:
+def respelled(history: Drawn, row: Row) -> Row:
     started = datetime.fromisoformat(row["started_at"]).astimezone(UTC)
     duration = row["duration_seconds"] or "0"
     return row | {
@@ -199,7 +199,7 @@ def _respelled(history: Drawn, row: Row) -> Row:
     }
 
 
-def _change(history: Drawn, clock: Clock, row: Row) -> Row:
+def change(history: Drawn, clock: Clock, row: Row) -> Row:
     rng = history.rng
     column = rng.choice(("cost", "cost", "started_at", "started_at", "number", "x_tenant", "service", "routed_to"))
     if column == "service":

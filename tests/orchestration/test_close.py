@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,12 +14,14 @@ from orchestration import engine, files, settings, warehouse
 from orchestration.close import close, dbt_build, pinning, publishing, verify
 from orchestration.close import manifest as manifests
 from orchestration.errors import Damaged, Refused
+from orchestration.months import Month
 from tests.conftest import CommandLine
 from tests.orchestration.conftest import (
     AFTER_APRIL,
     AFTER_MARCH,
     APRIL,
     IN_APRIL,
+    LATE,
     MARCH,
     closing,
     land,
@@ -150,9 +151,13 @@ def test_a_frozen_month_is_these_files_and_nobody_may_write_to_them(closed_march
 def test_the_manifest_tells_what_went_in_and_what_came_out(closed_april):
     march, april = manifests.load(settings.load(closed_april / "data"))
     assert march.content["counts"] == {
-        "landed": 10, "accepted": 8, "duplicate": 0, "superseded": 1, "waiting": 0, "rejected": 1,
+        "landed": 10, "accepted": 8, "duplicate": 0, "superseded": 1, "rejected": 1,
         "attributed": 5, "unattributed": 3, "conflict_header_ip": 1,
+        "late_landed": 0, "late_duplicate": 0, "late_superseded": 0, "before_first_month": 0,
+        "late": 0, "restatement": 0, "reversal": 0,
     }  # fmt: skip
+    corrections = {name: april.content["counts"][name] for name in ("late_landed", "late", "restatement", "reversal")}
+    assert corrections == {"late_landed": 2, "late": 1, "restatement": 1, "reversal": 1}
     assert march.content["totals"] == {"USD": "32.010000000"}
     assert march.content["rejected"]["accepted_by_operator"] is True
     assert [row["reason"] for row in march.content["rejected"]["rows"]] == ["cost_unusable"]
@@ -236,11 +241,23 @@ class Captured(Exception):
     """Stands for everything after the build."""
 
 
+Built = tuple[settings.Settings, publishing.Inputs, Path, Path, Path]
+
+
 @pytest.fixture(scope="module")
-def built(landed_march, tmp_path_factory) -> Iterator[tuple[settings.Settings, publishing.Inputs, Path, Path, Path]]:
-    """A private build just before it is frozen, and a copy of it to begin again from."""
-    folder = tmp_path_factory.mktemp("built") / "copy"
-    shutil.copytree(landed_march, folder)
+def built(landed_march, tmp_path_factory) -> Built:
+    """A private build of March just before it is frozen, and a copy of it to begin again from."""
+    return build_of(landed_march, tmp_path_factory.mktemp("built") / "copy", MARCH, AFTER_MARCH)
+
+
+@pytest.fixture(scope="module")
+def built_april(closed_march, tmp_path_factory) -> Built:
+    """The same of April, which corrects March."""
+    return build_of(closed_march, tmp_path_factory.mktemp("built-april") / "copy", APRIL, AFTER_APRIL, LATE, IN_APRIL)
+
+
+def build_of(source: Path, folder: Path, month: Month, instant: str, *deliveries: list[dict]) -> Built:
+    shutil.copytree(source, folder)
     taken = {}
 
     def capture(configuration, inputs, build_file, out_dir):
@@ -250,10 +267,12 @@ def built(landed_march, tmp_path_factory) -> Iterator[tuple[settings.Settings, p
         raise Captured
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        line = stand_in(folder, monkeypatch, AFTER_MARCH)
+        line = stand_in(folder, monkeypatch, instant)
+        for rows in deliveries:
+            land(line, "cdrs", *rows)
         monkeypatch.setattr(publishing, "freeze", capture)
         with pytest.raises(Captured):
-            closing(line)
+            closing(line, month)
     return (*taken["all"], folder / "pristine")
 
 
@@ -293,6 +312,39 @@ def test_a_violated_invariant_is_named_and_nothing_is_published(built, invariant
         freeze_after(built, *ALTERED[invariant])
     assert invariant in str(refusal.value)
     assert not built[0].statements.exists()
+
+
+ALTERED_CORRECTIONS = {
+    "1 late = stated + redelivered + before the first month, per batch": ["update landing.late_receipts set usable_rows = usable_rows + 1"],
+    "landed late against stated, duplicate, superseded": ["delete from landing.late_receipts"],
+    "3 late and reversed records = corrections of the organization, cost": ["update main.organization_statement set cost = cost + 1 where line_type = 'correction'"],
+    "all usage against the organization": ["update main.int_corrections set cost = cost - 1 where entry = 'reversal'"],
+    "4 records count once over all statements, or not at all": ["update main.int_judged_deliveries set started_at = '2020-01-01' where outcome = 'late'"],
+    "usage of tenants against their lines": ["delete from main.int_corrections where entry = 'restatement'"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("invariant", ALTERED_CORRECTIONS)
+def test_a_violated_invariant_of_corrections_is_named_and_nothing_is_published(built_april, invariant):
+    with pytest.raises(Refused, match="do not add up, so nothing was published") as refusal:
+        freeze_after(built_april, *ALTERED_CORRECTIONS[invariant])
+    assert invariant in str(refusal.value)
+    assert not (built_april[0].statements / "month=2026-04").exists()
+
+
+def test_a_frozen_file_that_a_correction_takes_from_is_hashed_again(copy_of, closed_march):
+    line = copy_of(closed_march, AFTER_APRIL)
+    land(line, "cdrs", *LATE)
+    (changed,) = line.data.glob("statements/month=2026-03/usage/day=05.parquet")
+    connection = duckdb.connect()
+    connection.execute("create table int_last_statements (stated_file varchar)")
+    connection.execute("insert into int_last_statements values (?)", [str(changed)])
+    known = manifests.load(settings_of(line))
+    verify.require_intact_statements(connection, known)
+    changed.chmod(0o600)
+    changed.write_bytes(changed.read_bytes()[:-1] + b"x")
+    with pytest.raises(Damaged, match="day=05"):
+        verify.require_intact_statements(connection, known)
 
 
 def test_a_record_that_is_lost_on_the_way_to_the_file_is_missed(built):

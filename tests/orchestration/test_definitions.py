@@ -98,8 +98,9 @@ def test_every_asset_says_what_it_is_when_it_is_final_whose_it_is_and_of_what_ki
             assert node.metadata["dagster/column_schema"].columns
 
 
-def test_there_is_one_job_that_closes_and_no_part_of_it_can_run_alone():
-    assert [job.name for job in defs.jobs] == ["close_month", "verify_everything"]
+def test_one_job_closes_others_verify_and_land_and_no_part_of_the_close_can_run_alone():
+    assert [job.name for job in defs.jobs] == ["close_month", "verify_everything", "land_dropped_file"]
+    assert not defs.resolve_job_def("land_dropped_file").asset_layer.executable_asset_keys
     assert not close_month_assets.can_subset
     with pytest.raises(dg.DagsterInvalidSubsetError):
         defs.resolve_job_def("close_month").get_subset(asset_selection={key("frozen_month")})
@@ -126,8 +127,14 @@ def test_of_several_months_the_oldest_runs_first_in_whatever_order_they_were_cho
 
 
 def test_nobody_is_told_of_failures_unless_a_command_is_set():
-    (sensor,) = defs.sensors
+    _, sensor = defs.sensors
     assert (sensor.name, sensor.default_status) == ("tell_of_failures", dg.DefaultSensorStatus.STOPPED)
+
+
+def test_the_inbox_is_looked_at_unless_stopped():
+    sensor, _ = defs.sensors
+    assert (sensor.name, sensor.job.name) == ("inbox_files", "land_dropped_file")
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
 
 def test_partition_keys_are_months_and_the_running_one_is_not_offered():

@@ -135,6 +135,8 @@ def test_assignments_shows_who_held_what_also_when_it_is_spelled_otherwise(line)
         ("in-february", ["older than the first month stated"]),
         ("may", ["Its month is not closed yet", "held by alpha"]),
         ("waiting", ["It landed after 2026-03 was frozen", "on no statement yet"]),
+        ("late", ["It came after 2026-03 was frozen, so 2026-04 states it: 64.00 USD", "held by alpha", "alpha/2026-04/USD, as correction"]),
+        ("in-alpha", ["alpha/2026-03/USD, as usage", "taken back in 2026-04: -0.01 USD, on statement alpha/2026-04/USD", "As a correction of 2026-03, 2026-04 states it anew: 0.02 USD"]),
     ],
 )  # fmt: skip
 def test_explain_says_why(line, record_id, sentences):

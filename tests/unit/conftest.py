@@ -41,8 +41,16 @@ class Warehouse:
         self._monkeypatch.setattr(published, "refresh_if_stale", REFRESH)
         REFRESH(self.settings)
 
-    def land(self, feed: str, *paths: Path, accept_late: bool = False, cutoff: str | None = None) -> list[Landing]:
-        delivery = Delivery(accept_late=accept_late, cutoff=datetime.fromisoformat(cutoff) if cutoff else None)
+    def land(
+        self,
+        feed: str,
+        *paths: Path,
+        source: str | None = None,
+        accept_late: bool = False,
+        cutoff: str | None = None,
+    ) -> list[Landing]:
+        until = datetime.fromisoformat(cutoff) if cutoff else None
+        delivery = Delivery(source=source, accept_late=accept_late, cutoff=until)
         return land(self.settings, feed, list(paths), delivery)
 
     def receipt(self, feed: str, path: Path, **options) -> Receipt:

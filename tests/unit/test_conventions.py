@@ -16,7 +16,8 @@ INTERNAL_SETTINGS = {"STATEMENTS_BUILD_FILE"}
 
 
 def test_every_command_is_in_the_readme():
-    names = [command.name for command in [*cli.app.registered_commands, *cli.tenant.registered_commands]]
+    commands = [*cli.app.registered_commands, *cli.tenant.registered_commands, *cli.sources.registered_commands]
+    names = [command.name for command in commands]
     assert len(names) > 15
     assert [name for name in names if not re.search(rf"[`\s/]{name}\b", README)] == []
 

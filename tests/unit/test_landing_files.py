@@ -457,6 +457,16 @@ def test_a_file_name_with_glob_and_quote_characters_is_only_a_name(warehouse, tm
     assert landed_rows(warehouse, write_csv(folder / "day-[1]*'s.csv", *SAME)) == expected
 
 
+@pytest.mark.parametrize("write", [write_csv, write_jsonl, write_parquet])
+@pytest.mark.parametrize("stem", ["*", "?", "[a-z]", "**"])
+def test_a_file_whose_name_is_a_pattern_lands_alone(warehouse, tmp_path, write, stem):
+    suffix = {write_csv: ".csv", write_jsonl: ".jsonl", write_parquet: ".parquet"}[write]
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}{suffix}", record("other"))
+    assert warehouse.receipt("cdrs", write(tmp_path / f"{stem}{suffix}", record("mine"))).rows == 1
+    assert warehouse.usable(columns="record_id") == [("mine",)]
+
+
 def test_an_extract_without_rows_can_carry_a_cutoff(warehouse, tmp_path):
     warehouse.at("2026-03-20T12:00:00+00:00")
     path = tmp_path / "none.csv"

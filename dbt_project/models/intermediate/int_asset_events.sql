@@ -1,17 +1,17 @@
 {{ config(materialized='view') }}
 {#
-    The assignment events that can matter to the month: of each asset those of the month, and before
-    it only what its last holding goes back to. Who held what in earlier years is neither sorted nor
-    kept.
+    The assignment events that can matter to the close: of each asset those since the first month of
+    which records are stated (`history_start`; there may be late ones), and before it only what its
+    last holding goes back to. Who held what in earlier years is neither sorted nor kept.
     **Grain: one row per assignment event.**
-    Where the last two events before the month name different holders at two instants of their own,
+    Where the last two events before that month name different holders at two instants of their own,
     the earlier one ended whatever came before it: it and what follows is all that matters. In every
     other case, and where ends occur, whose effect depends on all before them, the asset keeps its
     whole history.
 #}
 with close as (
     select
-        month_start,
+        history_start,
         month_end
     from {{ source('landing', 'close') }}
 ),
@@ -20,7 +20,7 @@ with close as (
 events as not materialized (
     select
         assignment_event.*,
-        assignment_event.effective_at < close.month_start as is_earlier
+        assignment_event.effective_at < close.history_start as is_earlier
     from {{ ref('stg_assignment_events') }} as assignment_event
     cross join close
     where assignment_event.effective_at < close.month_end

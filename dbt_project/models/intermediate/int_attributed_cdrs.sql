@@ -5,9 +5,11 @@
     Every join is a left join on a unique match, so no record is dropped or doubled. Text is tested
     for its form only where it matched nothing: what matched is well-formed because the other side
     is.
+    A late record is attributed as at the original call: tenants that were created after its month
+    are unknown to it.
 #}
 with cdrs as (
-    select * from {{ ref('int_accepted_cdrs') }}
+    select * from {{ ref('int_cdrs_to_state') }}
 ),
 
 services as (
@@ -116,11 +118,14 @@ final as (
             when header_decides then
                 case
                     when header_tenant_is_alive then null
-                    when x_tenant = header_account and started_at < header_alive_from
+                    when x_tenant = header_account and started_at >= header_alive_from
+                        then 'tenant_archived'
+                    when x_tenant = header_account
+                        and header_alive_from < {{ end_of_utc_month('started_at') }}
                         then 'tenant_not_yet_created'
-                    when x_tenant = header_account then 'tenant_archived'
                     when not {{ is_possible_account_id('x_tenant') }} then 'header_malformed'
-                    when header_account is not null then 'header_case_mismatch'
+                    when header_alive_from < {{ end_of_utc_month('started_at') }}
+                        then 'header_case_mismatch'
                     else 'header_unknown_tenant'
                 end
             when holder_is_alive then null
@@ -141,12 +146,15 @@ final as (
         end as reason,
         case
             when not header_decides then holder_event
-            when x_tenant = header_account then header_event
+            when header_tenant_is_alive then header_event
+            when x_tenant = header_account
+                and header_alive_from < {{ end_of_utc_month('started_at') }} then header_event
         end as assignment_id,
         header_decides
         and header_tenant_is_alive
         and holder_is_alive
         and holder <> header_account as conflict_header_ip,
+        entry,
         batch_id,
         source_row
     from tested

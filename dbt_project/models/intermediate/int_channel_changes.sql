@@ -6,7 +6,8 @@
     A bucket takes the beginnings from its first microsecond on, and the ends after it up to the
     next bucket's first: at one instant ends come before beginnings.
 #}
-with usage as (
+-- Not materialized: a month of calls is read again rather than kept.
+with usage as not materialized (
     select
         account_id,
         service,
@@ -25,7 +26,7 @@ scopes as (
     select * from {{ ref('int_channel_buckets') }}
 ),
 
-calls as (
+calls as not materialized (
     select
         scopes.scope_number,
         scopes.bucket_width,

@@ -1,6 +1,7 @@
 {#
-    The part of the timeline that records of this month can meet, with the holder's life beside it.
-    **Grain: one row per asset and spell that overlaps the month.**
+    The part of the timeline that records of this month can meet, with the holder's life beside it;
+    of assets that late records name, from the first of those on.
+    **Grain: one row per asset and spell that overlaps the month, or what late records need before it.**
     Assets whose text is malformed are left out, so a key that matches here is well-formed by that
     alone.
 #}
@@ -16,6 +17,10 @@ lives as (
     select * from {{ ref('int_tenant_lives') }}
 ),
 
+late_assets as (
+    select * from {{ ref('int_late_assets') }}
+),
+
 well_formed as (
     select *
     from timeline
@@ -27,14 +32,19 @@ well_formed as (
 overlapping as (
     select
         well_formed.*,
-        close.month_start,
+        coalesce(late_assets.needed_from, close.month_start) as needed_from,
         close.month_end,
         count(*) over (partition by well_formed.asset) as spells_of_asset
     from well_formed
     cross join close
+    left join late_assets
+        on well_formed.asset = late_assets.asset
     where
         well_formed.valid_from < close.month_end
-        and (well_formed.valid_to is null or well_formed.valid_to > close.month_start)
+        and (
+            well_formed.valid_to is null
+            or well_formed.valid_to > coalesce(late_assets.needed_from, close.month_start)
+        )
 ),
 
 final as (
@@ -48,7 +58,7 @@ final as (
         overlapping.assignment_id,
         -- Above four spells, testing them one by one for each record costs more than a finer key.
         overlapping.spells_of_asset > 4 as is_busy,
-        {{ utc_hour('greatest(overlapping.valid_from, overlapping.month_start)') }} as first_hour,
+        {{ utc_hour('greatest(overlapping.valid_from, overlapping.needed_from)') }} as first_hour,
         -- The hour of the spell's last microsecond, not of its end.
         {{ whole(
             microseconds('least(coalesce(overlapping.valid_to, overlapping.month_end), overlapping.month_end)')

@@ -66,6 +66,134 @@ settled_in_total as (
     from settled_by_batch
 ),
 
+late_by_batch as (
+    select
+        batch_id as compared,
+        usable_rows as figure
+    from {{ source('landing', 'late_receipts') }}
+),
+
+-- What became of late rows: what was stated is counted where it is stated.
+settled_late_by_batch as (
+    select
+        settled.batch_id as compared,
+        sum(settled.entries) as figure
+    from (
+        select
+            batch_id,
+            count(*) as entries
+        from {{ ref('int_judged_deliveries') }}
+        where came_as = 'late' and outcome in ('duplicate', 'superseded', 'before_first_month')
+        group by batch_id
+
+        union all
+
+        select
+            batch_id,
+            count(*) as entries
+        from {{ ref('usage') }}
+        where line_type = 'correction' and entry in ('late', 'restatement')
+        group by batch_id
+    ) as settled
+    group by settled.batch_id
+),
+
+-- Whether the statements up to this close have to count a record in question.
+due as (
+    select
+        judged.record_id,
+        case
+            when judged.started_at >= close.first_month_start and judged.started_at < close.month_end then 1
+            else 0
+        end as net_count
+    from {{ ref('int_judged_deliveries') }} as judged
+    cross join {{ source('landing', 'close') }} as close
+    where
+        judged.is_latest
+        -- What landed for the month before by its close was settled there.
+        and (judged.came_as <> 'near' or judged.started_at >= close.month_end)
+),
+
+-- What stood before this close, what it corrects, and what it accepts.
+stated as (
+    select
+        parts.record_id,
+        sum(parts.entries) as net_count
+    from (
+        select
+            record_id,
+            greatest(record_count, 0) as entries
+        from {{ ref('int_last_statements') }}
+
+        union all
+
+        select
+            record_id,
+            record_count as entries
+        from {{ ref('usage') }}
+        where line_type = 'correction'
+
+        union all
+
+        select
+            record_id,
+            1 as entries
+        from {{ ref('int_judged_deliveries') }}
+        where outcome = 'accepted'
+    ) as parts
+    group by parts.record_id
+),
+
+records_in_question as (
+    select
+        'records in question' as compared,
+        count(*) as figure
+    from due
+),
+
+records_stated_as_due as (
+    select
+        'records in question' as compared,
+        count(*) as figure
+    from due
+    left join stated
+        on due.record_id = stated.record_id
+    where coalesce(stated.net_count, 0) = due.net_count
+),
+
+corrected as (
+    select
+        parts.service || ' ' || parts.direction || ' ' || parts.currency as compared,
+        sum(parts.sign) as record_count,
+        {%- for measure in added if measure != 'record_count' %}
+        sum(parts.sign * parts.{{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from (
+        select
+            1 as sign,
+            service,
+            direction,
+            currency,
+            duration_seconds,
+            billed_seconds,
+            cast(cost as decimal(38, 9)) as cost
+        from {{ ref('int_late_cdrs') }}
+
+        union all
+
+        select
+            -1 as sign,
+            service,
+            direction,
+            currency,
+            duration_seconds,
+            billed_seconds,
+            cast(cost as decimal(38, 9)) as cost
+        from {{ ref('int_reversed_entries') }}
+    ) as parts
+    group by parts.service, parts.direction, parts.currency
+),
+
 accepted as (
     select
         service || ' ' || direction || ' ' || currency as compared,
@@ -111,7 +239,8 @@ organization as (
         service || ' ' || direction || ' ' || currency as compared,
         {%- for measure in added %}
         sum({{ measure }}) as {{ measure }},
-        sum(case when line_type = 'usage' then {{ measure }} end) as usage_{{ measure }}
+        sum(case when line_type = 'usage' then {{ measure }} end) as usage_{{ measure }},
+        sum(case when line_type = 'correction' then {{ measure }} end) as correction_{{ measure }}
         {{- ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('organization_statement') }}
@@ -138,6 +267,14 @@ tenants_and_unattributed as (
 
 accepted_{{ measure }} as (
     select compared, {{ measure }} as figure from accepted
+),
+
+corrected_{{ measure }} as (
+    select compared, {{ measure }} as figure from corrected
+),
+
+organization_correction_{{ measure }} as (
+    select compared, correction_{{ measure }} as figure from organization
 ),
 
 organization_{{ measure }} as (
@@ -264,6 +401,13 @@ checks as (
     union all
 
     {{ side_by_side(
+        '1 late = stated + redelivered + before the first month, per batch',
+        'late_by_batch', 'settled_late_by_batch'
+    ) }}
+
+    union all
+
+    {{ side_by_side(
         '2 accepted = attributed + unattributed',
         'accepted_in_total', 'used_in_total'
     ) }}
@@ -275,6 +419,13 @@ checks as (
     {{ side_by_side(
         '3 accepted records = organization, ' ~ measure,
         'accepted_' ~ measure, 'organization_usage_' ~ measure
+    ) }}
+
+    union all
+
+    {{ side_by_side(
+        '3 late and reversed records = corrections of the organization, ' ~ measure,
+        'corrected_' ~ measure, 'organization_correction_' ~ measure
     ) }}
 
     union all
@@ -292,6 +443,13 @@ checks as (
     {{ side_by_side(
         '3 lines of a statement = its total, cost',
         'line_totals', 'statement_totals'
+    ) }}
+
+    union all
+
+    {{ side_by_side(
+        '4 records count once over all statements, or not at all',
+        'records_in_question', 'records_stated_as_due'
     ) }}
 
     union all

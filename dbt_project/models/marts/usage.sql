@@ -1,18 +1,22 @@
 {{ config(
     materialized='parquet_by_day',
     file_order=['account_id nulls last', 'started_at', 'record_id'],
+    beside='int_corrections',
     codes='int_usage_codes',
 ) }}
 {#
-    Every record of the month with its tenant, or with the reason why it has none, and the evidence.
+    Every record of the month with its tenant, or with the reason why it has none, and the evidence;
+    and the corrections of frozen months beside them.
     **Grain: one row per entry; an entry of type `usage` is one record.**
-    Written as one file per UTC day; `file_order` is total because a record id is accepted once.
+    The month's own records are written as one file per UTC day; `file_order` is total because a
+    record id is accepted once.
 #}
+-- depends_on: {{ ref('int_corrections') }}
 -- depends_on: {{ ref('int_usage_codes') }}
 with attributed as (
     select *
     from {{ ref('int_attributed_cdrs') }}
-    where {{ within_written_day('started_at') }}
+    where entry = 'usage' and {{ within_written_day('started_at') }}
 ),
 
 final as (

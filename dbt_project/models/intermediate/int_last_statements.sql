@@ -1,0 +1,45 @@
+{#
+    What frozen months said last about the records in question.
+    **Grain: one row per record (`record_id`) that was ever stated.**
+    Where the last word is a reversal (`record_count` is -1), nothing stands. Of one month's entries
+    a reversal is the earlier word: it takes back what stood before.
+#}
+with entries as (
+    select *
+    from {{ source('landing', 'stated_entries') }}
+    where {{ fingerprint('record_id') }} in (
+        select in_question.fingerprint from {{ ref('int_records_in_question') }} as in_question
+    )
+),
+
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by record_id
+            order by stated_in desc, record_count desc
+        ) as place_from_last
+    from entries
+),
+
+final as (
+    select
+        {%- for column in canonical_columns() %}
+        {{ column }},
+        {%- endfor %}
+        account_id,
+        attributed_by,
+        reason,
+        assignment_id,
+        conflict_header_ip,
+        record_count,
+        usage_month,
+        stated_in,
+        stated_file,
+        batch_id,
+        source_row
+    from ranked
+    where place_from_last = 1
+)
+
+select * from final

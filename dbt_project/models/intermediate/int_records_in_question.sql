@@ -1,0 +1,56 @@
+{#
+    Which records need a closer look, because more than one thing was said about them: delivered
+    again, stated before, or late.
+    **Grain: one row per fingerprint of a record id.**
+    Ids are compared as 64-bit fingerprints; full ids and rows are read for these few alone.
+    The month's own records are looked for in the months beside it; what the frozen month before
+    states is looked for among the records of this month and of the next.
+#}
+with close as (
+    select month_end from {{ source('landing', 'close') }}
+),
+
+next_month as (
+    select {{ fingerprint('neighbouring_cdrs.record_id') }} as fingerprint
+    from {{ source('landing', 'neighbouring_cdrs') }} as neighbouring_cdrs
+    cross join close
+    where neighbouring_cdrs.started_at >= close.month_end
+),
+
+elsewhere as (
+    select {{ fingerprint('record_id') }} as fingerprint
+    from {{ source('landing', 'neighbouring_cdrs') }}
+
+    union all
+
+    select {{ fingerprint('record_id') }} as fingerprint
+    from {{ source('landing', 'stated_records') }}
+),
+
+final as (
+    select {{ fingerprint('record_id') }} as fingerprint
+    from {{ ref('stg_cdrs') }}
+    group by 1
+    having count(*) > 1
+
+    union
+
+    select elsewhere.fingerprint
+    from elsewhere
+    where elsewhere.fingerprint in (
+        select {{ fingerprint('record_id') }} from {{ ref('stg_cdrs') }}
+    )
+
+    union
+
+    select {{ fingerprint('record_id') }} as fingerprint
+    from {{ source('landing', 'stated_records') }}
+    where {{ fingerprint('record_id') }} in (select next_month.fingerprint from next_month)
+
+    union
+
+    select {{ fingerprint('record_id') }} as fingerprint
+    from {{ source('landing', 'late_cdrs') }}
+)
+
+select fingerprint from final

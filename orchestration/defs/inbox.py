@@ -1,0 +1,80 @@
+"""The inbox as Dagster sees it: a sensor that asks which files are whole, and a job that lands one of them.
+
+What belongs here: one run for each file, keyed by its hash. What does not: what is whole, or how a file lands.
+"""
+
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration import files, inbox, run_worker, settings
+from orchestration.inbox import Dropped
+
+
+class DroppedFile(dg.Config):
+    """A file in the inbox: the name of its folder, and its own."""
+
+    folder: str
+    name: str
+
+
+@dg.op
+def landing_dropped_file(context: dg.OpExecutionContext, config: DroppedFile) -> None:
+    """Land the file, and move it to `inbox/done` or `inbox/refused`."""
+    configuration = settings.load()
+    run_worker.show_life(context.instance, context.run_id)
+    dropped = inbox.dropped_file(configuration, config.folder, config.name)
+    if not dropped.path.is_file():
+        context.log.info(f"{dropped.path} is not there any more: another run, or `land --inbox`, has dealt with it.")
+        return
+    outcome = inbox.land_one(configuration, dropped, context.log.info)
+    if outcome.landing is None:
+        raise dg.Failure(description=outcome.refusal, metadata={"file": str(outcome.moved_to)}, allow_retries=False)
+    receipt = outcome.landing.receipt
+    context.log_event(
+        dg.AssetMaterialization(
+            asset_key=["landing", dropped.feed],
+            description="landed" if outcome.landing.is_new else "landed before",
+            metadata={
+                "file": str(outcome.moved_to),
+                "batch_id": receipt.batch_id,
+                "source": receipt.source,
+                "rows": receipt.rows,
+                "rejected_rows": receipt.rejected_rows,
+                "source_sha256": receipt.source_sha256,
+            },
+        )
+    )
+
+
+@dg.job(
+    name="land_dropped_file",
+    description="Lands one file of the inbox.",
+    executor_def=dg.in_process_executor,
+)
+def land_dropped_file() -> None:
+    landing_dropped_file()
+
+
+@dg.sensor(
+    name="inbox_files",
+    job=land_dropped_file,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for a run for each whole file in data/inbox.",
+)
+def inbox_files() -> list[dg.RunRequest] | dg.SkipReason:
+    """One run a file. The time of the file is part of the key: dropped again, or touched, it is asked for again."""
+    configuration = settings.load()
+    inbox.prepare(configuration)
+    requests = [_request(dropped) for dropped in inbox.ready(configuration)]
+    return requests or dg.SkipReason("There is no whole file in the inbox.")
+
+
+def _request(dropped: Dropped) -> dg.RunRequest:
+    key = f"{dropped.folder}/{files.sha256(dropped.path)}@{dropped.path.stat().st_mtime_ns}"
+    return dg.RunRequest(run_key=key, run_config=run_config(dropped.path, dropped.folder))
+
+
+def run_config(path: Path, folder: str) -> dict:
+    return {"ops": {"landing_dropped_file": {"config": {"folder": folder, "name": path.name}}}}

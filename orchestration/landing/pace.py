@@ -1,0 +1,67 @@
+"""How far a large file has come: a bar, rows and rows a second, while its queries run.
+
+What belongs here: asking DuckDB how far its query is, and saying it. What does not: drawing on a terminal (`screen`).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+INTERVAL_SECONDS = 0.5
+BAR = 12
+
+
+class Pace:
+    """What is being counted: the bytes of the file until its rows are known, and then its rows."""
+
+    def __init__(self, size: int) -> None:
+        self._doing, self._total, self._unit = "reading", size / 1e6, "MB"
+        self._since, self._last = time.monotonic(), 0.0
+
+    def rows_are(self, rows: int) -> None:
+        self._doing, self._total, self._unit = "writing", float(rows), "rows"
+        self._since, self._last = time.monotonic(), 0.0
+
+    def said(self, percent: float) -> str | None:
+        """A line for how far the running query is; none while it is not known."""
+        if not 0 <= percent <= 100:
+            return None
+        if percent < self._last:
+            # Another query over the same rows began.
+            self._since = time.monotonic()
+        self._last = percent
+        done = self._total * percent / 100
+        rate = done / max(time.monotonic() - self._since, 0.001)
+        bar = "█" * round(percent / 100 * BAR)
+        return (
+            f"{self._doing} {bar:░<{BAR}} {percent:3.0f} %, {done:,.0f} of {self._total:,.0f} {self._unit}, "
+            f"{rate:,.0f} {self._unit}/s"
+        )
+
+
+@contextmanager
+def followed(connection: duckdb.DuckDBPyConnection, size: int, say: Callable[[str], None] | None) -> Iterator[Pace]:
+    """Say how far the connection's queries are, twice a second, until the block ends. Without `say`, ask nothing."""
+    pace = Pace(size)
+    if say is None:
+        yield pace
+        return
+    connection.execute("set enable_progress_bar = true; set enable_progress_bar_print = false")
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(INTERVAL_SECONDS):
+            line = pace.said(connection.query_progress())
+            if line:
+                say(line)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield pace
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,250 @@
+"""A closed month beside the carrier's own bill: what both say, and where they differ (rule 28).
+
+What belongs here: reading a bill, totals against totals, records against records. What does not: deciding who is right;
+nothing that is frozen ever changes for a bill.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration import clock, engine, export, files, tables
+from orchestration.close.manifest import Manifest
+from orchestration.engine import text
+from orchestration.errors import Refused
+from orchestration.landing import source_files
+from orchestration.landing.feeds import Column, Feed
+from orchestration.landing.land import NORMALIZE
+from orchestration.landing.source_files import SourceFile
+from orchestration.months import Month
+from orchestration.settings import Settings
+from orchestration.sources import declaration, mapping
+
+BILL = Feed(
+    "bill",
+    (
+        Column("cost", "money", required=True),
+        Column("record_id"),
+        Column("service"),
+        Column("direction"),
+        Column("currency"),
+        Column("record_count", "seconds"),
+    ),
+    sealed=False,
+)
+MATCHED = "matched"
+# What differs and is shown on the terminal; the file has all of it.
+RECORDS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What came of it: a row for each total, the first records that differ, and how many of each status there are."""
+
+    totals: list[dict[str, Any]]
+    records: list[dict[str, Any]]
+    counts: dict[str, int]
+    file: Path
+
+    @property
+    def differs(self) -> bool:
+        return any(status != MATCHED for status in self.counts)
+
+
+def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, out: Path) -> Reconciliation:
+    """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
+    manifest = export.require_closed(settings, month)
+    source_files.require_readable(bill)
+    scratch = settings.build / f"bill-{clock.now():%Y%m%d%H%M%S%f}"
+    scratch.mkdir(parents=True)
+    try:
+        with files.disk_errors(), engine.connect(settings) as connection, source_files.reading(bill):
+            engine.load_macros(connection, NORMALIZE)
+            by_record, by_service = _create_bill(connection, settings, bill, source, scratch)
+            _create_ours(connection, manifest)
+            _create_notes(connection, settings)
+            _compare(connection, by_record=by_record, by_service=by_service)
+            _write(connection, out)
+            return _summary(connection, out)
+    finally:
+        files.remove(scratch)
+
+
+def _create_bill(connection, settings: Settings, bill: Path, source: str | None, scratch: Path) -> tuple[bool, bool]:
+    """Create table `bill`. Returns whether it has records, and whether it says what was charged for."""
+    if source:
+        opened = mapping.open_source(connection, declaration.load(settings, source), bill, scratch)
+        held = {"record_id", "service"}
+    else:
+        opened = source_files.open_source(connection, BILL, bill, scratch)
+        held = set(opened.types)
+    if not held & {"record_id", "service"}:
+        raise Refused(f"{bill} has neither record_id nor service: a bill is a file of records, or of totals.")
+    cost = "money" if opened.mapped or opened.types["cost"] == "VARCHAR" else ""
+    connection.execute(
+        f"""
+        create temp table bill as
+        select
+            source_row, {_value(opened, "record_id")} as record_id,
+            {_value(opened, "service")} as service, {_value(opened, "direction")} as direction,
+            coalesce({_value(opened, "currency")}, 'USD') as currency,
+            {cost}({_value(opened, "cost")}) as cost,
+            {_value(opened, "record_count")}::varchar as given_count, whole_seconds(given_count) as record_count
+        from source
+        """
+    )
+    wrong = "cost is null or (given_count is not null and record_count is null)"
+    if "record_id" in held:
+        wrong += " or record_id is null"
+    rows = connection.execute(f"select source_row from bill where {wrong} order by 1 limit 5").fetchall()
+    if rows:
+        raise Refused(
+            f"{bill}: row {', '.join(str(row) for (row,) in rows)} has no record_id, no readable cost or no whole "
+            "record_count, so the bill cannot be compared."
+        )
+    return "record_id" in held, "service" in held
+
+
+def _value(opened: SourceFile, name: str) -> str:
+    column = next(column for column in BILL.columns if column.name == name)
+    if opened.mapped and name == "record_count":
+        return "null::varchar"
+    return opened.value(column)
+
+
+def _create_ours(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
+    """What the month states, corrections included: they are charges that this close was the first to know of."""
+    usage = [manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]]
+    connection.execute(
+        f"""
+        create temp view our_total as
+        select service, direction, currency, sum(record_count) as record_count, sum(cost) as cost
+        from {engine.parquet([manifest.folder / "organization_statement.parquet"])}
+        group by all
+        """
+    )
+    stated = "(select null::varchar as record_id, null::varchar as currency, 0 as record_count, 0 as cost limit 0)"
+    if usage:
+        stated = engine.parquet(usage)
+    connection.execute(
+        f"""
+        create temp view our_record as
+        select record_id, currency, sum(record_count) as record_count, sum(cost)::decimal(38, 9) as cost
+        from {stated}
+        group by record_id, currency
+        having sum(record_count) <> 0 or sum(cost) <> 0
+        """
+    )
+
+
+def _create_notes(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Why a record that the carrier charged may stand on no statement of ours."""
+    connection.execute(f"attach {text(settings.warehouse)} as warehouse (read_only)")
+    connection.execute(
+        """
+        create temp view note as
+        select record_id, min(said) as note
+        from (
+            select record_id, 'rejected: ' || reason as said from warehouse.operations.rejected_rows
+            union all
+            select record_id, 'landed late, ' || status from warehouse.operations.late_records
+        )
+        where record_id is not null
+        group by record_id
+        """
+    )
+
+
+def _compare(connection, *, by_record: bool, by_service: bool) -> None:
+    """Create table `compared`: a row for each total and, if the bill has records, one for each record."""
+    keys = "service, direction, currency" if by_service else "currency"
+    # A carrier that does not say the direction charges for the service in whichever.
+    has_direction = connection.execute("select count(direction) > 0 from bill").fetchone()[0]
+    if by_service and not has_direction:
+        keys = "service, currency"
+    counted = "count(*)" if by_record else "case when count(record_count) = count(*) then sum(record_count) end"
+    selects = [
+        _comparison(
+            "total",
+            keys,
+            f"select {keys}, {counted} as record_count, sum(cost) as cost from bill group by all",
+            f"select {keys}, sum(record_count) as record_count, sum(cost) as cost from our_total group by all",
+        )
+    ]
+    if by_record:
+        selects.append(
+            _comparison(
+                "record",
+                "record_id, currency",
+                "select record_id, currency, count(*) as record_count, sum(cost) as cost from bill group by all",
+                "select record_id, currency, record_count, cost from our_record",
+            )
+        )
+    connection.execute(f"create temp table compared as {' union all by name '.join(selects)}")
+
+
+def _comparison(level: str, keys: str, bill: str, ours: str) -> str:
+    names = keys.split(", ")
+    absent = [name for name in ("service", "direction", "currency", "record_id") if name not in names]
+    listed = [f"coalesce(bill.{name}, ours.{name}) as {name}" for name in names]
+    listed += [f"null::varchar as {name}" for name in absent]
+    same = " and ".join(f"bill.{name} is not distinct from ours.{name}" for name in names)
+    note = "note.note" if level == "record" else "null::varchar"
+    joined = "left join note on note.record_id = bill.record_id and ours.record_id is null" if level == "record" else ""
+    return f"""
+        select
+            {text(level)} as level, {", ".join(listed)},
+            bill.record_count::bigint as carrier_count, ours.record_count::bigint as our_count,
+            bill.cost::decimal(38, 9) as carrier_cost, ours.cost::decimal(38, 9) as our_cost,
+            coalesce(bill.cost, 0)::decimal(38, 9) - coalesce(ours.cost, 0)::decimal(38, 9) as difference,
+            case
+                when ours.currency is null then 'carrier only'
+                when bill.currency is null then 'ours only'
+                when bill.cost <> ours.cost then 'amount differs'
+                when bill.record_count <> ours.record_count then 'count differs'
+                else {text(MATCHED)}
+            end as status,
+            {note} as note
+        from ({bill}) as bill
+        full join ({ours}) as ours on {same}
+        {joined}
+    """
+
+
+def _write(connection, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staged = out.with_name(f".{out.name}.part")
+    try:
+        columns = (
+            "level, service, direction, currency, record_id, status, carrier_count, our_count, carrier_cost, our_cost, "
+            "difference, note"
+        )
+        order = ("level", "service", "direction", "currency", "record_id")
+        tables.copy_csv(connection, f"select {columns} from compared", order, staged)
+        files.swap(staged, out)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _summary(connection, out: Path) -> Reconciliation:
+    counts = dict(connection.execute("select status, count(*) from compared group by all order by all").fetchall())
+    totals = _rows(
+        connection,
+        "select service, direction, currency, carrier_count, our_count, carrier_cost, our_cost, difference, status "
+        "from compared where level = 'total' order by all",
+    )
+    records = _rows(
+        connection,
+        "select record_id, currency, carrier_cost, our_cost, difference, status, note from compared "
+        f"where level = 'record' and status <> {text(MATCHED)} "
+        f"order by abs(difference) desc, record_id limit {RECORDS_SHOWN}",
+    )
+    return Reconciliation(totals, records, counts, out)
+
+
+def _rows(connection, query: str) -> list[dict[str, Any]]:
+    cursor = connection.execute(query)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -1,0 +1,56 @@
+"""What a switch's file would become, before anything lands.
+
+What belongs here: running a declaration over a file and looking at the result. What does not: any rule; they are those
+of landing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestration import clock, engine, files
+from orchestration.landing import records, source_files
+from orchestration.landing.land import NORMALIZE
+from orchestration.settings import Settings
+from orchestration.sources import declaration, mapping
+
+SHOWN = ("service", "direction", "started_at", "billed_seconds", "number", "source_ip", "x_tenant", "cost", "currency")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the rows of a file would become: counts, and the first rows as records."""
+
+    rows: int
+    usable: int
+    rejected: dict[str, int]
+    ignored: dict[str, int]
+    first: list[dict[str, Any]]
+
+
+def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
+    """Map and judge a whole file as landing would, and keep nothing."""
+    source = declaration.load(settings, reference)
+    source_files.require_readable(path)
+    scratch = settings.build / f"check-{clock.now():%Y%m%d%H%M%S%f}"
+    scratch.mkdir(parents=True)
+    try:
+        with files.disk_errors(), engine.connect(settings) as connection, source_files.reading(path):
+            engine.load_macros(connection, NORMALIZE)
+            opened = mapping.open_source(connection, source, path, scratch)
+            records.create_normalized(connection, opened, clock.now())
+            counts = dict(
+                connection.execute(
+                    "select coalesce(reason, ''), count(*) from normalized group by all order by all"
+                ).fetchall()
+            )
+            cursor = connection.execute(
+                f"select source_row, coalesce(reason, 'usable') as outcome, record_id, {', '.join(SHOWN)} "
+                "from normalized order by source_row limit ?",
+                [first],
+            )
+            names = [column[0] for column in cursor.description]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    finally:
+        files.remove(scratch)
+    return Check(opened.rows, counts.pop("", 0), counts, opened.ignored, rows)

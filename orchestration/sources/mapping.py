@@ -1,0 +1,173 @@
+"""What the rows of a switch's file become: the canonical columns beside the file's own, in SQL made from a declaration.
+
+What belongs here: times, rating, rows that are no record of their own, reasons to reject a row that only the source
+knows. What does not: judging a canonical value; `landing.records` does that for every source alike.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from orchestration import engine
+from orchestration.engine import identifier, text
+from orchestration.errors import Refused
+from orchestration.landing.source_files import SourceFile
+from orchestration.sources import rating
+from orchestration.sources.declaration import RECORD, Source
+from orchestration.sources.reading import open_file
+
+LOCAL_TIME = Path(__file__).with_name("local_time.sql")
+MICROSECONDS = {"epoch_us": 1, "epoch_ms": 1_000, "epoch_s": 1_000_000}
+# A row that the declaration's own query joins to another is part of that one.
+PART_OF_ANOTHER = "part_of_another"
+
+
+def open_source(connection: duckdb.DuckDBPyConnection, source: Source, path: Path, scratch: Path) -> SourceFile:
+    """Create relation `source` over a switch's file: its own columns, and `record.…` for what becomes of a row."""
+    engine.load_macros(connection, LOCAL_TIME)
+    if source.zone is not None:
+        _require_known_zone(connection, source)
+    opened = open_file(connection, source, path, scratch)
+    rows = source.rows or "select * from file"
+    _require_sound(connection, source, rows)
+    mapped = scratch / "mapped.parquet"
+    lengths = rating.create_rates(connection, source)
+    written = connection.execute(
+        f"copy ({_mapped(source, rows, lengths)}) to {text(mapped)} (format parquet, compression lz4_raw)"
+    ).fetchone()[0]
+    relation = engine.parquet([mapped])
+    if source.rows:
+        (told_apart,) = connection.execute(f"select count(distinct source_row) from {relation}").fetchone()
+        if told_apart != written or written > opened.rows:
+            raise Refused(
+                f"{source.path}: rows makes {written} records of {told_apart} rows: a row may be one at most."
+            )
+    ignored = dict(
+        connection.execute(
+            f'select "record.ignored", count(*) from {relation} '
+            'where "record.ignored" is not null group by all order by all'
+        ).fetchall()
+    )
+    kept = written - sum(ignored.values())
+    if opened.rows != written:
+        ignored[PART_OF_ANOTHER] = opened.rows - written
+    connection.execute(f'create or replace temp view source as select * from {relation} where "record.ignored" is null')
+    if source.zone is None:
+        _require_zone(connection, source, path)
+    return replace(opened, rows=kept, mapped=True, ignored=ignored)
+
+
+def _require_known_zone(connection, source: Source) -> None:
+    if not connection.execute("select count(*) from pg_timezone_names() where name = ?", [source.zone]).fetchone()[0]:
+        raise Refused(f"{source.path}: zone {source.zone!r} is none of the IANA time zones.")
+
+
+def _require_zone(connection, source: Source, path: Path) -> None:
+    """Refuse local times of a source without a zone: whose clock it was would be a guess."""
+    rows = connection.execute(
+        'select source_row from source where lacks_zone("record.started_at") order by source_row limit 5'
+    ).fetchall()
+    if rows:
+        raise Refused(
+            f"{path}: {source.name} has local times (row {', '.join(str(row) for (row,) in rows)}), and nothing "
+            f"says of which zone. Write {source.name}.toml in the folder sources of your data, with these lines: "
+            f'extends = "{source.name}" and zone = "America/New_York". Nothing of the file was landed.'
+        )
+
+
+def _require_sound(connection, source: Source, rows: str) -> None:
+    """Judge each expression by itself, so that a mistake is found where it stands."""
+    _try(connection, source, "rows", f"select * from ({rows}) limit 0")
+    held = {name for name, *_ in connection.execute(f"describe select * from ({rows})").fetchall()}
+    lacking = sorted({"source_row", *source.columns} - held)
+    if lacking:
+        raise Refused(f"{source.path}: rows must give {', '.join(lacking)} too, as `select file.*` does.")
+    places = [(f"record.{name}", expression) for name, expression in source.record.items()]
+    places += [(f"record.started_at.{kind}", expression) for kind, expression in source.times.items()]
+    for table, named in (("ignore", source.ignore), ("reject", source.reject)):
+        places += [(f"{table}.{name}", f"coalesce({expression}, false)") for name, expression in named.items()]
+    for place, expression in places:
+        _try(connection, source, place, f"select ({expression}) from ({rows}) limit 0")
+        if place == "record.cost":
+            ((_, kind, *_),) = connection.execute(f"describe select ({expression}) from ({rows})").fetchall()
+            if kind in ("DOUBLE", "FLOAT"):
+                raise Refused(
+                    f"{source.path}: {place} is {kind}, and money would be inexact. Keep it text, or cast to DECIMAL."
+                )
+
+
+def _try(connection, source: Source, place: str, query: str) -> None:
+    try:
+        connection.execute(query)
+    except duckdb.Error as error:
+        raise Refused(f"{source.path}: {place} cannot be evaluated: {engine.first_line(error)}") from error
+
+
+def _mapped(source: Source, rows: str, lengths: list[int]) -> str:
+    """SQL of the file's rows with `record.…` beside them; `made.…` is needed on the way, and no file's own column."""
+    values = {name: f"present(({expression})::varchar)" for name, expression in source.record.items()}
+    values |= {name: "null::varchar" for name in RECORD if name not in values and name != "started_at"}
+    values["record_id"] = f"coalesce(present(rejected_record_id), {text(source.id_prefix)} || {values['record_id']})"
+    listed = ",\n".join(f"{value} as {identifier('record.' + name)}" for name, value in values.items())
+    exact = f"instant_text(coalesce({', '.join(_instants(source))}))"
+    local = f"present(({source.times['local']})::varchar)" if "local" in source.times else "null::varchar"
+    # What was given and cannot be read is kept as the time: the row is rejected for it, and not for having none.
+    given = ", ".join(f"present(({expression})::varchar)" for expression in source.times.values())
+    shown, place = "null::timestamptz[]", ""
+    if source.zone:
+        shown = f'instants_shown(local_timestamp("made.local"), {text(source.zone)})'
+        place = f" in {source.zone}"
+    unrated = 'select * exclude ("made.reason"), "made.reason" as "record.reason" from dated'
+    return f"""
+        with given as (
+            select rows.*, {listed},
+                {exact} as "made.exact", {_shown(local)} as "made.local", coalesce({given}) as "made.given",
+                {_first(source.ignore)} as "record.ignored", {_first(source.reject)} as "made.reason"
+            from ({rows}) as rows
+        ),
+        timed as (
+            select *,
+                case
+                    when "made.exact" is null and local_timestamp("made.local") is not null then {shown}
+                end as "made.shown"
+            from given
+        ),
+        dated as (
+            select
+                * exclude ("made.exact", "made.local", "made.given", "made.shown", "made.reason"),
+                case
+                    when "made.exact" is not null then "made.exact"
+                    when len("made.shown") = 1 then instant_text("made.shown"[1])
+                    when "made.local" is not null then "made.local" || {text(place)}
+                    when "made.given" like '0000-00-00%' or regexp_full_match("made.given", '[0.]+') then null
+                    else "made.given"
+                end as "record.started_at",
+                case
+                    when len("made.shown") = 2 then 'time_ambiguous'
+                    when len("made.shown") = 0 then 'time_does_not_exist'
+                    else "made.reason"
+                end as "made.reason"
+            from timed
+        )
+        {rating.rated("dated", source, lengths) if lengths else unrated}
+    """
+
+
+def _instants(source: Source) -> list[str]:
+    """The exact times of a row, best first. A local time that states its offset is one too."""
+    found = []
+    for kind, expression in source.times.items():
+        value = f"present(({expression})::varchar)"
+        found.append(f"epoch_instant({value}, {MICROSECONDS[kind]})" if kind in MICROSECONDS else f"instant({value})")
+    return found
+
+
+def _shown(local: str) -> str:
+    return f"nullif(nullif({local}, '0000-00-00 00:00:00'), '0000-00-00')"
+
+
+def _first(conditions: dict[str, str]) -> str:
+    """The name of the first condition that holds."""
+    whens = " ".join(f"when ({condition}) then {text(name)}" for name, condition in conditions.items())
+    return f"case {whens} end" if whens else "null::varchar"

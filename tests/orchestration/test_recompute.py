@@ -1,0 +1,155 @@
+"""A frozen month computed again: from just what its close read, compared by what it says."""
+
+import csv
+import hashlib
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orchestration import files
+from orchestration.close import manifest as manifests
+from tests.orchestration.conftest import AFTER_APRIL, MARCH, settings_of
+from tests.unit.deliveries import tree
+
+
+def outsiders_hash(paths):
+    """The logical hash in plain Python, as DECISIONS describes it."""
+    total = rows = 0
+    for path in paths:
+        table = pq.read_table(path)
+        for row in table.to_pylist():
+            texts = []
+            for field in table.schema:
+                value = row[field.name]
+                if field.name in ("batch_id", "source_row", "assignment_id"):
+                    continue
+                if value is not None and pa.types.is_timestamp(field.type):
+                    value = round(value.timestamp() * 1_000_000)
+                if isinstance(value, bool):
+                    value = str(value).lower()
+                texts.append(None if value is None else f"{value:f}" if pa.types.is_decimal(field.type) else str(value))
+            text = json.dumps(texts, separators=(",", ":"), ensure_ascii=False)
+            total += int.from_bytes(hashlib.md5(text.encode()).digest(), "little")
+            rows += 1
+    return {"rows": rows, "logical_hash": f"{total % 2**128:032x}"}
+
+
+def test_an_outsider_finds_the_logical_hashes_of_a_manifest_in_plain_python(closed_april):
+    for folder in (closed_april / "data" / "statements").iterdir():
+        stated = json.loads((folder / "manifest.json").read_bytes())["tables"]
+        assert len(stated) == 8
+        for name, entry in stated.items():
+            assert outsiders_hash([folder / f"{name}.parquet"]) == entry, name
+
+
+def test_months_recompute_after_later_landings_and_closes_whatever_the_settings_are_now(
+    copy_of, closed_april, monkeypatch
+):
+    monkeypatch.setenv("STATEMENTS_DEFAULT_CURRENCY", "EUR")
+    line = copy_of(closed_april, AFTER_APRIL)
+    assert "Verified 2 frozen months" in line.must("verify --recompute").stdout
+
+
+def refrozen(folder, change):
+    """Change a frozen file and make every hash of its month again, as a careful forger would."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    change(folder)
+    content = json.loads((folder / "manifest.json").read_bytes())
+    for output in content["outputs"]:
+        output["sha256"] = files.sha256(folder / output["name"])
+        output["bytes"] = (folder / output["name"]).stat().st_size
+    for name in content["tables"]:
+        content["tables"][name] = outsiders_hash([folder / f"{name}.parquet"])
+    (folder / "manifest.json").write_bytes(manifests.canonical(content))
+    (folder / "SHA256SUMS").unlink()
+    files.seal_folder(folder, files.hashes_below(folder))
+
+
+def rename_tenant(folder):
+    path = folder / "statements.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("tenant_name")
+    names = pa.array(["Somebody Else"] * table.num_rows, table.schema.field(place).type)
+    pq.write_table(table.set_column(place, table.schema.field(place), names), path)
+
+
+def rename_in_csv(folder):
+    path = folder / "statements.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("alpha", "alphb", 1), encoding="utf-8")
+
+
+def drop_a_warning(folder):
+    content = json.loads((folder / "manifest.json").read_bytes())
+    del content["warnings"][-1]
+    (folder / "manifest.json").write_bytes(manifests.canonical(content))
+
+
+def call_from_elsewhere(folder):
+    """Change what no figure is made of."""
+    path = folder / "usage" / "day=05.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("from_number")
+    numbers = pa.array(["+12015550000"] * table.num_rows, table.schema.field(place).type)
+    pq.write_table(table.set_column(place, table.schema.field(place), numbers), path)
+
+
+@pytest.mark.parametrize(
+    ("forge", "differs", "reported"),
+    [
+        (rename_in_csv, "statements.csv", []),
+        (drop_a_warning, "warnings of the manifest", []),
+        (call_from_elsewhere, "usage (", ["usage.csv"]),
+    ],
+)
+def test_whatever_is_forged_with_every_hash_made_again_comes_out_otherwise(
+    copy_of, closed_march, forge, differs, reported
+):
+    line = copy_of(closed_march)
+    refrozen(line.data / "statements" / "month=2026-03", forge)
+    frozen = tree(line.data / "statements")
+    line.must("verify")
+    outcome = line.run("verify --recompute")
+    assert (outcome.exit_status, differs in outcome.stderr) == (3, True), outcome
+    report = line.data / "differences" / "month=2026-03"
+    assert [path.name for path in report.glob("*")] == reported
+    assert all({row["side"] for row in csv.DictReader(path.open())} == {"frozen", "again"} for path in report.glob("*"))
+    assert tree(line.data / "statements") == frozen
+
+
+@pytest.mark.parametrize("as_other_code", [False, True])
+def test_a_forgery_with_every_hash_made_again_is_found_by_recomputing_and_by_the_head(
+    copy_of, closed_march, as_other_code, monkeypatch
+):
+    line = copy_of(closed_march)
+    head = manifests.read(settings_of(line), MARCH).sha256
+    refrozen(line.data / "statements" / "month=2026-03", rename_tenant)
+    line.must("verify")
+    by_head = line.run(f"verify --expect-head {head}")
+    assert (by_head.exit_status, head in by_head.stderr) == (3, True)
+    if as_other_code:
+        now = manifests.versions()
+        monkeypatch.setattr(manifests, "versions", lambda: now | {"duckdb": "9.9"})
+    outcome = line.run("verify --recompute")
+    assert outcome.exit_status == (1 if as_other_code else 3)
+    assert "statements (3 rows again, 3 frozen)" in outcome.stderr
+    assert "usage (" not in outcome.stderr
+    assert ("now" in outcome.stderr and "9.9" in outcome.stderr) == as_other_code
+
+
+def test_a_manifest_that_says_too_little_to_compute_its_month_again_is_a_sentence(copy_of, closed_march):
+    line = copy_of(closed_march)
+    folder = line.data / "statements" / "month=2026-03"
+
+    def forget(folder):
+        content = json.loads((folder / "manifest.json").read_bytes())
+        del content["settings"]
+        (folder / "manifest.json").write_bytes(manifests.canonical(content))
+
+    refrozen(folder, forget)
+    for command in ("verify --recompute", "list", "status", "rebuild", "show 2026-03"):
+        outcome = line.run(command)
+        assert (outcome.exit_status, outcome.stdout) == (3, ""), command
+        assert "is not the manifest that was frozen" in outcome.stderr, command

@@ -1,0 +1,409 @@
+"""Each shipped source, on rows of the shape its switch writes: what they become, and the traps that each switch sets.
+
+What belongs here: a file as it comes, and what was worked out by hand from it. What does not: declarations and rating as
+such (`test_sources`).
+"""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestration.errors import Refused
+from orchestration.settings import PROJECT_ROOT
+from tests.unit.conftest import Warehouse
+
+COLUMNS = (
+    "record_id, direction, strftime(started_at, '%Y-%m-%dT%H:%M:%S.%g'), billed_seconds, number, source_ip, x_tenant"
+)
+RATES = """service,prefix,price,increment,fee
+outbound_conversational,,0.02,60/60,
+outbound_conversational,+1,0.01,6/6,
+inbound_conversational,,0.005,1/1,
+"""
+
+
+@pytest.fixture
+def land(warehouse: Warehouse, tmp_path: Path):
+    """A function that lands a text as a file of a source, declared with rates and, if need be, a zone."""
+    warehouse.at("2026-12-20T12:00:00+00:00")
+
+    def run(source: str, name: str, content: str, zone: str | None = None, rates: str | None = RATES):
+        folder = warehouse.settings.sources
+        folder.mkdir(parents=True, exist_ok=True)
+        declared = f'extends = "{source}"\n' + (f'zone = "{zone}"\n' if zone else "")
+        if rates:
+            (folder / "rates.csv").write_text(rates, encoding="utf-8")
+            declared += '[rates]\nfile = "rates.csv"\n'
+        (folder / f"{source}.toml").write_text(declared, encoding="utf-8")
+        path = tmp_path / name
+        path.write_text(content, encoding="utf-8")
+        (landing,) = warehouse.land("cdrs", path, source=f"{source}@pbx1")
+        return landing.receipt
+
+    return run
+
+
+def reasons(warehouse: Warehouse) -> dict[str, str]:
+    return dict(warehouse.rejected("record_id, reason"))
+
+
+# FreeSWITCH -----------------------------------------------------------------------------------------------------------
+
+EXAMPLE = (
+    '"Big ""Bob"" Customer","15035550100","12015550123","default","2026-03-05 10:00:00","2026-03-05 10:00:05",'
+    '"2026-03-05 10:01:05","65","61","NORMAL_CLEARING","u-1","u-2","acct","PCMU","PCMU"\n'
+    '"","2015550199","2015550124","public","2026-07-05 10:00:00","","2026-07-05 10:00:09","9","0","NO_ANSWER","u-3","",""'
+    ',"",""\n'
+    '"Ext","1001","1002","default","2026-03-05 10:00:00","","","5","0","NO_ANSWER","u-4","","","",""\n'
+)
+
+
+def test_freeswitch_example_lines_have_no_header_doubled_quotes_and_local_times(land, warehouse):
+    receipt = land("freeswitch-csv", "Master.csv", EXAMPLE, zone="America/New_York")
+    assert warehouse.usable(columns=COLUMNS) == [
+        ("freeswitch-csv:pbx1:u-1", "outbound", "2026-03-05T15:00:00.000", 66, None, None, None),
+        ("freeswitch-csv:pbx1:u-3", "inbound", "2026-07-05T14:00:00.000", 0, "+12015550124", None, None),
+    ]
+    assert (receipt.source, receipt.rows, receipt.ignored) == ("freeswitch-csv@pbx1", 2, {"call_between_extensions": 1})
+
+
+def test_freeswitch_lines_with_the_sender_and_an_epoch_need_no_zone_and_skip_the_leg_the_switch_placed(land, warehouse):
+    line = EXAMPLE.splitlines()[0]
+    content = f'{line},"1772701200123456","203.0.113.7","bigcustomer.mypbx.com","inbound",""\n'
+    content += f'{line.replace("u-1", "u-2")},"1772701200123456","","","outbound","carrier"\n'
+    receipt = land("freeswitch-csv", "Master.csv", content)
+    assert warehouse.usable(columns=COLUMNS) == [
+        (
+            "freeswitch-csv:pbx1:u-1",
+            "outbound",
+            "2026-03-05T09:00:00.123",
+            66,
+            None,
+            "203.0.113.7",
+            "bigcustomer.mypbx.com",
+        )
+    ]
+    assert receipt.ignored == {"leg_placed_by_the_switch": 1}
+
+
+def test_freeswitch_sql_lines_lose_what_stands_around_their_values(land, warehouse):
+    rows = EXAMPLE.replace(',"PCMU","PCMU"', "").replace(',"",""\n', "\n").splitlines()
+    content = "".join(f"INSERT INTO cdr VALUES ({row});\n" for row in rows)
+    land("freeswitch-csv", "Master.csv", content, zone="America/New_York")
+    assert warehouse.usable(columns="record_id, from_number") == [
+        ("freeswitch-csv:pbx1:u-1", "15035550100"),
+        ("freeswitch-csv:pbx1:u-3", "2015550199"),
+    ]
+    with pytest.raises(Refused, match="1 lines are not INSERT INTO cdr VALUES"):
+        land("freeswitch-csv", "other.csv", content + "DROP TABLE cdr;\n", zone="America/New_York")
+
+
+def test_freeswitch_times_that_a_clock_skips_or_shows_twice_are_rejected(land, warehouse):
+    row = EXAMPLE.splitlines()[0]
+    lines = [
+        row.replace("2026-03-05 10:00:00", time).replace("u-1", name)
+        for name, time in (
+            ("skipped", "2026-03-08 02:30:00"),
+            ("twice", "2026-11-01 01:30:00"),
+            ("after", "2026-11-01 02:00:00"),
+        )
+    ]
+    land("freeswitch-csv", "Master.csv", "\n".join(lines) + "\n", zone="America/New_York")
+    assert reasons(warehouse) == {
+        "freeswitch-csv:pbx1:skipped": "time_does_not_exist",
+        "freeswitch-csv:pbx1:twice": "time_ambiguous",
+    }
+    assert warehouse.usable(columns="record_id, started_at::varchar") == [
+        ("freeswitch-csv:pbx1:after", "2026-11-01 07:00:00+00")
+    ]
+
+
+def json_cdr(uuid: str, context: str, **variables: str) -> str:
+    return json.dumps(
+        {
+            "core-uuid": "c",
+            "switchname": "pbx",
+            "channel_data": {"direction": "inbound", "state_number": "11"},
+            "variables": {"uuid": uuid, "direction": "inbound", "start_uepoch": "1772701200123456", "duration": "65",
+                          "billsec": "61", "sip_network_ip": "203.0.113.7", "rtp_audio_in_mos": "4.49"} | variables,
+            "callflow": [
+                {"caller_profile": {"context": context, "caller_id_number": "15035550100", "destination_number": "%2B12015550123"}}
+            ],
+        }
+    )  # fmt: skip
+
+
+def test_freeswitch_json_reads_variables_encoded_or_not_and_skips_b_legs(land, warehouse):
+    lines = [
+        json_cdr("j-1", "default", **{"sip_h_X-Tenant": "bigcustomer.mypbx.com", "sip_call_id": "a%40b"}),
+        json_cdr("j-2", "public", direction="inbound", billsec="0"),
+        json_cdr("j-3", "default", originating_leg_uuid="j-1"),
+        json_cdr("j-4", "default", direction="outbound"),
+    ]
+    receipt = land("freeswitch-json", "cdrs.jsonl", "\n".join(lines) + "\n")
+    assert warehouse.usable(columns=f"{COLUMNS}, call_id") == [
+        (
+            "freeswitch-json:pbx1:j-1",
+            "outbound",
+            "2026-03-05T09:00:00.123",
+            66,
+            None,
+            "203.0.113.7",
+            "bigcustomer.mypbx.com",
+            "a@b",
+        ),
+        ("freeswitch-json:pbx1:j-2", "inbound", "2026-03-05T09:00:00.123", 0, "+12015550123", None, None, None),
+    ]
+    assert receipt.ignored == {"leg_placed_by_the_switch": 2}
+
+
+def test_fusionpbx_takes_seconds_and_not_milliseconds_and_its_domain_for_the_header(land, warehouse):
+    content = """xml_cdr_uuid,domain_name,leg,direction,start_epoch,start_stamp,duration,billsec,billmsec,caller_id_name,caller_id_number,caller_destination,destination_number,network_addr,json
+f-1,bigcustomer.mypbx.com,a,outbound,1772701200,2026-03-05 10:00:00+01,65,61,60999,"O""Neil, Al",15035550100,,12015550123,203.0.113.7,"{""a"": 1}"
+f-2,bigcustomer.mypbx.com,a,inbound,1772701200,,9,0,0,,15035550100,(201) 555-0124,1001,198.51.100.1,
+f-3,bigcustomer.mypbx.com,b,outbound,1772701200,,65,61,60999,,15035550100,,12015550123,,
+f-4,bigcustomer.mypbx.com,a,local,1772701200,,65,61,60999,,1001,,1002,,
+f-5,bigcustomer.mypbx.com,a,,1772701200,,65,61,60999,,15035550100,,12015550123,,
+f-6,bigcustomer.mypbx.com,a,outbound,1772701200000,,65,61,60999,,15035550100,,12015550123,,
+"""
+    receipt = land("fusionpbx", "v_xml_cdr.csv", content)
+    assert warehouse.usable(columns=COLUMNS) == [
+        ("fusionpbx:pbx1:f-1", "outbound", "2026-03-05T09:00:00.000", 66, None, "203.0.113.7", "bigcustomer.mypbx.com"),
+        ("fusionpbx:pbx1:f-2", "inbound", "2026-03-05T09:00:00.000", 0, "+12015550124", None, None),
+    ]
+    assert receipt.ignored == {"leg_b": 1, "local_call": 1}
+    # Milliseconds where seconds belong are no time of this age, and never read as one.
+    assert reasons(warehouse) == {"fusionpbx:pbx1:f-5": "service_missing", "fusionpbx:pbx1:f-6": "time_unreadable"}
+
+
+def test_fusionpbx_as_its_button_exports_it_is_refused_when_a_name_holds_a_quote(land):
+    content = '"xml_cdr_uuid","direction","start_epoch","destination_number","caller_id_name"\n'
+    content += '"f-1","outbound","1772701200","12015550123","Al "Big" Smith"\n'
+    with pytest.raises(Refused, match="cannot be read to its end"):
+        land("fusionpbx", "export.csv", content)
+
+
+# Asterisk -------------------------------------------------------------------------------------------------------------
+
+MASTER = (
+    '"","15035550100","12015550123","from-internal","""Al"" <1001>","PJSIP/1001-00000001","PJSIP/trunk-00000002","Dial",'
+    '"PJSIP/trunk/12015550123,30","2026-03-05 10:00:00","2026-03-05 10:00:05","2026-03-05 10:01:06",66,61,"ANSWERED","DOCUMENTATION"'
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "record_id", "tenant"),
+    [
+        ("", "/", None),
+        (',"1772701200.1"', "1772701200.1/", None),
+        (',"1772701200.1","X-Tenant=big.example;source_ip=203.0.113.7"', "1772701200.1/", "big.example"),
+        (
+            ',"1772701200.1","X-Tenant=big.example;source_ip=203.0.113.7","","1772701200.1","42"',
+            "1772701200.1/42",
+            "big.example",
+        ),
+    ],
+    ids=["16 columns", "17 columns", "18 columns", "21 columns"],
+)
+def test_asterisk_master_csv_of_every_width(land, warehouse, more, record_id, tenant):
+    land("asterisk-csv", "Master.csv", f"{MASTER}{more}\n", zone="Europe/Berlin")
+    ((found, *rest),) = warehouse.usable(columns=COLUMNS)
+    assert found.startswith(f"asterisk-csv:pbx1:{record_id}")
+    ip = "203.0.113.7" if tenant else None
+    assert rest == ["outbound", "2026-03-05T09:00:00.000", 66, None, ip, tenant]
+
+
+def test_asterisk_rows_of_one_call_are_told_apart_and_an_unanswered_one_has_no_answer_time(land, warehouse):
+    queue = MASTER.replace("from-internal", "from-trunk").replace("12015550123", "2015550123")
+    rows = [
+        queue.replace("PJSIP/trunk-00000002", f"PJSIP/100{agent}-0000000{agent}") + ',"1772701200.9"'
+        for agent in (3, 4)
+    ]
+    rows.append(
+        MASTER.replace('"2026-03-05 10:00:05"', "").replace("66,61", "9,0").replace("ANSWERED", "NO ANSWER")
+        + ',"1772701200.10"'
+    )
+    land("asterisk-csv", "Master.csv", "\n".join(rows) + "\n", zone="Europe/Berlin")
+    found = warehouse.usable(columns="record_id, call_id, direction, number, billed_seconds", order="source_row")
+    assert [row[1:] for row in found] == [
+        ("1772701200.9", "inbound", "+12015550123", 61),
+        ("1772701200.9", "inbound", "+12015550123", 61),
+        ("1772701200.10", "outbound", None, 0),
+    ]
+    assert len({row[0] for row in found}) == 3
+
+
+def test_asterisk_lines_of_another_width_are_refused(land):
+    with pytest.raises(Refused, match=r"its first line has 15 columns, and without a header there must be 16 to 21"):
+        land("asterisk-csv", "Master.csv", MASTER.rsplit(",", 1)[0] + "\n", zone="UTC")
+
+
+def test_asterisk_local_times_without_a_zone_refuse_the_file(land):
+    with pytest.raises(Refused, match=r"asterisk-csv has local times \(row 1\), and nothing says of which zone"):
+        land("asterisk-csv", "Master.csv", MASTER + "\n")
+
+
+def test_asterisk_table_with_freepbx_names_null_spellings_zero_dates_and_minutes(land, warehouse):
+    content = r"""calldate,clid,src,dst,dcontext,channel,dstchannel,lastapp,lastdata,duration,billsec,disposition,amaflags,accountcode,uniqueid,userfield,did,recordingfile,answer,sequence
+2026-03-05 10:00,"""  # Minutes are all that some exports hold.
+    content += r"""Al,15035550100,12015550123,from-internal,PJSIP/1001-1,PJSIP/t-2,Dial,x,66,61,ANSWERED,3,,u.1,\N,\N,,2026-03-05 10:00:05,7
+2026-03-05 10:00:00,Al,15035550100,s,from-trunk,PJSIP/t-3,PJSIP/1001-4,Dial,x,9,0,NO ANSWER,3,,u.2,,12015550124,,0000-00-00 00:00:00,8
+0000-00-00 00:00:00,Al,15035550100,12015550123,from-internal,PJSIP/1001-5,PJSIP/t-6,Dial,x,9,0,FAILED,3,,u.3,,,,,9
+2026-02-30 10:00:00,Al,15035550100,12015550123,from-internal,PJSIP/1001-7,PJSIP/t-8,Dial,x,9,0,FAILED,3,,u.4,,,,,10
+"""
+    land("asterisk-db", "cdr.csv", content, zone="Europe/Berlin")
+    assert warehouse.usable(columns=COLUMNS) == [
+        ("asterisk-db:pbx1:u.1/7", "outbound", "2026-03-05T09:00:00.000", 66, None, None, None),
+        ("asterisk-db:pbx1:u.2/8", "inbound", "2026-03-05T09:00:00.000", 0, "+12015550124", None, None),
+    ]
+    assert reasons(warehouse) == {
+        "asterisk-db:pbx1:u.3/9": "time_missing",
+        "asterisk-db:pbx1:u.4/10": "time_unreadable",
+    }
+
+
+# Kamailio -------------------------------------------------------------------------------------------------------------
+
+ACC = """id,method,from_tag,to_tag,callid,sip_code,sip_reason,time,time_attr,time_exten,src_ip,x_tenant,src_user,dst_user
+1,INVITE,a,,k-1,407,Proxy Authentication Required,2026-03-05 10:00:00,1772704800,1,203.0.113.7,big.example,15035550100,12015550123
+2,INVITE,a,b,k-1,200,OK,2026-03-05 10:00:01,1772704801,250000,203.0.113.7,big.example,15035550100,12015550123
+3,INVITE,a,b,k-1,200,OK,2026-03-05 10:00:20,1772704820,0,203.0.113.7,big.example,15035550100,12015550123
+4,BYE,b,a,k-1,200,OK,2026-03-05 10:01:02,1772704862,250001,198.51.100.1,,,
+5,INVITE,c,,k-2,486,Busy here,2026-03-05 10:02:00,1772704920,0,203.0.113.8,,15035550100,2015550123
+6,INVITE,d,e,k-3,200,OK,2026-03-05 23:59:00,1772755140,0,203.0.113.8,,15035550100,2015550123
+7,BYE,f,g,k-4,200,OK,2026-03-05 00:00:05,1772668805,0,203.0.113.8,,,
+"""
+
+
+def test_kamailio_transactions_become_calls(land, warehouse):
+    receipt = land("kamailio-acc", "acc.csv", ACC)
+    assert warehouse.usable(columns=f"{COLUMNS}, duration_seconds") == [
+        # 61.000001 seconds are 62 begun, billed by six.
+        ("kamailio-acc:pbx1:k-1", "outbound", "2026-03-05T10:00:01.250", 66, None, "203.0.113.7", "big.example", 62),
+        ("kamailio-acc:pbx1:k-2", "outbound", "2026-03-05T10:02:00.000", 0, None, "203.0.113.8", None, 0),
+    ]
+    assert reasons(warehouse) == {
+        "kamailio-acc:pbx1:k-3": "call_without_end",
+        "kamailio-acc:pbx1:k-4": "call_without_start",
+    }
+    assert (receipt.rows, receipt.ignored) == (4, {"part_of_another": 3})
+
+
+def test_kamailio_table_without_the_finer_times_and_in_another_zone(land, warehouse):
+    rows = [",".join(cell for at, cell in enumerate(line.split(",")) if at not in (8, 9)) for line in ACC.splitlines()]
+    land("kamailio-acc", "acc.csv", "\n".join(rows[:6]) + "\n", zone="America/New_York")
+    assert warehouse.usable(columns=f"{COLUMNS}, duration_seconds") == [
+        ("kamailio-acc:pbx1:k-1", "outbound", "2026-03-05T15:00:01.000", 66, None, "203.0.113.7", "big.example", 61),
+        ("kamailio-acc:pbx1:k-2", "outbound", "2026-03-05T15:02:00.000", 0, None, "203.0.113.8", None, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(1772704801, 1772704862), (1772704801.25, 1772704862.5)], ids=["seconds", "milliseconds"]
+)
+def test_kamailio_acc_json_has_epochs_and_names_the_call_id_otherwise(land, warehouse, first, last):
+    shared = {"from_tag": "a", "to_tag": "b", "call_id": "k-1", "sip_code": "200", "sip_reason": "OK"}
+    lines = [
+        {
+            "method": "INVITE",
+            "time": first,
+            **shared,
+            "src_ip": "203.0.113.7",
+            "x_tenant": "big.example",
+            "dst_user": "2015550123",
+        },
+        {"method": "BYE", "time": last, **shared},
+    ]
+    land("kamailio-acc", "acc.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    ((record_id, _, _, billed, _, ip, tenant, duration),) = warehouse.usable(columns=f"{COLUMNS}, duration_seconds")
+    assert (record_id, ip, tenant) == ("kamailio-acc:pbx1:k-1", "203.0.113.7", "big.example")
+    assert (duration, billed) == ((61, 66) if isinstance(first, int) else (62, 66))
+
+
+def test_a_call_over_the_end_of_a_file_is_whole_in_the_next_that_holds_both_ends(land, warehouse):
+    land("kamailio-acc", "first.csv", ACC)
+    land("kamailio-acc", "second.csv", ACC + "8,BYE,d,e,k-3,200,OK,2026-03-06 00:01:00,1772755260,0,203.0.113.8,,,\n")
+    assert ("kamailio-acc:pbx1:k-3", 120) in warehouse.usable(columns="record_id, duration_seconds")
+
+
+# dSIPRouter and the carrier -------------------------------------------------------------------------------------------
+
+
+def test_dsiprouter_costs_count_only_where_they_were_rated(land, warehouse):
+    content = """cdr_id,src_username,dst_username,call_start_time,duration,sip_call_id,src_ip,cost,rated,calltype
+1,15035550100,12015550123,2026-03-05 10:00:00,61,c,203.0.113.7,0,0,outbound
+2,15035550100,12015550123,2026-03-05 10:00:00,61,c,203.0.113.7,0.033,1,outbound
+3,2000,2001,2026-03-05 10:00:00,61,c,203.0.113.7,0,0,
+"""
+    land("dsiprouter", "cdrs.csv", content)
+    assert warehouse.usable(columns="record_id, cost::varchar, billed_seconds") == [
+        ("dsiprouter:pbx1:1", "0.011000000", 66),
+        ("dsiprouter:pbx1:2", "0.033000000", 61),
+    ]
+    assert reasons(warehouse) == {"dsiprouter:pbx1:3": "service_missing"}
+
+
+def test_dsiprouter_without_rates_leaves_unrated_calls_rejected(land, warehouse):
+    land(
+        "dsiprouter",
+        "cdrs.csv",
+        "cdr_id,src_username,dst_username,call_start_time,duration,src_ip,calltype\n"
+        "1,15035550100,12015550123,2026-03-05 10:00:00,61,203.0.113.7,outbound\n",
+        rates=None,
+    )
+    assert reasons(warehouse) == {"dsiprouter:pbx1:1": "cost_missing"}
+
+
+def test_skyetel_style_has_a_record_for_each_charge_of_one_call_and_numbers_in_five_spellings(land, warehouse):
+    content = """id,callid,charge,direction,start_time,duration,phone_number,src_number,src_ip,x_tenant,cost
+s-1,c-1,conversational,inbound,2026-03-05T10:00:00-05:00,61,+12015550123,15035550100,,,0.004
+s-2,c-1,cnam,inbound,2026-03-05 15:00:00,,12015550123,,,,0.0045
+s-3,c-1,audio_recording,inbound,2026-03-05 15:00:00,61,(201) 555-0123,,,,0.002
+s-4,,number_local,,2026-03-01 00:00:00,,2015550123,,,,1.000000001
+s-5,c-2,conversational,outbound,2026-03-05 15:00:00,30,,2015550123,203.0.113.7,big.example,0.0000005
+s-6,,sms,outbound,2026-03-05 15:00:00,,sip:12015550123@example.com,,,,0.01
+s-7,,fax_page,outbound,2026-03-05 15:00:00,,12015550123,,,,0.01
+s-8,c-3,conversational,outbound,2026-03-05 15:00:00,30,,,203.0.113.7,,
+"""
+    land("skyetel-style", "charges.csv", content, rates=None)
+    found = warehouse.usable(columns="record_id[20:], service, direction, number, cost::varchar", order="source_row")
+    assert found == [
+        ("s-1", "inbound_conversational", "inbound", "+12015550123", "0.004000000"),
+        ("s-2", "cnam_lookup", "inbound", "+12015550123", "0.004500000"),
+        ("s-3", "call_recording", "inbound", "+12015550123", "0.002000000"),
+        ("s-4", "number_local", "inbound", "+12015550123", "1.000000001"),
+        ("s-5", "outbound_conversational", "outbound", None, "0.000000500"),
+        ("s-6", "sms_sent", "outbound", "+12015550123", "0.010000000"),
+    ]
+    assert reasons(warehouse) == {"skyetel-style:pbx1:s-7": "service_missing", "skyetel-style:pbx1:s-8": "cost_missing"}
+    assert warehouse.usable(columns="started_at::varchar", order="source_row")[0] == ("2026-03-05 15:00:00+00",)
+
+
+def test_the_table_of_a_real_dsiprouter_becomes_what_was_mapped_by_hand(land, warehouse):
+    content = (PROJECT_ROOT / "tests" / "dsiprouter" / "data" / "cdrs.csv").read_text(encoding="utf-8")
+    receipt = land("dsiprouter", "cdrs.csv", content, rates=RATES + "outbound_conversational,+52,0.01,60/60,\n")
+    by_hand = {
+        (
+            f"dsiprouter:pbx1:{row['cdr_id']}",
+            row["calltype"],
+            row["call_start_time"],
+            int(row["duration"]),
+            row["src_ip"],
+        )
+        for row in csv.DictReader(content.splitlines())
+        if row["calltype"]
+    }
+    columns = "record_id, direction, strftime(started_at, '%Y-%m-%d %H:%M:%S'), duration_seconds, source_ip"
+    # Its inbound calls went to project ids, which are no numbers: no rate covers them but one without a prefix.
+    unrated = {record_id for record_id, reason in warehouse.rejected("record_id, reason") if reason == "unrated"}
+    assert {row for row in by_hand if row[0] not in unrated} == set(warehouse.usable(columns=columns))
+    assert (receipt.rows, len(by_hand)) == (225, 187)
+    assert sorted(warehouse.rejected("reason")) == [("service_missing",)] * 38 + [("unrated",)] * len(unrated)
+
+
+def test_kamailio_days_of_sqlite_are_no_times(land, warehouse):
+    content = "method,from_tag,to_tag,callid,sip_code,time\nINVITE,a,b,k-1,486,2461369.672517361\n"
+    land("kamailio-acc", "acc.csv", content)
+    assert reasons(warehouse) == {"kamailio-acc:pbx1:k-1": "time_unreadable"}
