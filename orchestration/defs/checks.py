@@ -11,8 +11,8 @@ from orchestration import run_worker, settings
 from orchestration.close import manifest as manifests
 from orchestration.close import verify
 from orchestration.close.manifest import Manifest
-from orchestration.errors import Damaged
 from orchestration.defs import feeds
+from orchestration.errors import Damaged
 from orchestration.landing import receipts as landed
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.seal import frozen_months

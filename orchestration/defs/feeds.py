@@ -12,6 +12,7 @@ from orchestration.close import manifest as manifests
 from orchestration.close import pinning
 from orchestration.defs import showing
 from orchestration.defs.models import OWNERS
+from orchestration.errors import Damaged
 from orchestration.landing import receipts as landed
 from orchestration.landing.feeds import FEEDS
 
@@ -56,8 +57,12 @@ def key(feed: str) -> dg.AssetKey:
     ],
 )
 def landed_feeds() -> Iterator[dg.ObserveResult]:
-    """What has landed, told from the receipts alone."""
-    for observation in observations():
+    """What has landed, told from the receipts alone. A receipt that is damaged is for the checks to turn red."""
+    try:
+        seen = observations()
+    except Damaged as error:
+        seen = [dg.AssetObservation(asset_key=key(feed), metadata={"damaged": str(error)}) for feed in FEEDS]
+    for observation in seen:
         yield dg.ObserveResult(asset_key=observation.asset_key, metadata=observation.metadata)
 
 
