@@ -24,7 +24,7 @@ test: setup  ## Run the tests, two files at a time.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/ui
 
 test-ui: setup  ## Operate the UI in Chromium, and kill its servers: make test-ui [PICTURES=docs]. Takes minutes.
-	$(BIN)/pip install --quiet --disable-pip-version-check -r tests/ui/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/ui/requirements.txt
 	PICTURES=$(PICTURES) $(BIN)/python -m pytest tests/ui
 
 test-oracle: setup  ## Hold 20,000 random histories against the oracle, through the real close.
