@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-oracle test-histories test-hostile test-sip bench audit lint docs clean
+.PHONY: help setup demo test test-oracle test-histories test-hostile test-faults test-ui test-sip bench audit lint docs clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,11 @@ demo: setup  ## Land a made-up carrier's last four months, close them, show a st
 	$(BIN)/statements demo
 
 test: setup  ## Run the tests, two files at a time.
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/ui
+
+test-ui: setup  ## Operate the UI in Chromium, and kill its servers: make test-ui [PICTURES=docs]. Takes minutes.
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/ui/requirements.txt
+	PICTURES=$(PICTURES) $(BIN)/python -m pytest tests/ui
 
 test-oracle: setup  ## Hold 20,000 random histories against the oracle, through the real close.
 	STATEMENTS_TEST_HISTORIES=20000 $(BIN)/python -m pytest tests/oracle
@@ -31,6 +35,9 @@ test-histories: setup  ## Live through a year of closes with 1,000 careers, the 
 
 test-hostile: setup  ## Every malformed file and payload in every place, variants of a month, the UI's sockets.
 	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/orchestration/test_metamorphic.py
+
+test-faults: setup  ## Kill, refuse and squeeze closes and landings at every system call. Needs root and strace.
+	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile -rP tests/faults
 
 test-sip: setup  ## Make real calls through a Kamailio, and state them. Needs Debian's kamailio, kamailio-sqlite-modules, sip-tester.
 	$(BIN)/python -m pytest -v tests/sip/live_switch.py

@@ -389,10 +389,10 @@ def _close_one(configuration: settings.Settings, month: Month, *, accept_rejecte
 
     was_frozen = closing.require_closable(configuration, month, accept_rejected=accept_rejected)
     with screen.progress(f"{'Verifying' if was_frozen else 'Closing'} {month}"):
-        dagster_run.close_through_dagster(configuration, month, accept_rejected=accept_rejected)
+        already_frozen = dagster_run.close_through_dagster(configuration, month, accept_rejected=accept_rejected)
     frozen = manifests.read(configuration, month)
     counts = frozen.content["counts"]
-    if was_frozen:
+    if already_frozen:
         screen.say(
             f"{month} is frozen already, and verified: every byte and every sum is as it was. Head {frozen.sha256}"
         )

@@ -5,52 +5,85 @@ imported when it is needed: that alone takes seconds.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+from orchestration import files
 from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
 from orchestration.settings import Settings
 
 INSTANCE_CONFIG = Path(__file__).with_name("dagster.yaml")
+WORKSPACE = Path(__file__).with_name("workspace.yaml")
+IN_POSTGRES = {"postgres": {"postgres_url": {"env": "STATEMENTS_DAGSTER_POSTGRES"}}}
 
 
 def prepare_home(settings: Settings) -> Path:
     """Lay out Dagster's storage under the data folder and point this process and its children there."""
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    target = settings.dagster_home / "dagster.yaml"
-    if not target.exists():
-        # In place whole or not at all: with an empty one Dagster would go by its defaults, and telemetry is one.
-        staged = target.with_suffix(".part")
-        shutil.copyfile(INSTANCE_CONFIG, staged)
-        staged.replace(target)
+    import dagster as dg
+
+    home = settings.dagster_home
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    os.environ["DAGSTER_HOME"] = str(home)
     os.environ["STATEMENTS_DATA_DIR"] = str(settings.data)
-    return settings.dagster_home
+    # Dagster makes its databases when it first opens them, and two processes that do so at once break them for good.
+    with files.only_writer(home / ".lock"):
+        wanted, target = _instance_config(settings), home / "dagster.yaml"
+        if not target.exists() or target.read_text(encoding="utf-8") != wanted:
+            # In place whole or not at all: with an empty one Dagster would go by its defaults, and telemetry is one.
+            staged = target.with_suffix(".part")
+            staged.write_text(wanted, encoding="utf-8")
+            staged.replace(target)
+        dg.DagsterInstance.from_config(str(home)).dispose()
+    return home
 
 
-def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
-    """Run the job `close_month` for one month. Raises Refused or Damaged just as the close did."""
-    prepare_home(settings)
+def _instance_config(settings: Settings) -> str:
+    """Dagster's settings: always those of this version, so that an upgrade reaches a data folder that is there."""
+    shipped = INSTANCE_CONFIG.read_text(encoding="utf-8")
+    if settings.dagster_postgres is None:
+        return shipped
+    if not settings.dagster_postgres.startswith("postgresql+psycopg2://"):
+        raise Refused(
+            "STATEMENTS_DAGSTER_POSTGRES is not of the form postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE."
+        )
+    if find_spec("dagster_postgres") is None:
+        raise Refused("STATEMENTS_DAGSTER_POSTGRES needs a package more: pip install 'tenant-statements[postgres]'.")
+    import yaml
+
+    return yaml.safe_dump(yaml.safe_load(shipped) | {"storage": IN_POSTGRES})
+
+
+def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
+    """Run the job `close_month` for one month. Returns whether it was frozen already, which another close may have done
+    meanwhile. Raises Refused or Damaged just as the close did."""
     import dagster as dg
     from sqlalchemy.exc import SQLAlchemyError
 
-    from orchestration.definitions import defs
-
     try:
+        prepare_home(settings)
+        from orchestration.close.close import ALREADY_FROZEN
+        from orchestration.definitions import defs
+        from orchestration.defs.assets import FROZEN
+
         with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-            defs.resolve_job_def("close_month").execute_in_process(
+            run = defs.resolve_job_def("close_month").execute_in_process(
                 instance=instance,
                 partition_key=str(month),
+                # Whoever typed the command sees it fail, and decides.
+                tags={"dagster/max_retries": "0"},
                 run_config={
                     "ops": {"closing": {"config": {"accept_rejected": accept_rejected}}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             )
+        (stated,) = (
+            event.materialization for event in run.get_asset_materialization_events() if event.asset_key == FROZEN.key
+        )
+        return stated.metadata["outcome"].value == ALREADY_FROZEN
     except dg.Failure as failure:
         raise failure.__cause__ or failure from None
     except SQLAlchemyError as error:
@@ -72,7 +105,7 @@ def _refusal_behind(error: BaseException) -> Refused | Damaged | None:
 def serve(settings: Settings, port: int) -> int:
     """Run Dagster's web UI and daemon on 127.0.0.1 until they are stopped. Returns their exit status."""
     prepare_home(settings)
-    arguments = ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
     # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. A shell's
     # background job would start with interrupts ignored.
     child = subprocess.Popen(

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.errors import Refused
+from orchestration.errors import refused_by_machine
 from orchestration.settings import Settings
 
 # How every Parquet file is written. Level 1 of zstd gives files of the size of the usual level 3 on this data, in a
 # quarter less time; version 2 encodes times and texts more tightly; a column with more than 8,000 values in a row group
 # is no longer tried as a dictionary, which saves an eighth of the time and costs a hundredth of the size.
 PARQUET = "format parquet, compression zstd, compression_level 1, parquet_version v2, dictionary_size_limit 8000"
-# What the user's machine, not our SQL, is the cause of: a full disk, a file that went away, memory that ran out.
-MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException)
+# What the user's machine, not our SQL, is the cause of: a full disk, a file that went away, memory that ran out. One
+# connection at a time writes, so a transaction fails for no other reason.
+MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException)
 
 
 @contextmanager
@@ -27,26 +28,22 @@ def connect(settings: Settings, path: Path | None = None, *, keep_order: bool = 
     `keep_order` keeps the order of the rows of a file that is copied, which costs memory; leave it off elsewhere.
     """
     settings.spill.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(
-        str(path) if path else ":memory:",
-        config={
-            "threads": settings.threads,
-            "memory_limit": settings.memory_limit,
-            "temp_directory": str(settings.spill),
-            "max_temp_directory_size": settings.spill_limit,
-            "preserve_insertion_order": keep_order,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        },
-    )
+    options = {
+        "threads": settings.threads,
+        "memory_limit": settings.memory_limit,
+        "temp_directory": str(settings.spill),
+        "max_temp_directory_size": settings.spill_limit,
+        "preserve_insertion_order": keep_order,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
     try:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute("set enable_progress_bar = false")
-        yield connection
+        with duckdb.connect(str(path) if path else ":memory:", config=options) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute("set enable_progress_bar = false")
+            yield connection
     except MACHINE_ERRORS as error:
-        raise Refused(f"The machine would not do it: {first_line(error)} Nothing was changed.") from error
-    finally:
-        connection.close()
+        raise refused_by_machine(first_line(error).rstrip(".")) from error
 
 
 def load_macros(connection: duckdb.DuckDBPyConnection, script: Path) -> None:

@@ -2,7 +2,7 @@
 
 
 class Refused(Exception):
-    """What will not do. Nothing was changed; the message says what, where and the way out."""
+    """What will not do. Nothing is half done; the message says what, where and the way out."""
 
     exit_status = 1
 
@@ -11,3 +11,8 @@ class Damaged(Exception):
     """A stored byte, frozen or landed, does not match its hash. Never repaired, only reported."""
 
     exit_status = 3
+
+
+def refused_by_machine(reason: str) -> Refused:
+    """A sentence for what the machine would not do, true both before something is published and after."""
+    return Refused(f"The machine would not do it: {reason}. Nothing is half done: the same command again goes on.")

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from orchestration.errors import Damaged, Refused
+from orchestration.errors import Damaged, Refused, refused_by_machine
 
 SUMS = "SHA256SUMS"
 # What a process makes under this mask is its user's alone.
@@ -96,26 +96,37 @@ def _sums(hashes: dict[str, str]) -> str:
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
 
 
-def check_folder(folder: Path) -> list[str]:
-    """What in a sealed folder is not as SHA256SUMS says: changed, missing, or never listed. Empty when all is well."""
-    try:
-        written = (folder / SUMS).read_bytes().decode()
-    except (OSError, UnicodeDecodeError):
-        return [f"{folder / SUMS} cannot be read"]
+def sums(folder: Path) -> dict[str, str]:
+    """Name → SHA-256, as a sealed folder lists them. ValueError or OSError when the list is not as it was written."""
+    written = (folder / SUMS).read_bytes().decode()
     pairs = (line.partition("  ") for line in written.removesuffix("\n").split("\n"))
     listed = {name: digest for digest, _, name in pairs}
     # The text is fixed by what it says, so a single bit that is off in it shows.
     if written != _sums(listed) or not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in listed.values()):
-        return [f"{folder / SUMS} is not as it was written"]
-    found = {str(path.relative_to(folder)): path for path in files_below(folder) if path.name != SUMS}
+        raise ValueError(f"{folder / SUMS} is not as it was written")
+    return listed
+
+
+def check_folder(folder: Path) -> list[str]:
+    """What in a sealed folder is not as SHA256SUMS says: changed, missing, or never listed. Empty when all is well."""
+    try:
+        listed = sums(folder)
+    except (OSError, UnicodeDecodeError):
+        return [f"{folder / SUMS} cannot be read"]
+    except ValueError as error:
+        return [str(error)]
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    around = {str(parent) for name in listed for parent in PurePath(name).parents}
     problems = [f"{folder / name} is missing" for name in sorted(listed.keys() - found.keys())]
-    problems += [f"{path} was never listed" for name, path in found.items() if name not in listed]
+    problems += [f"{found[name]} was never listed" for name in sorted(found.keys() - listed.keys() - around - {SUMS})]
+    problems += [f"{path} is a link" for path in found.values() if path.is_symlink()]
     for name in sorted(listed.keys() & found.keys()):
-        try:
-            if sha256(found[name]) != listed[name]:
-                problems.append(f"{found[name]} does not match its hash")
-        except OSError as error:
-            problems.append(f"{found[name]} cannot be read: {error.strerror}")
+        # What is no file might never end to be read.
+        digest = _sha256_or_none(found[name]) if found[name].is_file() else None
+        if digest is None:
+            problems.append(f"{found[name]} cannot be read")
+        elif digest != listed[name]:
+            problems.append(f"{found[name]} does not match its hash")
     return problems
 
 
@@ -147,8 +158,19 @@ def publish(staged: Path, final: Path) -> None:
     """Rename a finished folder into place, at once and never over another: the commit point."""
     final.parent.mkdir(parents=True, exist_ok=True)
     _rename_without_replacing(staged, final)
+    settle(final, Path(os.path.commonpath([staged, final])))
+
+
+def settle(final: Path, root: Path) -> None:
+    """Make a published folder read-only, and have the disk hold its name and those of the folders around it.
+
+    Once more where a folder is found published: who renamed it may have been killed before this.
+    """
     final.chmod(READ_ONLY_FOLDER)
-    sync(final.parent)
+    for parent in final.parents:
+        sync(parent)
+        if parent == root:
+            return
 
 
 def _rename_without_replacing(source: Path, target: Path) -> None:
@@ -190,4 +212,4 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         place = f" at {error.filename}" if error.filename else ""
-        raise Refused(f"The machine would not do it: {error.strerror or error}{place}. Nothing was changed.") from error
+        raise refused_by_machine(f"{error.strerror or error}{place}") from error

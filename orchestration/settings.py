@@ -31,6 +31,8 @@ class Settings:
     threads: int
     spill: Path
     spill_limit: str
+    on_failure: str | None
+    dagster_postgres: str | None
 
     @property
     def landing(self) -> Path:
@@ -99,6 +101,8 @@ def load(data_dir: Path | None = None) -> Settings:
         threads=_whole("STATEMENTS_THREADS", str(len(os.sched_getaffinity(0))), least=1, most=1024),
         spill=spill,
         spill_limit=_size("STATEMENTS_SPILL_LIMIT", _usual_spill_limit(spill)),
+        on_failure=environment.get("STATEMENTS_ON_FAILURE") or None,
+        dagster_postgres=environment.get("STATEMENTS_DAGSTER_POSTGRES") or None,
     )
 
 

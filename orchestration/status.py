@@ -4,14 +4,17 @@ What belongs here: reading and summing up. What does not: how it is shown (`cli`
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from orchestration import warehouse
 from orchestration.close import close
 from orchestration.close import manifest as manifests
+from orchestration.close.manifest import Manifest
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
 from orchestration.landing.feeds import FEEDS
+from orchestration.landing.receipts import Receipt
 from orchestration.settings import Settings
 
 
@@ -33,8 +36,18 @@ def closed_months(settings: Settings) -> list[dict[str, Any]]:
 def status(settings: Settings) -> dict[str, Any]:
     """Feeds, months, what waits, and what is due."""
     receipts = landed.load(settings)
-    frozen = {str(manifest.month): manifest for manifest in manifests.load(settings)}
-    feeds = [
+    return {
+        "feeds": feeds(receipts),
+        "months": months(receipts, manifests.load(settings)),
+        "late_records": _late_records(settings),
+        "accounts_not_landed": _accounts_not_landed(settings),
+        **_due(settings),
+    }
+
+
+def feeds(receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
+    """What has landed, one entry per feed."""
+    return [
         {
             "feed": feed,
             "batches": len(batches),
@@ -49,6 +62,11 @@ def status(settings: Settings) -> dict[str, Any]:
         for feed in FEEDS
         for batches in [[receipt for receipt in receipts if receipt.feed == feed]]
     ]
+
+
+def months(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """What has landed of each month and whether it is closed, oldest first."""
+    frozen = {str(manifest.month): manifest for manifest in known}
     rows: dict[str, int] = defaultdict(int)
     rejected: dict[str, int] = defaultdict(int)
     for receipt in receipts:
@@ -57,7 +75,7 @@ def status(settings: Settings) -> dict[str, Any]:
                 rows[file.month] += file.rows
         for month, count in receipt.rejected_by_month.items():
             rejected[month or "unknown"] += count
-    months = [
+    return [
         {
             "month": month,
             "landed_rows": rows.get(month, 0) + rejected.get(month, 0),
@@ -68,13 +86,6 @@ def status(settings: Settings) -> dict[str, Any]:
         }
         for month in sorted(rows.keys() | rejected.keys() | frozen.keys())
     ]
-    return {
-        "feeds": feeds,
-        "months": months,
-        "late_records": _late_records(settings),
-        "accounts_not_landed": _accounts_not_landed(settings),
-        **_due(settings),
-    }
 
 
 def _due(settings: Settings) -> dict[str, Any]:

@@ -53,11 +53,20 @@ def refresh_if_stale(settings: Settings) -> None:
 
 
 def _make(settings: Settings, *, keep_assets: bool) -> None:
+    folder = settings.build / "warehouse"
+    files.remove(folder)
+    folder.mkdir(parents=True)
+    try:
+        _fill(settings, folder / "warehouse.duckdb", keep_assets=keep_assets)
+        # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
+        settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+        files.swap(folder / "warehouse.duckdb", settings.warehouse)
+    finally:
+        files.remove(folder)
+
+
+def _fill(settings: Settings, staged: Path, *, keep_assets: bool) -> None:
     known, receipts = manifests.load(settings), landed.load(settings)
-    settings.build.mkdir(parents=True, exist_ok=True)
-    staged = settings.build / "warehouse.duckdb"
-    for leftover in (staged, staged.with_suffix(".duckdb.wal")):
-        leftover.unlink(missing_ok=True)
     made_from = _assets_made_from(receipts)
     kept = keep_assets and _assets_of(settings) == made_from
     if kept:
@@ -73,9 +82,6 @@ def _make(settings: Settings, *, keep_assets: bool) -> None:
             connection.execute(f"comment on table warehouse.assets.tenants is {text(made_from)}")
         _create_operations(connection, known, receipts)
         connection.execute("checkpoint warehouse; detach warehouse")
-    # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
-    settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
-    files.swap(staged, settings.warehouse)
 
 
 def _assets_made_from(receipts: Sequence[Receipt]) -> str:
@@ -224,9 +230,7 @@ def _create_operations(
             for r in receipts
         ],
     )  # fmt: skip
-    names = ("landed", "accepted", "duplicate", "superseded", "rejected", "attributed", "unattributed")
-    names += ("late_landed", "late_duplicate", "late_superseded", "before_first_month")
-    names += ("late", "restatement", "reversal")
+    names = manifests.COUNTS
     _create_from_rows(
         connection,
         "warehouse.operations.closes",

@@ -47,8 +47,9 @@ class CommandLine:
     def close_directly(self) -> None:
         """Let `close` work without Dagster around it, for a test of what a close makes and not of who calls it."""
 
-        def directly(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
-            close_month(settings, month, accept_rejected=accept_rejected, progress=lambda _: None)
+        def directly(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
+            closed = close_month(settings, month, accept_rejected=accept_rejected, progress=lambda _: None)
+            return closed.already_frozen
 
         self._monkeypatch.setattr("orchestration.dagster_run.close_through_dagster", directly)
 

@@ -22,6 +22,8 @@ from orchestration.settings import Settings
 
 Progress = Callable[[str], None]
 Report = TypeVar("Report")
+# What the outcome of a close is called in Dagster's history.
+FROZEN_NOW, ALREADY_FROZEN = "frozen", "already frozen, verified"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Closed:
     already_frozen: bool
     nodes: Sequence[NodeResult] = field(default_factory=tuple)
 
+    @property
+    def outcome(self) -> str:
+        return ALREADY_FROZEN if self.already_frozen else FROZEN_NOW
+
 
 def close_month(settings: Settings, month: Month, *, accept_rejected: bool, progress: Progress) -> Closed:
     """Freeze the month, or verify it. Raises Refused with the reason and the way out, or Damaged."""
@@ -41,6 +47,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             progress("Verifying")
             verify.require_intact(settings, month)
             # What a close left that was killed after it had published.
+            files.settle(manifests.month_folder(settings, month), settings.data)
             warehouse.refresh_if_stale(settings)
             files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
@@ -84,19 +91,23 @@ def rehearse(
             files.remove(_build_folder(settings))
 
 
+def next_month(settings: Settings) -> Month:
+    """The month to be closed next, whether it is due or not. Refused when no first month is known."""
+    frozen = manifests.load(settings)
+    if frozen:
+        return frozen[-1].month.next
+    if settings.first_month:
+        return Month.parse(settings.first_month)
+    raise Refused(
+        "Which month is the first to be stated? Name it once with `statements close YYYY-MM`, or set "
+        f"STATEMENTS_FIRST_MONTH. {readiness.months_with_records(landed.load(settings))}"
+    )
+
+
 def due_months(settings: Settings) -> list[Month]:
     """The ended months after the grace that are not frozen, oldest first. Refused when no first month is known."""
-    frozen = manifests.load(settings)
     now = clock.now()
-    if frozen:
-        month = frozen[-1].month.next
-    elif settings.first_month:
-        month = Month.parse(settings.first_month)
-    else:
-        raise Refused(
-            "Which month is the first to be stated? Name it once with `statements close YYYY-MM`, or set "
-            f"STATEMENTS_FIRST_MONTH. {readiness.months_with_records(landed.load(settings))}"
-        )
+    month = next_month(settings)
     due = []
     while now >= month.end + settings.grace:
         due.append(month)
@@ -112,12 +123,13 @@ def _inputs(
     readiness.require_ended(month, settings, now)
     readiness.require_next(month, settings, known, receipts)
     readiness.require_landed(month, known, receipts, now)
-    if known and rehash:
-        verify.require_intact(settings, known[-1].month)
+    if rehash:
+        verify.require_all_batches(receipts, known)
+        if known:
+            verify.require_intact(settings, known[-1].month)
+        files.require_hashes(readiness.pinned_files(receipts, month, known))
     rejected = readiness.rejected_rows(settings, month, known, receipts)
     readiness.require_rejected_answered(month, rejected, accepted=accept_rejected)
-    if rehash:
-        files.require_hashes(readiness.pinned_files(receipts, month, known))
     return Inputs(
         month=month,
         frozen=known,

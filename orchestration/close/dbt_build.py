@@ -12,10 +12,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestration import files, settings
+from orchestration import engine, files, settings
 from orchestration.errors import Refused
 from orchestration.settings import DBT_PROJECT, SEEDS, Settings
 
@@ -34,7 +34,7 @@ QUIET = ("--no-version-check", "--log-level", "none", "--log-level-file", "none"
 
 @dataclass(frozen=True)
 class NodeResult:
-    """One model, seed or test that dbt ran."""
+    """One model, seed or test that dbt ran. `rows`: how many a table has; a view's are not counted."""
 
     unique_id: str
     name: str
@@ -43,6 +43,15 @@ class NodeResult:
     seconds: float
     failures: int
     message: str
+    rows: int | None = None
+
+
+class DoesNotAddUp(Refused):
+    """A model failed or a test found something; `nodes` is what ran until then."""
+
+    def __init__(self, message: str, nodes: list[NodeResult]) -> None:
+        super().__init__(message)
+        self.nodes = nodes
 
 
 def prepare() -> Path:
@@ -88,7 +97,7 @@ def build(
 ) -> list[NodeResult]:
     """Run every seed, model and data test on `build_file`; the `landing` relations are there already.
 
-    Raises Refused when a model fails or a test finds something, with what and how many.
+    Raises DoesNotAddUp when a model fails or a test finds something, with what and how many.
     """
     prepare()
     results: list[NodeResult] = []
@@ -124,8 +133,17 @@ def build(
                 "STATEMENTS_SPILL_LIMIT, or name a larger disk with STATEMENTS_TEMP_DIRECTORY, and close again."
             )
         told = "; ".join(f"{result.name}: {result.message}" for result in failed[:5])
-        raise Refused(f"The month does not add up or cannot be computed, so nothing was published. {told}")
-    return results
+        raise DoesNotAddUp(
+            f"The month does not add up or cannot be computed, so nothing was published. {told}", results
+        )
+    rows = _rows_of_tables(configuration, build_file)
+    return [replace(result, rows=rows.get(result.name)) for result in results]
+
+
+def _rows_of_tables(configuration: Settings, build_file: Path) -> dict[str, int]:
+    """DuckDB knows the size of its tables; counting the rows of a view could cost as much as the build did."""
+    with engine.connect(configuration, build_file) as connection:
+        return dict(connection.execute("select table_name, estimated_size from duckdb_tables()").fetchall())
 
 
 def compiled(names: list[str]) -> dict[str, str]:

@@ -26,21 +26,29 @@ def of_statements(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[s
     The digest of each single record would cost a close a fifth of its time. What the records say stands added up in
     these tables, and their own bytes are hashed; computing a month again compares the records too.
     """
-    return {
-        table.name: of_rows(connection, engine.parquet([folder / f"{table.name}.parquet"])) for table in tables.TABLES
-    }
+    return {table.name: of_rows(connection, engine.parquet(files_of(table, folder))) for table in tables.TABLES}
 
 
 def of_month(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, dict[str, Any]]:
     """The same of every table, `usage` included."""
-    usage = of_rows(connection, engine.parquet(sorted((folder / "usage").iterdir())))
+    usage = of_rows(connection, engine.parquet(files_of(tables.USAGE, folder)))
     return {tables.USAGE.name: usage} | of_statements(connection, folder)
+
+
+def files_of(table: tables.Table, folder: Path) -> list[Path]:
+    """The Parquet files of a table in a month's folder."""
+    return sorted((folder / "usage").iterdir()) if table is tables.USAGE else [folder / f"{table.name}.parquet"]
+
+
+def said(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    """Column → type of a relation, lineage left out."""
+    columns = connection.execute(f"describe select * from {source}").fetchall()
+    return {name: kind for name, kind, *_ in columns if name not in LINEAGE}
 
 
 def of_rows(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, Any]:
     """Rows and logical hash of a relation."""
-    columns = connection.execute(f"describe select * from {source}").fetchall()
-    values = ", ".join(_text(name, kind) for name, kind, *_ in columns if name not in LINEAGE)
+    values = ", ".join(_text(name, kind) for name, kind in said(connection, source).items())
     # Halves, since the sum of whole numbers of 128 bits would not fit; md5_number once, since it is the cost.
     rows, low, high = connection.execute(
         f"""

@@ -10,20 +10,58 @@ import platform
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import rfc8785
+
 from orchestration import files
 from orchestration.close import dbt_build
-from orchestration.errors import Damaged
+from orchestration.errors import Damaged, Refused
 from orchestration.landing.seal import frozen_months
 from orchestration.months import Month
 from orchestration.settings import PROJECT_ROOT, Settings
+from orchestration.shape import has_shape
 
 MANIFEST = "manifest.json"
 LOCK = PROJECT_ROOT / "requirements.lock"
 NO_PREVIOUS = "0" * 64
 ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "dagster", "pyarrow", "tenant-statements")
+# What became of the landed rows, and what was stated late.
+COUNTS = (
+    "landed", "accepted", "duplicate", "superseded", "rejected", "attributed", "unattributed",
+    "late_landed", "late_duplicate", "late_superseded", "before_first_month", "late", "restatement", "reversal",
+)  # fmt: skip
+# What a manifest says at least, and in which form.
+SHAPE = {
+    "format": int,
+    "month": str,
+    "period_start": datetime,
+    "period_end": datetime,
+    "first_month": str,
+    "closed_at": datetime,
+    "previous_month": str | None,
+    "previous_manifest_sha256": str,
+    "landed_up_to": int,
+    "settings": {"grace_hours": int, "default_currency": str},
+    "inputs": [
+        {"feed": str, "batch_id": str, "file_name": str, "source_sha256": str, "receipt_sha256": str, "files": list}
+    ],
+    "outputs": [{"name": str, "bytes": int, "rows": int | None, "sha256": str}],
+    "tables": dict[str, dict],
+    "counts": dict.fromkeys((*COUNTS, "conflict_header_ip"), int),
+    "totals": dict[str, str],
+    "totals_by_service": [{"service": str, "direction": str, "currency": str, "records": int, "cost": str}],
+    "totals_since_first_month": dict[str, str],
+    "rejected": {
+        "accepted_by_operator": bool,
+        "rows": [{"batch_id": str, "source_row": int, "reason": str, "cleared": bool}],
+    },
+    "warnings": list[str],
+    "versions": dict[str, str | None],
+}
 
 
 @dataclass(frozen=True)
@@ -94,8 +132,8 @@ def _code_sha256() -> str:
 
 
 def canonical(content: dict[str, Any]) -> bytes:
-    """JSON with sorted keys and no spare blanks; numbers are whole, amounts are text: it reads alike everywhere."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """JSON as RFC 8785 fixes it, byte for byte. Numbers are whole and amounts are text: it reads alike everywhere."""
+    return rfc8785.dumps(content)
 
 
 def read(settings: Settings, month: Month) -> Manifest:
@@ -103,11 +141,23 @@ def read(settings: Settings, month: Month) -> Manifest:
     try:
         raw = (folder / MANIFEST).read_bytes()
         content = json.loads(raw)
-        if content["month"] != str(month):
-            raise ValueError("another month's")
+        _require_form(content)
+        if content["month"] != str(month) or canonical(content) != raw:
+            raise ValueError("another month's, or another form")
         return Manifest(month, content, hashlib.sha256(raw).hexdigest(), folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, ArithmeticError, RecursionError, Refused) as error:
         raise Damaged(f"{folder / MANIFEST} is not the manifest that was frozen. Restore it from a backup.") from error
+
+
+def _require_form(content: Any) -> None:
+    """Raise unless everything is there that readers take for granted, each value of its kind."""
+    if not has_shape(content, SHAPE) or content["format"] != 1:
+        raise ValueError("another form")
+    for month in (content["month"], content["first_month"], content["previous_month"] or content["month"]):
+        Month.parse(month)
+    by_service = (service["cost"] for service in content["totals_by_service"])
+    for amount in chain(content["totals"].values(), content["totals_since_first_month"].values(), by_service):
+        Decimal(amount)
 
 
 def load(settings: Settings) -> list[Manifest]:

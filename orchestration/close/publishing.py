@@ -179,18 +179,22 @@ def _output(path: Path, name: str, digest: str) -> dict[str, Any]:
     return {"name": name, "bytes": path.stat().st_size, "rows": rows, "sha256": digest}
 
 
-def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> Manifest:
-    """Write, read back, list and publish. Returns the manifest of the frozen month."""
+def write_month(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> dict[str, Any]:
+    """Write a build's tables, read them back, and give the content of the manifest that lists them."""
     with engine.connect(settings, build_file) as connection:
         write_tables(connection, out_dir)
         counted = counts(connection)
         odd = warnings(connection, inputs)
         stated = logical.of_statements(connection, out_dir)
     figures = read_back(out_dir, counted)
-    hashes = files.hashes_below(out_dir)
-    content = compose(inputs, counted, odd, figures, hashes, stated, out_dir)
+    return compose(inputs, counted, odd, figures, files.hashes_below(out_dir), stated, out_dir)
+
+
+def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> Manifest:
+    """Write, read back, list and publish. Returns the manifest of the frozen month."""
+    content = write_month(settings, inputs, build_file, out_dir)
     (out_dir / MANIFEST).write_bytes(manifests.canonical(content))
-    hashes[MANIFEST] = files.sha256(out_dir / MANIFEST)
-    files.seal_folder(out_dir, hashes)
+    hashes = {output["name"]: output["sha256"] for output in content["outputs"]}
+    files.seal_folder(out_dir, hashes | {MANIFEST: files.sha256(out_dir / MANIFEST)})
     files.publish(out_dir, manifests.month_folder(settings, inputs.month))
     return manifests.read(settings, inputs.month)

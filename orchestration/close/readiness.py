@@ -116,16 +116,9 @@ def rejected_rows(
 ) -> list[RejectedRow]:
     """The rejected rows that belong to this close: of its own month, and those of no open month that came since."""
     known_up_to = manifests[-1].landed_up_to if manifests else 0
-    first = manifests[0].month if manifests else month
     frozen = {str(manifest.month) for manifest in manifests}
-    files: list[Path] = []
-    for receipt in receipts:
-        adopts = receipt.sequence > known_up_to and any(
-            name == "" or name in frozen for name in receipt.rejected_by_month
-        )
-        if receipt.rejected and (adopts or str(month) in receipt.rejected_by_month):
-            files.append(receipt.path(receipt.rejected))
-    if not files:
+    standing = _with_rejected_rows(receipts, month, manifests)
+    if not standing:
         return []
     adopted = ", ".join(engine.text(name) for name in sorted(frozen | {""}))
     with engine.connect(settings) as connection:
@@ -133,19 +126,12 @@ def rejected_rows(
             f"""
             create temp table rejected as
             select batch_id, source_row, record_id, reason
-            from {engine.parquet(files)}
+            from {engine.parquet([receipt.path(receipt.rejected) for receipt in standing])}
             where month = {engine.text(month)}
                 or (coalesce(month, '') in ({adopted}) and left(batch_id, 8)::bigint > {known_up_to})
             """
         )
-        (oldest,) = connection.execute("select min(left(batch_id, 8)::bigint) from rejected").fetchone()
-        usable = [
-            receipt.path(file)
-            for receipt in receipts
-            if receipt.feed == "cdrs" and oldest is not None and receipt.sequence >= oldest
-            for file in receipt.files
-            if file.month >= str(first)
-        ]
+        usable = list(_later_deliveries(receipts, month, manifests))
         later = (
             f"""
             select 1 from {engine.parquet(usable)} as usable
@@ -159,6 +145,34 @@ def rejected_rows(
             f"select *, exists ({later}) as cleared from rejected order by batch_id, source_row"
         ).fetchall()
     return [RejectedRow(*row) for row in rows]
+
+
+def _with_rejected_rows(receipts: Sequence[Receipt], month: Month, manifests: Sequence[Manifest]) -> list[Receipt]:
+    """The batches with rejected rows that this close has to answer for."""
+    known_up_to = manifests[-1].landed_up_to if manifests else 0
+    adopted = {str(manifest.month) for manifest in manifests} | {""}
+    return [
+        receipt
+        for receipt in receipts
+        if receipt.rejected
+        and (
+            str(month) in receipt.rejected_by_month
+            or (receipt.sequence > known_up_to and adopted & receipt.rejected_by_month.keys())
+        )
+    ]
+
+
+def _later_deliveries(receipts: Sequence[Receipt], month: Month, manifests: Sequence[Manifest]) -> dict[Path, str]:
+    """The files in which a rejected row may have come again, mended, with their hashes."""
+    standing = _with_rejected_rows(receipts, month, manifests)
+    first = str(manifests[0].month if manifests else month)
+    return {
+        receipt.path(file): file.sha256
+        for receipt in receipts
+        if receipt.feed == "cdrs" and standing and receipt.sequence >= standing[0].sequence
+        for file in receipt.files
+        if file.month >= first
+    }
 
 
 def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, accepted: bool) -> None:
@@ -178,9 +192,11 @@ def pinned_files(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Man
     """Every landed file that the close of a month reads, with the hash on its receipt."""
     near = {str(month.previous), str(month), str(month.next)}
     late = late_files(receipts, month, frozen[-1].landed_up_to) if frozen else {}
-    return {
+    near_or_late = {
         receipt.path(file): file.sha256
         for receipt in receipts
         for file in receipt.files
         if file.month is None or file.month in near or receipt.path(file) in late
-    } | {receipt.path(receipt.rejected): receipt.rejected.sha256 for receipt in receipts if receipt.rejected}
+    }
+    rejected = {receipt.path(receipt.rejected): receipt.rejected.sha256 for receipt in receipts if receipt.rejected}
+    return near_or_late | rejected | _later_deliveries(receipts, month, frozen)

@@ -1,64 +1,128 @@
 """A frozen month computed again from just what its close had read, and held against what is frozen.
 
-What belongs here: pinning what the manifest names, building it privately, comparing tables. What does not: the
-bytes and sums of what is stored (`verify`), or changing anything.
+What belongs here: pinning what the manifest names, building it privately, comparing what comes out. What does not: the
+bytes and sums of what is stored (`verify`), or changing anything that is.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from orchestration import engine, files
-from orchestration.close import dbt_build, logical, pinning, publishing, readiness, verify
+import duckdb
+
+from orchestration import engine, files, tables
+from orchestration.close import dbt_build, logical, pinning, publishing, readiness
 from orchestration.close import manifest as manifests
 from orchestration.close.manifest import Manifest
+from orchestration.close.publishing import Inputs
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
 from orchestration.months import Month
 from orchestration.settings import Settings
 
+# What of a manifest is not made from the month's records: when it was closed, by what, and bytes that a writer chooses.
+NOT_COMPUTED = ("closed_at", "versions", "outputs", "tables")
+
 
 def problems(settings: Settings, month: Month, progress: Callable[[str], None]) -> list[str]:
-    """What a month computed again says otherwise; Refused when other code may be why."""
+    """What a month computed again says otherwise; Refused when other code may be why.
+
+    The rows that differ are written to the folder `differences`, outside of everything frozen.
+    """
     known = manifests.load(settings)
     frozen = next(manifest for manifest in known if manifest.month == month)
-    try:
-        named, currency = frozen.content["inputs"], frozen.content["settings"]["default_currency"]
-        for part in ("tables", "versions"):
-            frozen.content[part].keys()
-    except verify.MISSHAPEN as error:
-        return [f"the manifest of {month} does not say enough to compute it again ({type(error).__name__})"]
-    receipts = [receipt for receipt in landed.load(settings) if receipt.sequence <= frozen.landed_up_to]
-    earlier = [manifest for manifest in known if manifest.month < month]
-    if publishing.named_inputs(receipts, month, earlier) != named:
+    inputs = _inputs(settings, frozen, [manifest for manifest in known if manifest.month < month])
+    if publishing.named_inputs(inputs.receipts, month, inputs.frozen) != frozen.content["inputs"]:
         return [f"what has landed is not what the manifest of {month} was made from"]
     # The statement of a tenant without usage depends on this setting, which may have changed since.
-    configuration = replace(settings, default_currency=currency)
+    configuration = replace(settings, default_currency=inputs.settings["default_currency"])
+    report = settings.data / "differences" / f"month={month}"
+    files.remove(report)
     folder = settings.build / "recompute"
     files.remove(folder)
     try:
         out_dir = folder / f"month={month}"
         (out_dir / "usage").mkdir(parents=True)
         build_file = folder / "build.duckdb"
-        rejected = readiness.rejected_rows(configuration, month, earlier, receipts)
         progress(f"Computing {month} again")
-        pinning.pin(configuration, build_file, month, receipts, earlier, rejected, out_dir)
+        pinning.pin(configuration, build_file, month, inputs.receipts, inputs.frozen, inputs.rejected, out_dir)
         dbt_build.build(configuration, build_file, progress)
+        again = publishing.write_month(configuration, inputs, build_file, out_dir)
         with engine.connect(configuration, build_file) as connection:
-            publishing.write_tables(connection, out_dir)
-            again = logical.of_month(connection, out_dir)
-            stored = logical.of_month(connection, frozen.folder)
+            found = _figures(frozen.content, again)
+            found += _tables(connection, frozen, out_dir, report) + _texts(frozen.content, again)
     finally:
         files.remove(folder)
-    return _differences(frozen, stored, again)
+    return _told(frozen, found, report)
 
 
-def _differences(frozen: Manifest, stored: dict, again: dict) -> list[str]:
-    stated = frozen.content["tables"]
-    differing = [name for name in again if not again[name] == stored[name] == stated.get(name, stored[name])]
-    if not differing:
+def _inputs(settings: Settings, frozen: Manifest, earlier: list[Manifest]) -> Inputs:
+    """What the close was given: what had landed by then, and the settings of then."""
+    receipts = [receipt for receipt in landed.load(settings) if receipt.sequence <= frozen.landed_up_to]
+    rejected = readiness.rejected_rows(settings, frozen.month, earlier, receipts)
+    return Inputs(
+        month=frozen.month,
+        frozen=earlier,
+        receipts=receipts,
+        rejected=rejected,
+        # Otherwise it would not have closed.
+        accepted_rejected=any(not row.cleared for row in rejected),
+        warnings=readiness.warnings(frozen.month, receipts),
+        closed_at=frozen.closed_at,
+        settings=frozen.content["settings"],
+    )
+
+
+def _figures(frozen: dict[str, Any], again: dict[str, Any]) -> list[str]:
+    """The parts of the manifest that come out otherwise."""
+    return [f"{name} of the manifest" for name in again if name not in NOT_COMPUTED and again[name] != frozen[name]]
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, frozen: Manifest, out_dir: Path, report: Path) -> list[str]:
+    """The tables that say something else, in their files or by the manifest; their rows are written to `report`."""
+    again, stored = (logical.of_month(connection, folder) for folder in (out_dir, frozen.folder))
+    found = []
+    for table in (tables.USAGE, *tables.TABLES):
+        now, then = again[table.name], stored[table.name]
+        if now == then == frozen.content["tables"].get(table.name, then):
+            continue
+        found.append(f"{table.name} ({now['rows']} rows again, {then['rows']} frozen)")
+        _write_rows(connection, table, frozen.folder, out_dir, report)
+    return found
+
+
+def _write_rows(
+    connection: duckdb.DuckDBPyConnection, table: tables.Table, frozen: Path, again: Path, report: Path
+) -> None:
+    """Write the rows that only one of the two has, each with the side that it stands on."""
+    sources = [engine.parquet(logical.files_of(table, folder)) for folder in (frozen, again)]
+    columns = [logical.said(connection, source) for source in sources]
+    # A column that only one of the two has makes every row another; what can be compared is.
+    listed = ", ".join(engine.identifier(name) for name in columns[0] if name in columns[1])
+    then, now = (f"select {listed} from {source}" for source in sources)
+    report.mkdir(parents=True, exist_ok=True)
+    query = (
+        f"select 'frozen' as side, * from ({then} except all {now}) "
+        f"union all by name select 'again' as side, * from ({now} except all {then})"
+    )
+    tables.copy_csv(connection, query, (*table.key, "side"), report / f"{table.name}.csv")
+
+
+def _texts(frozen: dict[str, Any], again: dict[str, Any]) -> list[str]:
+    """The CSV files that differ by a byte: how a value is written in one is fixed."""
+    then, now = (
+        {output["name"]: output["sha256"] for output in content["outputs"] if output["name"].endswith(".csv")}
+        for content in (frozen, again)
+    )
+    return [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
+
+
+def _told(frozen: Manifest, found: list[str], report: Path) -> list[str]:
+    if not found:
         return []
-    told = "; ".join(f"{name} ({again[name]['rows']} rows again, {stored[name]['rows']} frozen)" for name in differing)
-    said = f"{frozen.month} computed again from what its close read differs in {told}"
+    said = f"{frozen.month} computed again from what its close read differs in {'; '.join(found)}"
+    said += f" (the rows are in {report})" if report.is_dir() else ""
     was, now = (manifests.of_code(versions) for versions in (frozen.content["versions"], manifests.versions()))
     if was == now:
         return [said]

@@ -3,12 +3,14 @@
 What belongs here: finding damage and naming it. What does not: mending it. Nothing here writes.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from orchestration import files
 from orchestration.close import manifest as manifests
@@ -18,21 +20,27 @@ from orchestration.errors import Damaged, Refused
 from orchestration.landing import receipts as landed
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import RECEIPT, Receipt
-from orchestration.landing.seal import frozen_months
 from orchestration.months import Month
 from orchestration.settings import Settings
 
-# What reading a manifest of another form can raise: a name that is missing, a value of another kind.
-MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
+# What reading Parquet that is no longer what it was can raise, beside what its values raise when they are added.
+UNREADABLE = (OSError, pa.ArrowException, KeyError, TypeError, ValueError, ArithmeticError)
 
 
 def require_intact(settings: Settings, month: Month) -> None:
     """Raise Damaged unless every byte and every figure of a frozen month is as it was frozen."""
-    if problems := month_problems(settings, month):
+    problems = month_problems(settings, month)
+    if problems := problems or chain_problems(manifests.load(settings)):
         raise Damaged(
             f"{month} is not as it was frozen. {'; '.join(problems[:5])}. "
             "Restore it from a backup; it is never repaired."
         )
+
+
+def require_all_batches(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> None:
+    """Raise Damaged when a batch is gone: a close without it would state less, and nobody would miss it."""
+    if problems := batch_problems(receipts, known):
+        raise Damaged(f"{'; '.join(problems[:5])}. Restore what has landed from a backup.")
 
 
 def require_intact_statements(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
@@ -50,30 +58,32 @@ def require_intact_statements(connection: duckdb.DuckDBPyConnection, frozen: Seq
 
 
 def all_problems(settings: Settings, months: list[Month], progress: Callable[[str], None]) -> list[str]:
-    """Everything that is not as it was stored, in sentences: of these months, and of all that has landed."""
+    """Everything that is not as it was stored, in sentences: of these months, the chain, and all that has landed."""
     problems = []
     for month in months:
         progress(f"Verifying {month}")
         problems += month_problems(settings, month)
+    problems += strays(settings)
     progress("Verifying what has landed")
-    return problems + gaps(settings) + landed_problems(settings)
-
-
-def gaps(settings: Settings) -> list[str]:
-    """Months that the chain skips, and whatever else lies among the frozen months."""
-    frozen = frozen_months(settings)
-    problems = [
-        f"{earlier.next} is missing between {earlier} and {later}"
-        for earlier, later in pairwise(frozen)
-        if earlier.next != later
-    ]
-    if settings.statements.is_dir():
-        problems += [
-            f"{path} does not belong among the frozen months"
-            for path in sorted(settings.statements.iterdir())
-            if not path.name.startswith("month=")
-        ]
+    problems += landed_problems(settings)
+    if not problems:
+        known = manifests.load(settings)
+        problems = chain_problems(known) + batch_problems(landed.load(settings), known)
     return problems
+
+
+def strays(settings: Settings) -> list[str]:
+    """What lies among the frozen months, or among the feeds, and belongs to neither."""
+    return [
+        f"{path} does not belong among the {others}"
+        for folder, others, belongs in (
+            (settings.statements, "frozen months", lambda name: name.startswith("month=")),
+            (settings.landing, "feeds", lambda name: name in FEEDS),
+        )
+        if folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if not belongs(path.name)
+    ]
 
 
 def month_problems(settings: Settings, month: Month) -> list[str]:
@@ -84,75 +94,87 @@ def month_problems(settings: Settings, month: Month) -> list[str]:
     try:
         manifest = manifests.read(settings, month)
         listed = {output["name"]: output["sha256"] for output in manifest.content["outputs"]}
-        found = {str(path.relative_to(folder)): path for path in files.files_below(folder)}
-        if listed.keys() != found.keys() - {MANIFEST, files.SUMS}:
+        # Each file has just been found to be what the sums say.
+        sums = {name: digest for name, digest in files.sums(folder).items() if name != MANIFEST}
+        if listed.keys() != sums.keys():
             return [f"{folder} holds other files than its manifest lists"]
         problems = [
-            f"{found[name]} does not match the hash in its manifest"
-            for name, digest in listed.items()
-            if files.sha256(found[name]) != digest
+            f"{folder / name} does not match the hash in its manifest" for name in sums if sums[name] != listed[name]
         ]
-        return problems or _figure_problems(manifest) + _chain_problems(settings, manifest)
+        return problems or _figure_problems(manifest)
     except (Damaged, Refused) as error:
         return [str(error)]
-    except MISSHAPEN as error:
-        return [f"{folder / MANIFEST} does not have the form of a manifest ({type(error).__name__})"]
+    except UNREADABLE as error:
+        return [f"the files of {month} cannot be added up ({type(error).__name__})"]
 
 
 def _figure_problems(manifest: Manifest) -> list[str]:
     figures = read_back(manifest.folder, manifest.content["counts"])
     totals = {currency: Decimal(cost) for currency, cost in manifest.content["totals"].items()}
-    if totals != figures.cost_by_currency:
+    by_service = {
+        (stated["service"], stated["direction"], stated["currency"]): (stated["records"], Decimal(stated["cost"]))
+        for stated in manifest.content["totals_by_service"]
+    }
+    if (totals, by_service) != (figures.cost_by_currency, figures.by_service):
         return [f"the files of {manifest.month} add up to other totals than its manifest says"]
     return []
 
 
-def _chain_problems(settings: Settings, manifest: Manifest) -> list[str]:
-    named, sha256 = manifest.content["previous_month"], manifest.content["previous_manifest_sha256"]
-    if named is None:
-        return [] if sha256 == NO_PREVIOUS else [f"{manifest.month} names a previous manifest, but no month"]
-    previous = manifests.read(settings, Month.parse(named))
-    if previous.sha256 != sha256 or previous.month.next != manifest.month:
-        return [f"{manifest.month} was frozen after another {named} than the one that is here"]
-    grown = {
-        currency: Decimal(previous.content["totals_since_first_month"].get(currency, "0"))
-        + Decimal(manifest.content["totals"].get(currency, "0"))
-        for currency in manifest.content["totals_since_first_month"]
-    }
-    stated = {c: Decimal(cost) for c, cost in manifest.content["totals_since_first_month"].items()}
-    return [] if grown == stated else [f"the totals since the first month do not grow by those of {manifest.month}"]
+def chain_problems(known: Sequence[Manifest]) -> list[str]:
+    """Where a month does not follow the one before it: a gap, another manifest, totals that do not grow by its own."""
+    problems = []
+    for earlier, manifest in pairwise([None, *known]):
+        content = manifest.content
+        named = (content["previous_month"], content["previous_manifest_sha256"])
+        if named[0] is None and named[1] != NO_PREVIOUS:
+            problems.append(f"{manifest.month} names a previous manifest, but no month")
+        elif earlier is None:
+            if named[0] is not None:
+                problems.append(f"{named[0]}, after which {manifest.month} was frozen, is missing")
+        elif earlier.month.next != manifest.month:
+            problems.append(f"{earlier.month.next} is missing between {earlier.month} and {manifest.month}")
+        elif named != (str(earlier.month), earlier.sha256):
+            problems.append(f"{manifest.month} was frozen after another {earlier.month} than the one that is here")
+        if content["first_month"] != str(known[0].month):
+            problems.append(f"{manifest.month} counts from {content['first_month']}, not from {known[0].month}")
+        if _grown(earlier, content["totals"]) != _amounts(content["totals_since_first_month"]):
+            problems.append(f"the totals since the first month do not grow by those of {manifest.month}")
+    return problems
+
+
+def _grown(earlier: Manifest | None, totals: dict[str, str]) -> dict[str, Decimal]:
+    before, own = _amounts(earlier.content["totals_since_first_month"] if earlier else {}), _amounts(totals)
+    return {currency: before.get(currency, Decimal()) + own.get(currency, Decimal()) for currency in before | own}
+
+
+def _amounts(stored: dict[str, str]) -> dict[str, Decimal]:
+    return {currency: Decimal(amount) for currency, amount in stored.items()}
 
 
 def landed_problems(settings: Settings) -> list[str]:
-    """What has landed and is not as it landed, and what manifests name that is gone."""
+    """What has landed and is not as it landed, byte by byte."""
     problems: list[str] = []
-    present: dict[str, Receipt] = {}
     for feed in FEEDS:
         for folder in sorted((settings.landing / feed).glob("*")):
-            if found := files.check_folder(folder):
-                problems += found
-                continue
-            try:
-                receipt = landed.read(folder)
-                present[receipt.batch_id] = receipt
-            except Damaged as error:
-                problems.append(str(error))
-    sequences = sorted(receipt.sequence for receipt in present.values())
-    if sequences and not problems and sequences != list(range(1, len(sequences) + 1)):
-        missing = sorted(set(range(1, sequences[-1] + 1)) - set(sequences))
+            found = files.check_folder(folder)
+            if not found:
+                try:
+                    landed.read(folder)
+                except Damaged as error:
+                    found = [str(error)]
+            problems += found
+    return problems
+
+
+def batch_problems(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> list[str]:
+    """Batches that are gone or there twice, and those that are not what frozen months were made from."""
+    numbers = Counter(receipt.sequence for receipt in receipts)
+    last = max([*numbers, *(manifest.landed_up_to for manifest in known)], default=0)
+    problems = [f"two landed batches have the number {number}" for number, count in numbers.items() if count > 1]
+    if missing := sorted(set(range(1, last + 1)) - numbers.keys()):
         problems.append(f"landed batches are missing: numbers {', '.join(map(str, missing[:10]))}")
-    if problems:
-        return problems
-    try:
-        named = {
-            (item["batch_id"], item["receipt_sha256"])
-            for month in frozen_months(settings)
-            for item in manifests.read(settings, month).content["inputs"]
-        }
-    except MISSHAPEN as error:
-        return [f"a manifest does not name the batches it was made from ({type(error).__name__})"]
-    except Damaged as error:
-        return [str(error)]
+    present = {receipt.batch_id: receipt for receipt in receipts}
+    named = {(item["batch_id"], item["receipt_sha256"]) for manifest in known for item in manifest.content["inputs"]}
     for batch_id, sha256 in sorted(named):
         if batch_id not in present:
             problems.append(f"batch {batch_id}, from which a frozen month was made, is missing")

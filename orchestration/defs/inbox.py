@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration import files, inbox, settings
+from orchestration import files, inbox, run_worker, settings
 from orchestration.inbox import Dropped
 
 
@@ -22,6 +22,7 @@ class DroppedFile(dg.Config):
 def landing_dropped_file(context: dg.OpExecutionContext, config: DroppedFile) -> None:
     """Land the file, and move it to `inbox/done` or `inbox/refused`."""
     configuration = settings.load()
+    run_worker.show_life(context.instance, context.run_id)
     dropped = inbox.dropped_file(configuration, config.folder, config.name)
     if not dropped.path.is_file():
         context.log.info(f"{dropped.path} is not there any more: another run, or `land --inbox`, has dealt with it.")

@@ -1,16 +1,40 @@
-"""The one job that closes a month, and the schedule that asks every day which months are due."""
+"""The job that closes a month, the one that verifies everything, when they run, and who is told of a failure."""
 
 import dagster as dg
 
-from orchestration import clock, settings
+from orchestration import alarm, clock, settings
 from orchestration.close import close
 from orchestration.defs.assets import close_month_assets
+from orchestration.defs.checks import everything_is_as_it_was
+from orchestration.defs.feeds import landed_feeds
+from orchestration.defs.partitions import months
 from orchestration.errors import Damaged, Refused
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+
+def _oldest_first(month: str) -> dict[str, str]:
+    """Of several months that wait in the queue the oldest runs first, in whatever order they were chosen."""
+    parsed = Month.parse(month)
+    return {"dagster/priority": str(-12 * parsed.year - parsed.number)}
+
 
 close_month = dg.define_asset_job(
     name="close_month",
-    selection=dg.AssetSelection.assets(close_month_assets),
+    # Not the daily look at every month: a close verifies the one before it.
+    selection=dg.AssetSelection.assets(close_month_assets) - dg.AssetSelection.checks(everything_is_as_it_was),
     description="Freezes the statements of an ended month, or verifies them when they are frozen.",
+    config=dg.PartitionedConfig(
+        partitions_def=months,
+        run_config_for_partition_key_fn=lambda _: {},
+        tags_for_partition_key_fn=_oldest_first,
+    ),
+    executor_def=dg.in_process_executor,
+)
+verify_everything = dg.define_asset_job(
+    name="verify_everything",
+    selection=dg.AssetSelection.assets(landed_feeds) | dg.AssetSelection.checks(everything_is_as_it_was),
+    description="Looks at what has landed, and hashes and adds up again everything frozen and everything landed.",
     executor_def=dg.in_process_executor,
 )
 
@@ -26,12 +50,52 @@ close_month = dg.define_asset_job(
 )
 def close_due_months() -> list[dg.RunRequest] | dg.SkipReason:
     """Request a run for each due month, oldest first; runs queue one at a time."""
+    configuration = settings.load()
     try:
-        due = close.due_months(settings.load())
+        due = close.due_months(configuration)
     except (Refused, Damaged) as error:
         return dg.SkipReason(str(error))
     if not due:
-        return dg.SkipReason("Every ended month is frozen.")
+        return dg.SkipReason(_nothing_due(configuration))
     # A key of the day: a month that was refused yesterday is tried again today, and a double tick runs once.
     today = clock.now().date().isoformat()
-    return [dg.RunRequest(run_key=f"{month}@{today}", partition_key=str(month)) for month in due]
+    return [
+        dg.RunRequest(run_key=f"{month}@{today}", partition_key=str(month), tags=_oldest_first(str(month)))
+        for month in due
+    ]
+
+
+def _nothing_due(configuration: Settings) -> str:
+    upcoming = close.next_month(configuration)
+    return (
+        f"Every ended month is frozen. The next one is {upcoming}, "
+        f"which can be closed from {upcoming.end + configuration.grace:%Y-%m-%d %H:%M} UTC."
+    )
+
+
+verify_daily = dg.ScheduleDefinition(
+    name="verify_daily",
+    job=verify_everything,
+    # In the night of most carriers, and hours before months are closed.
+    cron_schedule="30 5 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Verifies every day that nothing frozen and nothing landed has changed.",
+)
+
+
+@dg.run_failure_sensor(
+    name="tell_of_failures",
+    default_status=(dg.DefaultSensorStatus.RUNNING if settings.load().on_failure else dg.DefaultSensorStatus.STOPPED),
+    description="Runs the command of STATEMENTS_ON_FAILURE when a run has failed. Without that setting it is off.",
+)
+def tell_of_failures(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+    """Say which run failed, never why: the reason may name a tenant."""
+    run = context.dagster_run
+    if run.tags.get("dagster/will_retry") == "true":
+        return dg.SkipReason("It is tried once more by itself.")
+    command = settings.load().on_failure
+    if command is None:
+        return dg.SkipReason("STATEMENTS_ON_FAILURE is not set.")
+    alarm.ring(command, alarm.message(run.job_name, run.tags.get("dagster/partition"), run.run_id))
+    return None

@@ -3,16 +3,26 @@
 import dagster as dg
 
 from orchestration import settings
+from orchestration.errors import Damaged
+from orchestration.landing import receipts
 from orchestration.landing.seal import frozen_months
 
-# Before a first month is chosen, any month that a carrier may still have records of can become it.
+# Before a first month is chosen, any month with records can become it; and before anything has landed, any month.
 EARLIEST = "2015-01"
 
 
 def _first_month() -> str:
     configuration = settings.load()
-    frozen = frozen_months(configuration)
-    return str(frozen[0]) if frozen else configuration.first_month or EARLIEST
+    if frozen := frozen_months(configuration):
+        return str(frozen[0])
+    if configuration.first_month:
+        return configuration.first_month
+    try:
+        landed = receipts.load(configuration)
+    except Damaged:
+        # The UI has to open, or it could not say so.
+        return EARLIEST
+    return min((file.month for receipt in landed for file in receipt.files if file.month), default=EARLIEST)
 
 
 months = dg.MonthlyPartitionsDefinition(start_date=_first_month(), timezone="UTC", fmt="%Y-%m", end_offset=0)

@@ -277,8 +277,9 @@ def _landed_file(path: Path, folder: Path, month: str | None = None) -> LandedFi
 
 
 def _publish(configuration: Settings, landing: Landing) -> Landing:
-    if not landing.is_new:
-        return landing
     final = configuration.landing / landing.receipt.feed / landing.receipt.batch_id
+    if not landing.is_new:
+        files.settle(final, configuration.data)
+        return landing
     files.publish(landing.receipt.folder, final)
     return replace(landing, receipt=replace(landing.receipt, folder=final))

@@ -4,16 +4,19 @@ A batch is one folder, `landing/<feed>/<batch_id>/`: its Parquet files, `receipt
 comes into being by one rename and never changes. What does not belong here: how its rows were made.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 from orchestration.errors import Damaged
-from orchestration.files import SUMS
+from orchestration.files import SUMS, sums
 from orchestration.months import Month
 from orchestration.settings import Settings
+from orchestration.shape import has_shape
 
 RECEIPT = "receipt.json"
 
@@ -91,17 +94,25 @@ def batch_name(sequence: int, sha256: str) -> str:
 
 
 def read(folder: Path) -> Receipt:
-    """The receipt of a landed batch."""
+    """The receipt of a landed batch, byte for byte as it was written. Every close begins with these."""
     try:
-        content = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))
-        if content.pop("format") != 1:
-            raise ValueError("another format")
+        raw = (folder / RECEIPT).read_bytes()
+        if sums(folder)[RECEIPT] != hashlib.sha256(raw).hexdigest():
+            raise ValueError("another hash")
+        content = json.loads(raw)
+        if content.pop("format") != 1 or not has_shape(content, Receipt):
+            raise ValueError("another form")
+        if (content["feed"], content["batch_id"]) != (folder.parent.name, folder.name):
+            raise ValueError("another batch's")
+        Decimal(content.get("cost_difference", "0"))
         for name in ("landed_at", "cutoff", "sealed_at"):
-            content[name] = datetime.fromisoformat(content[name]) if content[name] else None
-        content["files"] = [LandedFile(**file) for file in content["files"]]
-        content["rejected"] = LandedFile(**content["rejected"]) if content["rejected"] else None
-        return Receipt(**content, folder=folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if content.get(name):
+                content[name] = datetime.fromisoformat(content[name])
+        content["files"] = [LandedFile(**file) for file in content.get("files", [])]
+        if content.get("rejected"):
+            content["rejected"] = LandedFile(**content["rejected"])
+        return Receipt(**content | {"folder": folder})
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise Damaged(f"{folder / RECEIPT} is not the receipt that was written. Restore it from a backup.") from error
 
 

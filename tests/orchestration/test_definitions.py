@@ -1,13 +1,17 @@
 """What Dagster shows and runs: assets, checks, the one job, the schedule, and what a run of it leaves."""
 
+import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import dagster as dg
 import pytest
 
 from orchestration import clock, settings
 from orchestration.close import manifest as manifests
+from orchestration.close import pinning
 from orchestration.definitions import defs
+from orchestration.defs import jobs
 from orchestration.defs.assets import close_month_assets
 from orchestration.defs.jobs import close_due_months
 from orchestration.defs.partitions import months
@@ -26,6 +30,9 @@ CHECKS = {
     "usage_has_either_a_tenant_or_a_reason",
     "usage_has_every_accepted_record_once",
 }
+WARNINGS = {"unattributed_share_is_as_usual", "rejected_rows_are_as_usual", "every_day_has_records"}
+VERIFYING = {"nothing_frozen_has_changed", "nothing_landed_has_changed"}
+GROUPS = {"landed_feeds", "reference_data", "staging", "attribution", "statements", "frozen_statements", "warehouse"}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +57,7 @@ def test_the_assets_are_feeds_models_the_frozen_month_and_the_warehouse(graph):
     others = made - MARTS - {"frozen_month", "warehouse"}
     assert made >= MARTS | {"frozen_month", "warehouse"}
     assert all(name.startswith(("stg_", "int_")) or name in ("services", "toll_free_prefixes") for name in others)
-    assert graph.external_asset_keys >= {key(feed) for feed in FEEDS}
+    assert graph.external_asset_keys == {key(feed) for feed in FEEDS}
 
 
 def test_every_model_of_the_project_is_an_asset(graph):
@@ -72,13 +79,27 @@ def test_every_way_from_a_landed_feed_ends_in_the_frozen_month(graph):
         assert key("frozen_month") in reached
 
 
-def test_the_checks_are_dbts_tests_and_all_of_them_block(graph):
-    assert {check.name for check in graph.asset_check_keys} >= CHECKS
-    assert all(graph.get_check_spec(check).blocking for check in graph.asset_check_keys)
+def test_every_check_of_the_close_blocks_but_those_that_only_warn(graph):
+    checks = {check.name for check in graph.asset_check_keys}
+    assert checks >= CHECKS | WARNINGS | VERIFYING
+    blocking = {check.name for check in graph.asset_check_keys if graph.get_check_spec(check).blocking}
+    assert checks - blocking == WARNINGS | VERIFYING
 
 
-def test_one_job_closes_another_lands_and_no_part_of_the_close_can_run_alone():
-    assert [job.name for job in defs.jobs] == ["close_month", "land_dropped_file"]
+def test_every_asset_says_what_it_is_when_it_is_final_whose_it_is_and_of_what_kind(graph):
+    for asset in graph.get_all_asset_keys():
+        node = graph.get(asset)
+        assert node.group_name in GROUPS
+        assert re.search(r"[Ff]inal|gone afterwards|read anew", node.description), asset
+        assert "select" not in node.description, f"{asset} shows SQL where an operator looks for an answer"
+        assert node.owners == ["team:billing"]
+        assert node.kinds
+        if asset not in (key("frozen_month"), key("warehouse")):
+            assert node.metadata["dagster/column_schema"].columns
+
+
+def test_one_job_closes_others_verify_and_land_and_no_part_of_the_close_can_run_alone():
+    assert [job.name for job in defs.jobs] == ["close_month", "verify_everything", "land_dropped_file"]
     assert not defs.resolve_job_def("land_dropped_file").asset_layer.executable_asset_keys
     assert not close_month_assets.can_subset
     with pytest.raises(dg.DagsterInvalidSubsetError):
@@ -89,15 +110,29 @@ def test_a_backfill_closes_one_month_a_run():
     assert close_month_assets.backfill_policy == dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 
 
-def test_the_schedule_looks_daily_after_the_grace_and_runs_unless_stopped():
-    (schedule,) = defs.schedules
-    assert (schedule.name, schedule.job.name) == ("close_due_months", "close_month")
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 12 * * *", "UTC")
-    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+def test_the_schedules_look_daily_one_after_the_grace_and_run_unless_stopped():
+    assert {(schedule.name, schedule.job.name, schedule.cron_schedule) for schedule in defs.schedules} == {
+        ("close_due_months", "close_month", "30 12 * * *"),
+        ("verify_daily", "verify_everything", "30 5 * * *"),
+    }
+    assert {schedule.execution_timezone for schedule in defs.schedules} == {"UTC"}
+    assert {schedule.default_status for schedule in defs.schedules} == {dg.DefaultScheduleStatus.RUNNING}
+
+
+def test_of_several_months_the_oldest_runs_first_in_whatever_order_they_were_chosen():
+    job = defs.resolve_job_def("close_month")
+    tags = [job.get_tags_for_partition_key(month, selected_asset_keys=None) for month in ("2025-12", "2026-01")]
+    priorities = [int(tag["dagster/priority"]) for tag in tags]
+    assert priorities[0] > priorities[1]
+
+
+def test_nobody_is_told_of_failures_unless_a_command_is_set():
+    _, sensor = defs.sensors
+    assert (sensor.name, sensor.default_status) == ("tell_of_failures", dg.DefaultSensorStatus.STOPPED)
 
 
 def test_the_inbox_is_looked_at_unless_stopped():
-    (sensor,) = defs.sensors
+    sensor, _ = defs.sensors
     assert (sensor.name, sensor.job.name) == ("inbox_files", "land_dropped_file")
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
@@ -134,7 +169,9 @@ def test_with_a_first_month_every_due_month_is_asked_for_oldest_first(landed_mar
 def test_a_month_is_due_when_its_grace_is_over(closed_march, monkeypatch):
     folder = closed_march / "data"
     skipped = evaluated(monkeypatch, folder, "2026-05-01T11:59:59+00:00")
-    assert skipped.skip_message == "Every ended month is frozen."
+    assert skipped.skip_message == (
+        "Every ended month is frozen. The next one is 2026-04, which can be closed from 2026-05-01 12:00 UTC."
+    )
     (request,) = evaluated(monkeypatch, folder, "2026-05-01T12:00:00+00:00")
     assert request.partition_key == "2026-04"
 
@@ -192,22 +229,43 @@ def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
     head = manifests.load(settings.load())[-1]
     made = materialized(first)
     assert made.keys() >= MARTS | {"frozen_month", "warehouse"}
-    assert made["frozen_month"].partition == "2026-04"
+    assert {event.partition for event in made.values()} == {"2026-04"}
     told = {name: value.value for name, value in made["frozen_month"].metadata.items()}
     assert (told["outcome"], told["manifest_sha256"]) == ("frozen", head.sha256)
-    assert told["accepted"] == head.content["counts"]["accepted"]
-    assert told["totals"] == head.content["totals"]
+    assert f"| accepted | {head.content['counts']['accepted']} |" in told["counts"]
+    assert f"| USD | usage | 1 | {head.content['totals']['USD']} |" in told["statement"]
+    assert "at most 1\n\n![Records per UTC day](data:image/svg+xml;base64," in told["records_per_day"]
+    # The UI folds up what is longer.
+    assert len(told["records_per_day"]) < 1000
+    assert f"where month = '{head.month}'" in made["warehouse"].metadata["query"].value
 
     again = materialized(second)
-    assert again.keys() == {"frozen_month"}
-    told = {name: value.value for name, value in again["frozen_month"].metadata.items()}
-    assert (told["outcome"], told["manifest_sha256"]) == ("already frozen, verified", head.sha256)
+    assert again.keys() == made.keys()
+    assert {event.metadata["outcome"].value for event in again.values()} == {"already frozen, verified"}
+    assert again["frozen_month"].metadata["manifest_sha256"].value == head.sha256
     assert tree(april.data / "statements") == frozen
 
     for result in (first, second):
-        checks = {event.check_name: event.passed for event in result.get_asset_check_evaluations()}
-        assert checks.keys() >= CHECKS
-        assert all(checks.values())
+        checks = {event.check_name: event for event in result.get_asset_check_evaluations()}
+        assert checks.keys() >= CHECKS | WARNINGS | {"every_figure_adds_up"}
+        assert {name for name, check in checks.items() if not check.passed} == {"every_day_has_records"}
+        assert checks["every_day_has_records"].severity == dg.AssetCheckSeverity.WARN
+        figures = {name: value.value for name, value in checks["every_figure_adds_up"].metadata.items()}
+        assert figures["accepted"] == figures["attributed"] + figures["unattributed"] == 1
+        assert Decimal(figures["difference"]) == 0
+
+
+def test_tables_show_their_rows_and_views_are_not_counted(april):
+    land(april, "cdrs", *IN_APRIL)
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = materialized(run(instance, "2026-04"))
+    rows = {
+        name: event.metadata["dagster/row_count"].value
+        for name, event in made.items()
+        if "dagster/row_count" in event.metadata
+    }
+    assert (rows["usage"], rows["statements"], rows["int_tenant_lives"]) == (1, 3, 3)
+    assert "stg_cdrs" not in rows
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
@@ -244,3 +302,92 @@ def test_a_damaged_month_is_a_red_asset(copy_of, closed_march, monkeypatch):
         result = run(instance, "2026-03")
     assert "statements.csv does not match its hash" in failure_of(result)
     assert materialized(result) == {}
+
+
+def test_a_check_that_fails_is_red_with_what_it_found_and_nothing_is_materialized(april, monkeypatch):
+    land(april, "cdrs", *IN_APRIL)
+    count = pinning.receipt_counts
+    monkeypatch.setattr(
+        pinning, "receipt_counts", lambda *given: [(batch, usable + 1, bad) for batch, usable, bad in count(*given)]
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(instance, "2026-04")
+    assert "does not add up" in failure_of(result)
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == ("assert_reconciliation_has_no_differences", False)
+    assert check.metadata["rows_found"].value > 0
+    assert materialized(result) == {}
+
+
+# The daily look -------------------------------------------------------------------------------------------------------
+
+
+def looked_at_everything(line, monkeypatch) -> dg.ExecuteInProcessResult:
+    monkeypatch.setenv("STATEMENTS_DATA_DIR", str(line.data))
+    with dg.DagsterInstance.ephemeral() as instance:
+        return defs.resolve_job_def("verify_everything").execute_in_process(instance=instance, raise_on_error=False)
+
+
+def test_the_daily_look_shows_what_has_landed_and_that_nothing_has_changed(copy_of, closed_march, monkeypatch):
+    result = looked_at_everything(copy_of(closed_march), monkeypatch)
+    assert result.success
+    checks = {
+        (event.asset_key.path[-1], event.check_name): event.passed for event in result.get_asset_check_evaluations()
+    }
+    assert checks == {("frozen_month", "nothing_frozen_has_changed"): True} | {
+        (feed.removeprefix("landing/"), "nothing_landed_has_changed"): True for feed in FEEDS
+    }
+    seen = observed(result)
+    assert seen.keys() == FEEDS
+    assert seen["landing/cdrs"]["dagster/row_count"].value == 11
+    assert "| 2026-03 | closed | 10 | 1 |" in seen["landing/cdrs"]["months"].value
+
+
+def observed(result: dg.ExecuteInProcessResult) -> dict[str, dict]:
+    events = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
+    return {
+        event.asset_key.to_user_string(): event.asset_observation_data.asset_observation.metadata for event in events
+    }
+
+
+@pytest.mark.parametrize(
+    ("damaged", "red"),
+    [
+        ("statements/month=2026-03/statements.csv", {("frozen_month", "nothing_frozen_has_changed")}),
+        ("landing/ip_assignments/*/receipt.json", {("ip_assignments", "nothing_landed_has_changed")}),
+    ],
+)
+def test_damage_is_a_red_check_of_its_own_asset_and_a_failed_run(copy_of, closed_march, monkeypatch, damaged, red):
+    line = copy_of(closed_march)
+    (path,) = line.data.glob(damaged)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes() + b"\n")
+    result = looked_at_everything(line, monkeypatch)
+    assert not result.success
+    failed = {
+        (event.asset_key.path[-1], event.check_name)
+        for event in result.get_asset_check_evaluations()
+        if not event.passed
+    }
+    assert failed == red
+
+
+# Who is told of a failure ---------------------------------------------------------------------------------------------
+
+
+def test_a_failure_is_told_by_the_operators_command_without_the_reason(april, tmp_path, monkeypatch):
+    told = tmp_path / "told"
+    monkeypatch.setenv("STATEMENTS_ON_FAILURE", f'printf %s "$MESSAGE" > {told}')
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(instance, "2026-04")
+        context = dg.build_run_status_sensor_context(
+            sensor_name="tell_of_failures",
+            dagster_event=result.get_run_failure_event(),
+            dagster_instance=instance,
+            dagster_run=result.dagster_run,
+        ).for_run_failure()
+        jobs.tell_of_failures(context)
+    run_id = result.dagster_run.run_id
+    assert told.read_text(encoding="utf-8") == (
+        f"tenant-statements: run {run_id[:8]} (close_month of 2026-04) failed. Dagster says why: /runs/{run_id}"
+    )

@@ -1,5 +1,6 @@
 """A frozen month computed again: from just what its close read, compared by what it says."""
 
+import csv
 import hashlib
 import json
 
@@ -10,6 +11,7 @@ import pytest
 from orchestration import files
 from orchestration.close import manifest as manifests
 from tests.orchestration.conftest import AFTER_APRIL, MARCH, settings_of
+from tests.unit.deliveries import tree
 
 
 def outsiders_hash(paths):
@@ -74,6 +76,49 @@ def rename_tenant(folder):
     pq.write_table(table.set_column(place, table.schema.field(place), names), path)
 
 
+def rename_in_csv(folder):
+    path = folder / "statements.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("alpha", "alphb", 1), encoding="utf-8")
+
+
+def drop_a_warning(folder):
+    content = json.loads((folder / "manifest.json").read_bytes())
+    del content["warnings"][-1]
+    (folder / "manifest.json").write_bytes(manifests.canonical(content))
+
+
+def call_from_elsewhere(folder):
+    """Change what no figure is made of."""
+    path = folder / "usage" / "day=05.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("from_number")
+    numbers = pa.array(["+12015550000"] * table.num_rows, table.schema.field(place).type)
+    pq.write_table(table.set_column(place, table.schema.field(place), numbers), path)
+
+
+@pytest.mark.parametrize(
+    ("forge", "differs", "reported"),
+    [
+        (rename_in_csv, "statements.csv", []),
+        (drop_a_warning, "warnings of the manifest", []),
+        (call_from_elsewhere, "usage (", ["usage.csv"]),
+    ],
+)
+def test_whatever_is_forged_with_every_hash_made_again_comes_out_otherwise(
+    copy_of, closed_march, forge, differs, reported
+):
+    line = copy_of(closed_march)
+    refrozen(line.data / "statements" / "month=2026-03", forge)
+    frozen = tree(line.data / "statements")
+    line.must("verify")
+    outcome = line.run("verify --recompute")
+    assert (outcome.exit_status, differs in outcome.stderr) == (3, True), outcome
+    report = line.data / "differences" / "month=2026-03"
+    assert [path.name for path in report.glob("*")] == reported
+    assert all({row["side"] for row in csv.DictReader(path.open())} == {"frozen", "again"} for path in report.glob("*"))
+    assert tree(line.data / "statements") == frozen
+
+
 @pytest.mark.parametrize("as_other_code", [False, True])
 def test_a_forgery_with_every_hash_made_again_is_found_by_recomputing_and_by_the_head(
     copy_of, closed_march, as_other_code, monkeypatch
@@ -104,6 +149,7 @@ def test_a_manifest_that_says_too_little_to_compute_its_month_again_is_a_sentenc
         (folder / "manifest.json").write_bytes(manifests.canonical(content))
 
     refrozen(folder, forget)
-    outcome = line.run("verify --recompute")
-    assert outcome.exit_status == 3
-    assert "does not say enough to compute it again" in outcome.stderr
+    for command in ("verify --recompute", "list", "status", "rebuild", "show 2026-03"):
+        outcome = line.run(command)
+        assert (outcome.exit_status, outcome.stdout) == (3, ""), command
+        assert "is not the manifest that was frozen" in outcome.stderr, command

@@ -1,0 +1,86 @@
+"""The four landed feeds: what has landed, observed and never made here, and whether it is still as it landed.
+
+What belongs here: what a feed is called and shows. What does not: landing, which the command line does.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from orchestration import settings, status
+from orchestration.close import manifest as manifests
+from orchestration.close import pinning
+from orchestration.defs import showing
+from orchestration.defs.models import OWNERS
+from orchestration.errors import Damaged
+from orchestration.landing import receipts as landed
+from orchestration.landing.feeds import FEEDS
+
+DESCRIPTIONS = {
+    "cdrs": "Charged events as the carrier delivers them: calls, lookups, recordings, messages, monthly charges.",
+    "tenants": "The reseller's customers. Contact details stay in the tenant directory and reach nothing downstream.",
+    "number_assignments": "Which tenant holds which number, from when: changes, never overwritten.",
+    "ip_assignments": "Which tenant holds which IP, from when; a shared IP belongs to nobody.",
+}
+COLUMNS = {
+    "cdrs": pinning.CDRS_COLUMNS,
+    "tenants": pinning.TENANT_COLUMNS,
+    "number_assignments": pinning.NUMBER_COLUMNS,
+    "ip_assignments": pinning.IP_COLUMNS,
+}
+SHOWN = ("batches", "rejected_rows", "late_rows", "overtaken_rows", "unusable_assets")
+
+
+def key(feed: str) -> dg.AssetKey:
+    return dg.AssetKey(["landing", feed])
+
+
+@dg.multi_observable_source_asset(
+    name="look_at_what_landed",
+    specs=[
+        dg.AssetSpec(
+            key=key(feed),
+            group_name="landed_feeds",
+            description=(
+                f"{DESCRIPTIONS[feed]} Landed with `statements land {feed} FILE`.\n\nEvery batch is final as it lands: "
+                "append-only and hashed. Press *Observe* to see what there is now."
+            ),
+            kinds={"parquet"},
+            owners=OWNERS,
+            metadata={
+                "dagster/column_schema": dg.TableSchema(
+                    [dg.TableColumn(name, kind) for name, kind in COLUMNS[feed].items()]
+                )
+            },
+        )
+        for feed in FEEDS
+    ],
+)
+def landed_feeds() -> Iterator[dg.ObserveResult]:
+    """What has landed, told from the receipts alone. A receipt that is damaged is for the checks to turn red."""
+    try:
+        seen = observations()
+    except Damaged as error:
+        seen = [dg.AssetObservation(asset_key=key(feed), metadata={"damaged": str(error)}) for feed in FEEDS]
+    for observation in seen:
+        yield dg.ObserveResult(asset_key=observation.asset_key, metadata=observation.metadata)
+
+
+def observations() -> list[dg.AssetObservation]:
+    """One per feed: how much has landed, when last, and up to when it is complete."""
+    configuration = settings.load()
+    receipts = landed.load(configuration)
+    found = []
+    for feed in status.feeds(receipts):
+        metadata: dict[str, object] = {"dagster/row_count": feed["rows"]} | {name: feed[name] for name in SHOWN}
+        for name in ("last_landed_at", "cutoff"):
+            if feed[name]:
+                metadata[name] = dg.MetadataValue.timestamp(feed[name])
+        if feed["feed"] == "cdrs":
+            months = status.months(receipts, manifests.load(configuration))
+            columns = ["month", "state", "landed_rows", "rejected_rows", "unattributed"]
+            metadata["months"] = dg.MetadataValue.md(
+                showing.table(columns, [[month[column] for column in columns] for month in months])
+            )
+        found.append(dg.AssetObservation(asset_key=key(feed["feed"]), metadata=metadata))
+    return found

@@ -1,0 +1,88 @@
+"""Whether a run's process is seen to be there, and to be gone; and what Dagster is told as its servers start."""
+
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.partitions.subset.time_window import TimeWindowPartitionsSubset
+from dagster._core.launcher import WorkerStatus
+
+from orchestration import dagster_run, run_worker, settings
+from orchestration.errors import Refused
+
+MONTHS = dg.MonthlyPartitionsDefinition("2026-01", fmt="%Y-%m")
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with dg.DagsterInstance.from_config(str(dagster_run.prepare_home(settings.load(tmp_path)))) as found:
+        yield found
+
+
+def health(instance: dg.DagsterInstance, run: dg.DagsterRun) -> WorkerStatus:
+    return instance.run_launcher.check_run_worker_health(run).status
+
+
+def started(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    run = instance.create_run_for_job(dg.job(name="close_month")(lambda: None))
+    instance.report_dagster_event(
+        dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="close_month"), run.run_id
+    )
+    return run
+
+
+def test_a_run_that_shows_life_is_running_also_when_several_of_its_steps_show_it(instance):
+    run = started(instance)
+    run_worker.show_life(instance, run.run_id)
+    run_worker.show_life(instance, run.run_id)
+    assert health(instance, run) == WorkerStatus.RUNNING
+
+
+def test_a_run_whose_process_was_killed_has_failed(instance, tmp_path):
+    run = started(instance)
+    work = (
+        "import dagster as dg, os, signal; from orchestration import run_worker\n"
+        f"instance = dg.DagsterInstance.from_config({str(tmp_path / 'dagster')!r})\n"
+        f"run_worker.show_life(instance, {run.run_id!r}); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", work], check=False).returncode == -9
+    assert health(instance, run) == WorkerStatus.FAILED
+
+
+def test_a_run_that_has_just_started_gets_time_to_show_life(instance, monkeypatch):
+    run = started(instance)
+    assert health(instance, run) == WorkerStatus.RUNNING
+    monkeypatch.setattr(run_worker, "WITHOUT_A_SIGN", -run_worker.WITHOUT_A_SIGN)
+    assert health(instance, run) == WorkerStatus.NOT_FOUND
+
+
+def test_months_chosen_alike_are_not_different_because_they_were_counted(instance):
+    """The fault that `server_mend` mends: a backfill over all that a close makes would be refused."""
+    chosen = MONTHS.subset_with_partition_keys(["2026-01", "2026-02"])
+    uncounted = TimeWindowPartitionsSubset(MONTHS, None, chosen.included_time_windows)
+    assert chosen == uncounted
+    assert not chosen != uncounted  # noqa: SIM202
+
+
+def test_the_settings_of_dagster_are_those_of_this_version_also_in_an_old_folder(tmp_path):
+    configuration = settings.load(tmp_path)
+    dagster_run.prepare_home(configuration)
+    written = configuration.dagster_home / "dagster.yaml"
+    written.write_text("telemetry:\n  enabled: true\n", encoding="utf-8")
+    dagster_run.prepare_home(configuration)
+    assert written.read_text(encoding="utf-8") == dagster_run.INSTANCE_CONFIG.read_text(encoding="utf-8")
+
+
+def test_postgres_without_its_package_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("STATEMENTS_DAGSTER_POSTGRES", "postgresql+psycopg2://localhost/dagster")
+    monkeypatch.setattr(dagster_run, "find_spec", lambda _: None)
+    with pytest.raises(Refused, match="pip install"):
+        dagster_run.prepare_home(settings.load(tmp_path))
+
+
+def test_another_database_than_postgres_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("STATEMENTS_DAGSTER_POSTGRES", "postgresql://localhost/dagster")
+    with pytest.raises(Refused, match="not of the form postgresql\\+psycopg2://"):
+        dagster_run.prepare_home(settings.load(tmp_path))

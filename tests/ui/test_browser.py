@@ -1,0 +1,103 @@
+"""An operator's way through the UI, in a real browser; the pictures of docs/operating.md are taken on it."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.ui.conftest import PATIENCE, Ui, until
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+# `make test-ui PICTURES=docs` takes them anew.
+PICTURES = os.environ.get("PICTURES")
+
+
+@pytest.fixture(scope="module")
+def page(ui: Ui):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS.split())
+        found = browser.new_page(viewport={"width": 1280, "height": 800})
+        found.set_default_timeout(30_000)
+        yield found
+        browser.close()
+
+
+def picture(page: Page, name: str) -> None:
+    if PICTURES:
+        page.wait_for_timeout(1500)
+        page.screenshot(path=Path(PICTURES) / f"{name}.png")
+
+
+def materialize(ui: Ui, page: Page, months: str) -> None:
+    """Choose months of `frozen_month` and launch, as an operator does."""
+    page.goto(f"{ui.url}/assets/frozen_month")
+    expect(page.get_by_role("link", name="close_month").first).to_be_visible()
+    page.get_by_role("button", name="Materialize…").click()
+    page.get_by_role("button", name="Confirm").click()
+    dialog = page.get_by_role("dialog").last
+    chosen = dialog.locator("input:not([type=checkbox])").first
+    chosen.fill(months)
+    chosen.press("Enter")
+    page.wait_for_timeout(1000)
+    picture(page, "choosing-months")
+    dialog.get_by_role("button", name=re.compile("^Launch")).last.click()
+
+
+def test_the_graph_reads_as_the_story(ui, page):
+    page.goto(f"{ui.url}/asset-groups")
+    for group in ("landed_feeds", "staging", "attribution", "statements", "frozen_statements", "warehouse"):
+        expect(page.get_by_text(group, exact=True).first).to_be_visible()
+    picture(page, "graph")
+
+
+def test_the_schedule_has_a_tick_that_asks_for_the_due_months(ui, page):
+    page.goto(f"{ui.url}/locations/tenant-statements/schedules/close_due_months")
+    page.get_by_role("button", name="Preview tick result").click()
+    dialog = page.get_by_role("dialog").last
+    dialog.get_by_role("button", name="UTC").click()
+    page.get_by_role("menuitem").first.click()
+    dialog.get_by_role("button", name="Continue").click()
+    expect(dialog.get_by_text(f"{len(ui.months)} run requests")).to_be_visible()
+
+
+def test_a_month_is_launched_and_shows_its_figures_its_chart_and_its_checks(ui, page):
+    month = ui.months[0]
+    materialize(ui, page, str(month))
+    until(lambda: str(month) in ui.frozen(), "the month to be frozen", PATIENCE)
+    until(lambda: ui.material("frozen_month", month), "its materialization")
+    page.goto(f"{ui.url}/assets/frozen_month?view=partitions&partition={month}")
+    expect(page.get_by_role("cell", name="frozen", exact=True)).to_be_visible()
+    chart = page.get_by_alt_text("Records per UTC day")
+    expect(chart).to_be_visible()
+    assert chart.evaluate("image => image.naturalWidth") == 310
+    picture(page, "frozen-month")
+    page.goto(f"{ui.url}/assets/frozen_month?view=checks&checkDetail=every_figure_adds_up")
+    expect(page.get_by_text("unattributed_percent")).to_be_visible()
+    picture(page, "checks")
+
+
+def test_the_same_month_again_says_that_it_is_frozen_already(ui, page):
+    month = ui.months[0]
+    materialize(ui, page, str(month))
+    until(lambda: ui.material("frozen_month", month)["outcome"] == "already frozen, verified", "the second run")
+    page.goto(f"{ui.url}/assets/frozen_month?view=partitions&partition={month}")
+    expect(page.get_by_role("cell", name="already frozen, verified")).to_be_visible()
+
+
+def test_three_months_chosen_at_once_are_closed_in_order_and_all_turn_green(ui, page):
+    materialize(ui, page, f"[{ui.months[1]}...{ui.months[3]}]")
+    until(lambda: len(ui.frozen()) == 4, "all four months", 3 * PATIENCE)
+    closed = json.loads(ui.command("list", "--json").stdout)
+    assert [one["month"] for one in sorted(closed, key=lambda one: one["closed_at"])] == [
+        str(month) for month in ui.months
+    ]
+    until(lambda: ui.material("frozen_month", ui.months[3]), "the last materialization")
+    page.goto(f"{ui.url}/assets/frozen_month?view=partitions")
+    expect(page.get_by_text("Materialized (4)")).to_be_visible()
+    picture(page, "months")
