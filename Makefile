@@ -33,8 +33,8 @@ test-oracle: setup  ## Hold 20,000 random histories against the oracle, through 
 test-histories: setup  ## Live through a year of closes with 1,000 careers, the oracle and every frozen byte beside them.
 	STATEMENTS_TEST_CAREERS=1000 STATEMENTS_TEST_MONTHS=12 $(BIN)/python -m pytest tests/oracle/test_over_months.py -s
 
-test-hostile: setup  ## Every malformed file and payload in every place, variants of a month, the UI's sockets.
-	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/orchestration/test_metamorphic.py
+test-hostile: setup  ## Every malformed file and payload in every place, damage, variants of a month, the UI's sockets.
+	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/orchestration/test_damage.py tests/orchestration/test_metamorphic.py
 
 test-faults: setup  ## Kill, refuse and squeeze closes and landings at every system call. Needs root and strace.
 	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile -rP tests/faults

@@ -30,10 +30,16 @@ LOCK = PROJECT_ROOT / "requirements.lock"
 NO_PREVIOUS = "0" * 64
 ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "dagster", "pyarrow", "tenant-statements")
 # What became of the landed rows, and what was stated late.
-COUNTS = (
-    "landed", "accepted", "duplicate", "superseded", "rejected", "attributed", "unattributed",
+LATE_COUNTS = (
     "late_landed", "late_duplicate", "late_superseded", "before_first_month", "late", "restatement", "reversal",
 )  # fmt: skip
+COUNTS = ("landed", "accepted", "duplicate", "superseded", "rejected", "attributed", "unattributed", *LATE_COUNTS)
+# What manifests of 0.1.0 do not say: nothing was stated late then, and the rest is not known.
+NOT_YET_SAID = {
+    "counts": dict.fromkeys(LATE_COUNTS, 0),
+    "settings": {"grace_hours": None, "default_currency": None},
+    "tables": {},
+}
 # What a manifest says at least, and in which form.
 SHAPE = {
     "format": int,
@@ -45,7 +51,7 @@ SHAPE = {
     "previous_month": str | None,
     "previous_manifest_sha256": str,
     "landed_up_to": int,
-    "settings": {"grace_hours": int, "default_currency": str},
+    "settings": {"grace_hours": int | None, "default_currency": str | None},
     "inputs": [
         {"feed": str, "batch_id": str, "file_name": str, "source_sha256": str, "receipt_sha256": str, "files": list}
     ],
@@ -141,12 +147,21 @@ def read(settings: Settings, month: Month) -> Manifest:
     try:
         raw = (folder / MANIFEST).read_bytes()
         content = json.loads(raw)
+        as_written = canonical(content)
+        content = _completed(content)
         _require_form(content)
-        if content["month"] != str(month) or canonical(content) != raw:
+        if content["month"] != str(month) or as_written != raw:
             raise ValueError("another month's, or another form")
         return Manifest(month, content, hashlib.sha256(raw).hexdigest(), folder)
     except (OSError, ValueError, ArithmeticError, RecursionError, Refused) as error:
         raise Damaged(f"{folder / MANIFEST} is not the manifest that was frozen. Restore it from a backup.") from error
+
+
+def _completed(content: Any) -> Any:
+    """The content, with what its version did not say yet."""
+    if not has_shape(content, {"counts": dict}):
+        return content
+    return NOT_YET_SAID | content | {"counts": NOT_YET_SAID["counts"] | content["counts"]}
 
 
 def _require_form(content: Any) -> None:

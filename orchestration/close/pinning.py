@@ -14,6 +14,7 @@ from orchestration import engine
 from orchestration.close import dbt_build
 from orchestration.close.manifest import Manifest
 from orchestration.close.readiness import RejectedRow
+from orchestration.landing import events
 from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed, late_files
 from orchestration.months import Month
 from orchestration.settings import Settings
@@ -67,6 +68,7 @@ TENANT_COLUMNS = {
 
 def create_assignment_sources(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
     """The sources that say who held what: everything landed in the three assignment feeds."""
+    events.require_marked(receipts)
     connection.execute("create schema if not exists landing")
     for feed, columns in (
         ("tenants", TENANT_COLUMNS),

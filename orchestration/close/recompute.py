@@ -32,6 +32,12 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
     """
     known = manifests.load(settings)
     frozen = next(manifest for manifest in known if manifest.month == month)
+    if frozen.content["settings"]["default_currency"] is None:
+        raise Refused(
+            f"The manifest of {month} does not say enough to compute it again: version "
+            f"{frozen.content['versions'].get('tenant-statements')} did not write down its settings. "
+            "`statements verify` without --recompute holds its bytes and sums against it."
+        )
     inputs = _inputs(settings, frozen, [manifest for manifest in known if manifest.month < month])
     if publishing.named_inputs(inputs.receipts, month, inputs.frozen) != frozen.content["inputs"]:
         return [f"what has landed is not what the manifest of {month} was made from"]

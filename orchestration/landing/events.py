@@ -4,16 +4,20 @@ What belongs here: rules 3, 4, 12, 13 and 14 up to the event as it lands. What d
 from `valid_from`, `recorded_at` and `sealed_at`), or publishing the batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from orchestration import engine
 from orchestration.engine import text
-from orchestration.errors import Refused
+from orchestration.errors import Damaged, Refused
 from orchestration.landing.feeds import TENANTS, Feed
+from orchestration.landing.receipts import Receipt, files_of_feed
 from orchestration.landing.records import READERS
 from orchestration.landing.source_files import SourceFile
 
@@ -44,6 +48,23 @@ class Outcome:
     overtaken: int
     unusable_assets: int
     last_recorded_at: datetime | None
+
+
+def require_marked(receipts: Sequence[Receipt]) -> None:
+    """Refuse what an early version landed: which of its events can never act was not told when they landed."""
+    for feed in ("number_assignments", "ip_assignments"):
+        for oldest in files_of_feed(receipts, feed)[:1]:
+            try:
+                marked = "is_void" in pq.read_schema(oldest).names
+            except (OSError, pa.ArrowException) as error:
+                raise Damaged(
+                    f"{oldest} cannot be read. Restore it from a backup; `statements verify` lists what is damaged."
+                ) from error
+            if not marked:
+                raise Refused(
+                    f"{oldest} was landed by an early version. What that froze can be verified, shown and exported; "
+                    "to close more months, land all deliveries again in a new data folder."
+                )
 
 
 def write(

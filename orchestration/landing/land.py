@@ -101,6 +101,7 @@ def _land_all(configuration, feed, paths, delivery, rules: Rules, now, progress)
     files.remove(staging)
     staging.mkdir()
     known = receipts.load(configuration)
+    events.require_marked(known)
     call = [files.sha256(path) for path in paths]
     landings: list[Landing] = []
     try:

@@ -15,9 +15,10 @@ from orchestration.close import manifest as manifests
 from orchestration.close import verify
 from orchestration.errors import Damaged
 from orchestration.settings import Settings
+from tests.hostile.reach import FULL
 from tests.orchestration.conftest import AFTER_APRIL, APRIL, MARCH, stand_in
 
-SEED, CASES = 20261125, 1500
+SEED, CASES = 20261125, 22_000 if FULL else 1_540
 
 
 def flip_a_bit(path: Path, others: list[Path], chance: random.Random) -> None:
@@ -48,6 +49,12 @@ def swap(path: Path, others: list[Path], chance: random.Random) -> None:
     other.write_bytes(one)
 
 
+def put_in_place(path: Path, others: list[Path], chance: random.Random) -> None:
+    """A whole file of the same name from another month or batch, or any other."""
+    strange = [one for one in others if one.parent != path.parent and one.read_bytes() != path.read_bytes()]
+    path.write_bytes(chance.choice([one for one in strange if one.name == path.name] or strange).read_bytes())
+
+
 def delete(path: Path, others: list[Path], chance: random.Random) -> None:
     path.unlink()
 
@@ -73,7 +80,9 @@ def rename(path: Path, others: list[Path], chance: random.Random) -> None:
     path.rename(path.with_name(f"{path.name}~"))
 
 
-DAMAGES = (flip_a_bit, blank_a_block, truncate, append, swap, delete, double, add_a_folder, put_a_link, rename)
+DAMAGES = (
+    flip_a_bit, blank_a_block, truncate, append, swap, put_in_place, delete, double, add_a_folder, put_a_link, rename,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +111,11 @@ def restore(folder: Path, content: dict[Path, bytes]) -> None:
             path.write_bytes(written)
 
 
-def test_any_of_1500_damages_to_frozen_and_landed_files_is_found(stored: Settings, tmp_path):
+def test_any_damage_to_frozen_and_landed_files_is_found(stored: Settings):
     chance = random.Random(SEED)
     sealed = [path.parent for path in stored.data.glob("*/**/SHA256SUMS")]
     contents = {folder: content_of(folder) for folder in sealed}
+    everywhere = sorted(path for content in contents.values() for path in content)
     checks: dict[str, Callable[[], list[str]]] = {
         "month=2026-03": lambda: verify.month_problems(stored, MARCH),
         "month=2026-04": lambda: verify.month_problems(stored, APRIL),
@@ -117,11 +127,14 @@ def test_any_of_1500_damages_to_frozen_and_landed_files_is_found(stored: Setting
         folder = chance.choice([*[one for one in sealed if one.name in checks] * 2, *sealed])
         damage = DAMAGES[case % len(DAMAGES)]
         path = chance.choice(sorted(contents[folder]))
-        damage(path, sorted(contents[folder]), chance)
+        damage(path, everywhere if damage is put_in_place else sorted(contents[folder]), chance)
         if not checks.get(folder.name, lambda: verify.landed_problems(stored))():
             missed.append((case, damage.__name__, path))
         tried[damage.__name__, folder.parent.name] += 1
         restore(folder, contents[folder])
+    for (name, where), count in sorted(tried.items()):
+        print(f"{where:20} {name:14} {count:6} damages")
+    print(f"{CASES} damages, {CASES - len(missed)} found")
     assert missed == [], f"seed {SEED}"
     assert len(tried) == len(DAMAGES) * 5
     assert verify.all_problems(stored, [MARCH, APRIL], lambda _: None) == []
@@ -143,6 +156,7 @@ def test_any_byte_of_a_manifest_that_changed_is_found_even_with_the_sums_made_ag
         except Damaged:
             continue
     path.write_bytes(content)
+    print(f"{len(content)} bytes of a manifest changed, {len(content) - len(missed)} found")
     assert missed == []
     assert verify.chain_problems(manifests.load(stored)) == []
 

@@ -10,8 +10,8 @@ import pytest
 
 from orchestration import files
 from orchestration.close import manifest as manifests
-from tests.orchestration.conftest import AFTER_APRIL, MARCH, settings_of
-from tests.unit.deliveries import tree
+from tests.orchestration.conftest import AFTER_APRIL, APRIL, IN_APRIL, LATE, MARCH, closing, land, settings_of
+from tests.unit.deliveries import tree, write_csv
 
 
 def outsiders_hash(paths):
@@ -61,7 +61,7 @@ def refrozen(folder, change):
     for output in content["outputs"]:
         output["sha256"] = files.sha256(folder / output["name"])
         output["bytes"] = (folder / output["name"]).stat().st_size
-    for name in content["tables"]:
+    for name in content.get("tables", []):
         content["tables"][name] = outsiders_hash([folder / f"{name}.parquet"])
     (folder / "manifest.json").write_bytes(manifests.canonical(content))
     (folder / "SHA256SUMS").unlink()
@@ -145,7 +145,7 @@ def test_a_manifest_that_says_too_little_to_compute_its_month_again_is_a_sentenc
 
     def forget(folder):
         content = json.loads((folder / "manifest.json").read_bytes())
-        del content["settings"]
+        del content["inputs"]
         (folder / "manifest.json").write_bytes(manifests.canonical(content))
 
     refrozen(folder, forget)
@@ -153,3 +153,50 @@ def test_a_manifest_that_says_too_little_to_compute_its_month_again_is_a_sentenc
         outcome = line.run(command)
         assert (outcome.exit_status, outcome.stdout) == (3, ""), command
         assert "is not the manifest that was frozen" in outcome.stderr, command
+
+
+def test_a_month_that_an_early_version_froze_verifies_and_the_next_one_follows_it(copy_of, closed_march):
+    """Manifests of 0.1.0 had no settings, no logical hashes, no hash of the code, and nothing was late."""
+    line = copy_of(closed_march, AFTER_APRIL)
+    folder = line.data / "statements" / "month=2026-03"
+
+    def as_it_was(folder):
+        content = json.loads((folder / "manifest.json").read_bytes())
+        for name in manifests.LATE_COUNTS:
+            del content["counts"][name]
+        for name in ("git_commit", "models_sha256", "code_sha256", "requirements_sha256"):
+            del content["versions"][name]
+        del content["settings"], content["tables"]
+        (folder / "manifest.json").write_bytes(manifests.canonical(content))
+
+    refrozen(folder, as_it_was)
+    for command in ("verify", "list", "status", "rebuild", "show 2026-03"):
+        line.must(command)
+    outcome = line.run("verify --recompute")
+    assert (outcome.exit_status, "does not say enough to compute it again" in outcome.stderr) == (1, True)
+    land(line, "cdrs", *LATE)
+    land(line, "cdrs", *IN_APRIL)
+    assert closing(line, APRIL).manifest.content["counts"]["late"] == 1
+    assert "Verified 2 frozen months" in line.must("verify").stdout
+    line.must("verify 2026-04 --recompute")
+
+
+def test_assignments_that_an_early_version_landed_are_a_sentence_and_nothing_lands_beside_them(copy_of, landed_march):
+    """0.1.0 did not mark which of them can never act."""
+    line = copy_of(landed_march)
+    (path,) = line.data.glob("landing/number_assignments/*/*.parquet")
+    for one in (path.parent, *path.parent.iterdir()):
+        one.chmod(0o755)
+    pq.write_table(pq.read_table(path).drop_columns(["is_void"]), path)
+    (path.parent / "SHA256SUMS").unlink()
+    files.seal_folder(path.parent, files.hashes_below(path.parent))
+    before = tree(line.data / "landing")
+    given = write_csv(line.folder / "given" / "more.csv", *IN_APRIL)
+    for command in (f"land cdrs {given}", "assign number +12015550101 beta", "rebuild"):
+        outcome = line.run(command)
+        assert (outcome.exit_status, "was landed by an early version" in outcome.stderr) == (1, True), command
+    assert tree(line.data / "landing") == before
+    path.write_bytes(b"PAR1")
+    for command in (f"land cdrs {given}", "rebuild"):
+        outcome = line.run(command)
+        assert (outcome.exit_status, "cannot be read" in outcome.stderr) == (3, True), command
