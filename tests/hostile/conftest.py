@@ -46,7 +46,8 @@ def hostile_records() -> list[Row]:
 
 
 @pytest.fixture(scope="session")
-def hostile(tmp_path_factory) -> Iterator[Hostile]:
+def hostile(tmp_path_factory) -> Hostile:
+    """Made once; time, folder and variables are put back at once, since other tests of the session have their own."""
     folder = tmp_path_factory.mktemp("hostile")
     records = hostile_records()
     with command_line_in(folder) as line, pytest.MonkeyPatch.context() as monkeypatch:
@@ -66,7 +67,7 @@ def hostile(tmp_path_factory) -> Iterator[Hostile]:
                 write_parquet(folder / f"{feed}.parquet", *rows)
                 line.must(f"land {feed} {feed}.parquet")
         close.close_month(settings.load(line.data), Month(2026, 3), accept_rejected=False, progress=lambda _: None)
-        yield Hostile(folder, records)
+    return Hostile(folder, records)
 
 
 @pytest.fixture
