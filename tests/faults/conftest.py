@@ -29,7 +29,11 @@ LATER = [record("april", started_at="2026-04-10T00:00:00Z", cost="128")]
 
 
 def given(folder: Path, name: str, rows: list) -> Path:
-    return write_csv(folder / "given" / f"{name}.csv", *rows)
+    """A file that anybody may read, whatever the mask of this process: some commands run as another user."""
+    path = write_csv(folder / "given" / f"{name}.csv", *rows)
+    path.parent.chmod(0o755)
+    path.chmod(0o644)
+    return path
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,7 +21,7 @@ from tests.faults.reach import FULL, missing
 from tests.faults.strace import Fault
 
 pytestmark = pytest.mark.skipif(not FULL, reason="make test-faults")
-ROUNDS = 1
+ROUNDS = 20
 COMMAND_LINE = Command("close 2026-04", AFTER_APRIL, dagster=True)
 JOB = Command("", AFTER_APRIL, dagster=True, job="2026-04")
 # What a reader sees of the warehouse at any time.
