@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-oracle test-histories test-hostile test-faults test-ui test-sip bench audit lint docs clean
+.PHONY: help setup demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-sip bench audit lint docs clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test-hostile: setup  ## Every malformed file and payload in every place, damage,
 
 test-faults: setup  ## Kill, refuse and squeeze closes and landings at every system call. Needs root and strace.
 	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile -rP tests/faults
+
+test-mutants: setup  ## Try small wrongs in the SQL and in the publishing code: make test-mutants [MUTANTS="sql --sample 100"]. Hours.
+	$(BIN)/python -m tests.mutants.run $(MUTANTS)
 
 test-sip: setup  ## Make real calls through a Kamailio, and state them. Needs Debian's kamailio, kamailio-sqlite-modules, sip-tester.
 	$(BIN)/python -m pytest -v tests/sip/live_switch.py

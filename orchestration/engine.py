@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration import files
 from orchestration.errors import refused_by_machine
 from orchestration.settings import Settings
 
@@ -27,23 +28,30 @@ def connect(settings: Settings, path: Path | None = None, *, keep_order: bool = 
 
     `keep_order` keeps the order of the rows of a file that is copied, which costs memory; leave it off elsewhere.
     """
-    settings.spill.mkdir(parents=True, exist_ok=True)
     options = {
         "threads": settings.threads,
         "memory_limit": settings.memory_limit,
-        "temp_directory": str(settings.spill),
         "max_temp_directory_size": settings.spill_limit,
         "preserve_insertion_order": keep_order,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    try:
-        with duckdb.connect(str(path) if path else ":memory:", config=options) as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            connection.execute("set enable_progress_bar = false")
-            yield connection
-    except MACHINE_ERRORS as error:
-        raise refused_by_machine(first_line(error).rstrip(".")) from error
+    with spill_folder(settings) as spill:
+        options["temp_directory"] = spill
+        try:
+            with duckdb.connect(str(path) if path else ":memory:", config=options) as connection:
+                connection.execute("set TimeZone = 'UTC'")
+                connection.execute("set enable_progress_bar = false")
+                yield connection
+        except MACHINE_ERRORS as error:
+            raise refused_by_machine(first_line(error).rstrip(".")) from error
+
+
+@contextmanager
+def spill_folder(settings: Settings):
+    """A folder for what one connection spills: DuckDB gives its files the same names in each process."""
+    with files.own_folder(settings.spill) as folder:
+        yield str(folder)
 
 
 def load_macros(connection: duckdb.DuckDBPyConnection, script: Path) -> None:

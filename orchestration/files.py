@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from pathlib import Path, PurePath
 from orchestration.errors import Damaged, Refused, refused_by_machine
 
 SUMS = "SHA256SUMS"
+# How the folders begin that one process alone uses; nothing else of a name like it is ever touched.
+OWN_FOLDER = "tenant-statements-"
 # What a process makes under this mask is its user's alone.
 PRIVATE = 0o077
 READ_ONLY_FOLDER = stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
@@ -45,6 +48,45 @@ def only_writer(lock: Path) -> Iterator[None]:
             yield
     finally:
         os.umask(mask)
+
+
+@contextmanager
+def own_folder(parent: Path) -> Iterator[Path]:
+    """A folder that nobody else uses, gone at the end. Those that killed processes left behind go now.
+
+    Whose process lives is told by a lock on the folder itself, which the kernel takes back.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{OWN_FOLDER}*"):
+        _remove_if_left(left)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=OWN_FOLDER, dir=parent))
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if folder.exists():
+            break
+        # Somebody who tidied up came between making and locking it.
+        os.close(descriptor)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+        os.close(descriptor)
+
+
+def _remove_if_left(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        # Gone meanwhile, or another user's.
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove(folder)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def require_printable(path: Path, what: str) -> None:

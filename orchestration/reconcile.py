@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration import clock, engine, export, files, tables
+from orchestration import engine, export, files, tables
 from orchestration.close.manifest import Manifest
 from orchestration.engine import text
 from orchestration.errors import Refused
@@ -57,19 +57,19 @@ def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, 
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
     manifest = export.require_closed(settings, month)
     source_files.require_readable(bill)
-    scratch = settings.build / f"bill-{clock.now():%Y%m%d%H%M%S%f}"
-    scratch.mkdir(parents=True)
-    try:
-        with files.disk_errors(), engine.connect(settings) as connection, source_files.reading(bill):
-            engine.load_macros(connection, NORMALIZE)
-            by_record, by_service = _create_bill(connection, settings, bill, source, scratch)
-            _create_ours(connection, manifest)
-            _create_notes(connection, settings)
-            _compare(connection, by_record=by_record, by_service=by_service)
-            _write(connection, out)
-            return _summary(connection, out)
-    finally:
-        files.remove(scratch)
+    with (
+        files.disk_errors(),
+        files.own_folder(settings.build) as scratch,
+        engine.connect(settings) as connection,
+        source_files.reading(bill),
+    ):
+        engine.load_macros(connection, NORMALIZE)
+        by_record, by_service = _create_bill(connection, settings, bill, source, scratch)
+        _create_ours(connection, manifest)
+        _create_notes(connection, settings)
+        _compare(connection, by_record=by_record, by_service=by_service)
+        _write(connection, out)
+        return _summary(connection, out)
 
 
 def _create_bill(connection, settings: Settings, bill: Path, source: str | None, scratch: Path) -> tuple[bool, bool]:

@@ -6,14 +6,15 @@ What belongs here: one change event per command, landed as a batch of its own. T
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration import clock, engine, files, warehouse
+from orchestration import engine, files, warehouse
 from orchestration.errors import Refused
 from orchestration.landing import receipts
 from orchestration.landing.feeds import TENANTS
-from orchestration.landing.land import NORMALIZE, Delivery, Landing, land
+from orchestration.landing.land import NORMALIZE, Landing, record
 from orchestration.settings import Settings
 
 FEED_OF_KIND = {"number": "number_assignments", "ip": "ip_assignments"}
@@ -25,19 +26,19 @@ GIVEN_BY_COMMAND = ("recorded_at", "archived")
 def assign(settings: Settings, kind: str, asset: str, account_id: str) -> Landing:
     """Give a number or IP to a tenant that is alive, from now on."""
     known = normalized(settings, kind, asset)
-    _require_alive(settings, account_id)
-    return _record(settings, FEED_OF_KIND[kind], "assign", {kind: known, "account_id": account_id})
+    with _alone(settings):
+        _require_alive(settings, account_id)
+        return record(settings, FEED_OF_KIND[kind], "assign", {kind: known, "account_id": account_id})
 
 
 def release(settings: Settings, kind: str, asset: str) -> Landing:
     """Take a number or IP from whoever holds it, from now on."""
     known = normalized(settings, kind, asset)
-    if warehouse.rows(settings, f"select account_id from assets.{kind}s where {kind} = ?", [known])[:1] in (
-        [],
-        [(None,)],
-    ):
-        raise Refused(f"{known} belongs to nobody, so there is nothing to release.")
-    return _record(settings, FEED_OF_KIND[kind], "release", {kind: known, "account_id": None})
+    with _alone(settings):
+        holders = warehouse.rows(settings, f"select account_id from assets.{kind}s where {kind} = ?", [known])
+        if holders[:1] in ([], [(None,)]):
+            raise Refused(f"{known} belongs to nobody, so there is nothing to release.")
+        return record(settings, FEED_OF_KIND[kind], "release", {kind: known, "account_id": None})
 
 
 def add_tenants(settings: Settings, path: Path) -> Landing:
@@ -46,31 +47,30 @@ def add_tenants(settings: Settings, path: Path) -> Landing:
     given = [name for name in GIVEN_BY_COMMAND if any(name in row for row in rows)]
     if given:
         raise Refused(f"{path} has {', '.join(given)}: a tenant is created now. Leave the column out.")
-    known = {
-        account.lower(): account for (account,) in _rows_or_none(settings, "select account_id from assets.tenants")
-    }
-    taken = [row["account_id"] for row in rows if (row.get("account_id") or "").lower() in known]
-    if taken:
-        raise Refused(
-            f"{', '.join(taken[:10])}: there is such a tenant already, and an account_id is never used again."
-        )
-    return _record(settings, TENANTS.name, "tenant-add", *rows)
+    with _alone(settings):
+        accounts = _rows_or_none(settings, "select lower(account_id) from assets.tenants")
+        taken = [row["account_id"] for row in rows if ((row.get("account_id") or "").lower(),) in accounts]
+        if taken:
+            raise Refused(
+                f"{', '.join(taken[:10])}: there is such a tenant already, and an account_id is never used again."
+            )
+        return record(settings, TENANTS.name, "tenant-add", *rows)
 
 
 def archive_tenant(settings: Settings, account_id: str) -> Landing:
     """End a tenant's life, for ever, from now on; what it holds is released with it."""
-    _require_alive(settings, account_id)
-    landed = receipts.files_of_feed(receipts.load(settings), TENANTS.name)
     names = [name for name in TENANTS.names if name not in GIVEN_BY_COMMAND]
-    with engine.connect(settings) as connection:
-        latest = connection.execute(
-            f"select {', '.join(names)} from {engine.parquet(landed)} where account_id = ? and not is_overtaken "
-            "order by recorded_at desc, batch_id desc, source_row desc limit 1",
-            [account_id],
-        ).fetchone()
-    return _record(
-        settings, TENANTS.name, "tenant-archive", dict(zip(names, latest, strict=True)) | {"archived": "true"}
-    )
+    with _alone(settings):
+        _require_alive(settings, account_id)
+        landed = receipts.files_of_feed(receipts.load(settings), TENANTS.name)
+        with engine.connect(settings) as connection:
+            latest = connection.execute(
+                f"select {', '.join(names)} from {engine.parquet(landed)} where account_id = ? and not is_overtaken "
+                "order by recorded_at desc, batch_id desc, source_row desc limit 1",
+                [account_id],
+            ).fetchone()
+        last_said = dict(zip(names, latest, strict=True))
+        return record(settings, TENANTS.name, "tenant-archive", last_said | {"archived": "true"})
 
 
 def normalized(settings: Settings, kind: str, asset: str) -> str:
@@ -103,19 +103,14 @@ def _rows_or_none(settings: Settings, query: str) -> list[tuple]:
     return warehouse.rows(settings, query) if settings.warehouse.exists() else []
 
 
-def _record(settings: Settings, feed: str, verb: str, *rows: Mapping[str, str | None]) -> Landing:
-    recorded_at = clock.now().isoformat()
-    folder = settings.build / "registry"
-    with files.disk_errors():
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{verb}.jsonl"
-        lines = [json.dumps({**row, "recorded_at": recorded_at}, ensure_ascii=False) for row in rows]
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        try:
-            (landing,) = land(settings, feed, [path], Delivery(landed_by="registry"))
-        finally:
-            files.remove(folder)
-    return landing
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Nothing changes between a look at what is so and the record of what shall be."""
+    with files.disk_errors(), files.only_writer(settings.lock):
+        if settings.warehouse.exists():
+            # What a killed command had landed is so.
+            warehouse.refresh_if_stale(settings)
+        yield
 
 
 def _read_rows(path: Path) -> list[dict[str, str | None]]:

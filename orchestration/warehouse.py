@@ -118,13 +118,13 @@ def records(settings: Settings, query: str, parameters: Sequence[object] = ()) -
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published warehouse, read-only."""
+    """The published warehouse, read-only, also where nothing may be written. What is asked of it need not spill."""
     if not settings.warehouse.exists():
         raise Refused(
             f"There is no warehouse at {settings.warehouse}: nothing has landed yet. Start with `statements land`."
         )
     try:
-        connection = duckdb.connect(str(settings.warehouse), read_only=True)
+        connection = duckdb.connect(str(settings.warehouse), read_only=True, config={"temp_directory": ""})
     except duckdb.Error as error:
         raise Refused(
             f"{settings.warehouse} cannot be opened: {engine.first_line(error)} `statements rebuild` makes it anew."

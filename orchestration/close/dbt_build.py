@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,7 +73,7 @@ def _compile() -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     PREPARED_FROM.unlink(missing_ok=True)
     PARSED.unlink(missing_ok=True)
-    with _environment(scratch / "build.duckdb", None):
+    with _environment(scratch / "build.duckdb"):
         # `--no-introspect`: no model may need a database to be compiled.
         _invoke(["compile", "--no-introspect", "--target-path", str(TARGET)], manifest=None, callbacks=[])
     (scratch / "build.duckdb").unlink(missing_ok=True)
@@ -106,7 +106,7 @@ def build(
         if event.info.name in ("LogModelResult", "LogSeedResult"):
             progress(event.data.node_info.node_name)
 
-    with _environment(build_file, configuration):
+    with engine.spill_folder(configuration) as spill, _environment(build_file, _limits(configuration, spill)):
         outcome = _invoke(
             [
                 "build",
@@ -220,17 +220,19 @@ def _result(result) -> NodeResult:
     )
 
 
+def _limits(configuration: Settings, spill: str) -> dict[str, str]:
+    return {
+        "STATEMENTS_TEMP_DIRECTORY": spill,
+        "STATEMENTS_SPILL_LIMIT": configuration.spill_limit,
+        "STATEMENTS_MEMORY_LIMIT": configuration.memory_limit,
+        "STATEMENTS_THREADS": str(configuration.threads),
+    }
+
+
 @contextmanager
-def _environment(build_file: Path, configuration: Settings | None) -> Iterator[None]:
+def _environment(build_file: Path, limits: Mapping[str, str] | None = None) -> Iterator[None]:
     """What the profile reads while dbt runs: it can take its values from the environment alone."""
-    values = {"STATEMENTS_BUILD_FILE": str(build_file), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
-    if configuration is not None:
-        values |= {
-            "STATEMENTS_TEMP_DIRECTORY": str(configuration.spill),
-            "STATEMENTS_SPILL_LIMIT": configuration.spill_limit,
-            "STATEMENTS_MEMORY_LIMIT": configuration.memory_limit,
-            "STATEMENTS_THREADS": str(configuration.threads),
-        }
+    values = {"STATEMENTS_BUILD_FILE": str(build_file), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"} | dict(limits or {})
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -246,7 +248,7 @@ def _environment(build_file: Path, configuration: Settings | None) -> Iterator[N
 def write_docs() -> Path:
     """Write dbt's documentation as one HTML file, for which no database is needed. Returns its path."""
     target = TARGET / "docs"
-    with _environment(target / "build.duckdb", None):
+    with _environment(target / "build.duckdb"):
         _invoke(["docs", "generate", "--empty-catalog", "--static", "--target-path", str(target)], None, [])
     return target / "static_index.html"
 

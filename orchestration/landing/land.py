@@ -5,8 +5,9 @@ what a row becomes (`records`, `events`), or how a file is opened (`source_files
 """
 
 import hashlib
+import json
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -73,15 +74,33 @@ def land(
     rules = _rules(configuration, delivery.source)
     for path in paths:
         source_files.require_readable(path)
-    now = clock.now()
     if delivery.cutoff and not feed.sealed:
         raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
-    if delivery.cutoff and delivery.cutoff > now:
+    if delivery.cutoff and delivery.cutoff > clock.now():
         raise Refused(
             f"The cutoff {delivery.cutoff.isoformat()} lies in the future: an extract cannot be complete yet."
         )
     with files.disk_errors(), files.only_writer(configuration.lock):
-        return _land_all(configuration, feed, paths, delivery, rules, now, progress)
+        return _land_all(configuration, feed, paths, delivery, rules, clock.now(), progress)
+
+
+def record(configuration: Settings, feed_name: str, verb: str, *rows: Mapping[str, str | None]) -> Landing:
+    """Land what an operator says, as of now. The caller holds the lock: what was looked up before still holds."""
+    now = clock.now()
+    folder = configuration.build / "registry"
+    files.remove(folder)
+    folder.mkdir(parents=True)
+    path = folder / f"{verb}.jsonl"
+    lines = [json.dumps({**row, "recorded_at": now.isoformat()}, ensure_ascii=False) for row in rows]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    said = Delivery(landed_by="registry")
+    try:
+        (landing,) = _land_all(
+            configuration, _feed(feed_name), [path], said, _rules(configuration, None), now, lambda _: None
+        )
+    finally:
+        files.remove(folder)
+    return landing
 
 
 def _feed(name: str) -> Feed:

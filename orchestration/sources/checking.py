@@ -32,25 +32,25 @@ def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
     """Map and judge a whole file as landing would, and keep nothing."""
     source = declaration.load(settings, reference)
     source_files.require_readable(path)
-    scratch = settings.build / f"check-{clock.now():%Y%m%d%H%M%S%f}"
-    scratch.mkdir(parents=True)
-    try:
-        with files.disk_errors(), engine.connect(settings) as connection, source_files.reading(path):
-            engine.load_macros(connection, NORMALIZE)
-            opened = mapping.open_source(connection, source, path, scratch)
-            records.create_normalized(connection, opened, clock.now())
-            counts = dict(
-                connection.execute(
-                    "select coalesce(reason, ''), count(*) from normalized group by all order by all"
-                ).fetchall()
-            )
-            cursor = connection.execute(
-                f"select source_row, coalesce(reason, 'usable') as outcome, record_id, {', '.join(SHOWN)} "
-                "from normalized order by source_row limit ?",
-                [first],
-            )
-            names = [column[0] for column in cursor.description]
-            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    finally:
-        files.remove(scratch)
+    with (
+        files.disk_errors(),
+        files.own_folder(settings.build) as scratch,
+        engine.connect(settings) as connection,
+        source_files.reading(path),
+    ):
+        engine.load_macros(connection, NORMALIZE)
+        opened = mapping.open_source(connection, source, path, scratch)
+        records.create_normalized(connection, opened, clock.now())
+        counts = dict(
+            connection.execute(
+                "select coalesce(reason, ''), count(*) from normalized group by all order by all"
+            ).fetchall()
+        )
+        cursor = connection.execute(
+            f"select source_row, coalesce(reason, 'usable') as outcome, record_id, {', '.join(SHOWN)} "
+            "from normalized order by source_row limit ?",
+            [first],
+        )
+        names = [column[0] for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return Check(opened.rows, counts.pop("", 0), counts, opened.ignored, rows)

@@ -11,6 +11,7 @@ import pytest
 
 from orchestration import files
 from orchestration.errors import Damaged, Refused
+from orchestration.settings import PROJECT_ROOT
 
 
 def finished(folder: Path, **contents: str) -> Path:
@@ -208,3 +209,40 @@ def test_a_killed_process_lets_go_of_the_lock(tmp_path):
         holder.wait()
     with files.only_writer(lock):
         pass
+
+
+# A folder of one's own ------------------------------------------------------------------------------------------------
+
+
+def test_folders_of_ones_own_are_private_apart_and_gone_afterwards(tmp_path):
+    with files.own_folder(tmp_path / "spill") as mine, files.own_folder(tmp_path / "spill") as other:
+        assert mine != other
+        assert stat.S_IMODE(mine.stat().st_mode) == 0o700
+        (mine / "spilled").touch()
+        assert mine.exists()
+    assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_and_what_others_have_stays(tmp_path):
+    code = (
+        "import pathlib, sys, time\n"
+        "from orchestration import files\n"
+        "with files.own_folder(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'spilled').touch()\n"
+        "    print(folder, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        left = Path(process.stdout.readline().strip())
+        strangers = [tmp_path / "tenant", tmp_path / "theirs"]
+        for folder in strangers:
+            folder.mkdir()
+        with files.own_folder(tmp_path):
+            assert (left / "spilled").exists()
+        process.kill()
+        process.wait()
+        assert (left / "spilled").exists()
+    with files.own_folder(tmp_path) as mine:
+        assert sorted(tmp_path.iterdir()) == sorted([mine, *strangers])

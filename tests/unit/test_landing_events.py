@@ -1,5 +1,7 @@
 """Who held what from when, as it lands: nobody can move the past, and what is refused says why and what to do."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -400,3 +402,31 @@ def test_the_registry_knows_the_living_and_only_them(with_registry, tmp_path):
     with pytest.raises(Refused, match="never used again"):
         added(warehouse, tmp_path, "alpha")
     assert warehouse.usable("tenants", "archived, name") == [(False, "alpha Inc"), (True, "alpha Inc")]
+
+
+def test_two_people_who_assign_at_once_both_do(with_registry, tmp_path):
+    warehouse = with_registry
+    added(warehouse, tmp_path, "alpha")
+    addresses = [f"192.0.2.{place}" for place in range(1, 7)]
+    with ThreadPoolExecutor(len(addresses)) as people:
+        with files.only_writer(warehouse.settings.lock):
+            waiting = [people.submit(registry.assign, warehouse.settings, "ip", ip, "alpha") for ip in addresses]
+            time.sleep(0.5)
+        for one in waiting:
+            one.result()
+    assert sorted(ip for (ip,) in warehouse.usable("ip_assignments", "ip")) == addresses
+
+
+def test_of_two_people_who_create_the_same_tenant_at_once_one_does(with_registry, tmp_path):
+    warehouse = with_registry
+    row = {name: value for name, value in tenant("alpha").items() if name != "recorded_at"}
+    path = write_csv(tmp_path / "new-tenant.csv", row)
+    with ThreadPoolExecutor(2) as people:
+        with files.only_writer(warehouse.settings.lock):
+            waiting = [people.submit(registry.add_tenants, warehouse.settings, path) for _ in range(2)]
+            time.sleep(0.5)
+        refused = [one.exception() for one in waiting]
+    assert sorted(map(str, refused)) == [
+        "None",
+        "alpha: there is such a tenant already, and an account_id is never used again.",
+    ]

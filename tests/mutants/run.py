@@ -1,0 +1,229 @@
+"""How many small wrongs in the SQL and in the publishing code the tests notice: `make test-mutants`.
+
+What belongs here: choosing mutants, running the tests against each in a copy of the project, and counting. What does
+not: which wrongs there are, or the tests. Each mutant has a process of its own, forked from this one, which has
+imported what the tests need from elsewhere but nothing of the project, so that a wrong shows in a few seconds.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# For the children: importing these takes longer than most tests.
+import dagster
+import dbt.adapters.duckdb.impl
+import dbt.cli.main
+import hypothesis
+import pyarrow.parquet
+import pytest
+import typer.testing
+
+from tests.mutants import python_mutations, sql_mutations
+from tests.mutants.mutant import Mutant
+
+WARM = (dagster, dbt, hypothesis, pyarrow, typer)
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("dbt_project", "orchestration", "seeds", "tests", "benchmarks", "data", "docs", "pyproject.toml", "README.md")
+EXPLAINED = Path(__file__).with_name("survivors.toml")
+# Seconds; a mutant that waits for ever is noticed.
+LONGEST = 900
+# Enough for any wrong in the SQL to show; the usual numbers take three times as long.
+FEWER = {"STATEMENTS_TEST_HISTORIES": "400", "STATEMENTS_TEST_CAREERS": "100"}
+# SQL that no database would take was never a wrong that could be published.
+STILLBORN = re.compile(r"(Parser|Binder|Catalog) Error|SyntaxError|NameError")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Files to mutate, and the tests that must notice, the quickest first."""
+
+    files: tuple[str, ...]
+    mutants: Callable[[Path, str], Iterator[Mutant]]
+    tests: tuple[str, ...]
+    target: float
+
+
+SUBJECTS = {
+    "sql": Subject(
+        files=("dbt_project/models/**/*.sql", "dbt_project/macros/*.sql"),
+        mutants=sql_mutations.mutants,
+        tests=(
+            "tests/dbt/test_project.py",
+            "tests/oracle/test_against_build.py",
+            "tests/orchestration/test_close.py",
+            "tests/scenarios/test_scenarios.py",
+            "tests/oracle/test_over_months.py",
+        ),
+        target=0.95,
+    ),
+    "publishing": Subject(
+        files=(
+            "orchestration/files.py",
+            "orchestration/close/close.py",
+            "orchestration/close/manifest.py",
+            "orchestration/close/pinning.py",
+            "orchestration/close/publishing.py",
+            "orchestration/close/readback.py",
+            "orchestration/close/readiness.py",
+            "orchestration/close/verify.py",
+        ),
+        mutants=python_mutations.mutants,
+        tests=(
+            "tests/unit/test_files.py",
+            "tests/orchestration/test_proof.py",
+            "tests/orchestration/test_close.py",
+            "tests/orchestration/test_recompute.py",
+            "tests/orchestration/test_damage.py",
+            "tests/scenarios/test_scenarios.py",
+            "tests/faults/test_order.py",
+            "tests/oracle/test_over_months.py",
+        ),
+        target=0.90,
+    ),
+}
+
+
+def chosen(subject: Subject, sample: int | None, seed: int, only: str) -> list[Mutant]:
+    """The mutants to try: all, or so many of them, spread over the files as they come."""
+    found = []
+    for pattern in subject.files:
+        for path in sorted(ROOT.glob(pattern)):
+            relative = path.relative_to(ROOT)
+            found += [one for one in subject.mutants(relative, path.read_text(encoding="utf-8")) if only in one.name]
+    if sample is not None and sample < len(found):
+        found = random.Random(seed).sample(found, sample)
+    return found
+
+
+def explained() -> set[tuple[str, str, str]]:
+    """The mutants that change nothing anybody could see, as (file, before, after), each with its reason beside it."""
+    with EXPLAINED.open("rb") as file:
+        return {(one["file"], one["before"], one["after"]) for one in tomllib.load(file).get("same", [])}
+
+
+class Slot:
+    """A copy of the project, and the one mutant that is being tried in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.pid = folder, 0
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "logs", "docs"))
+            else:
+                shutil.copy(source, folder / name)
+
+    def start(self, mutant: Mutant, tests: Sequence[str]) -> None:
+        self.mutant, self.began = mutant, time.monotonic()
+        self.written = self.folder / mutant.path
+        self.whole = self.written.read_text(encoding="utf-8")
+        self.written.write_text(mutant.applied(self.whole), encoding="utf-8")
+        self.said = self.folder / "said.txt"
+        self.pid = os.fork()
+        if self.pid == 0:
+            os._exit(self._judge(tests))
+
+    def _judge(self, tests: Sequence[str]) -> int:
+        """In the child: the tests' exit status."""
+        os.setsid()
+        output = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        for descriptor in (1, 2):
+            os.dup2(output, descriptor)
+        os.chdir(self.folder)
+        # The copy before the project; nothing of the project has been imported but this folder.
+        sys.path[0] = str(self.folder)
+        os.environ |= FEWER | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "orchestration")]:
+            del sys.modules[name]
+        work = tempfile.mkdtemp(dir=self.folder)
+        return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={work}/t", "--tb=short", *tests]))
+
+    def overdue(self) -> bool:
+        return bool(self.pid) and time.monotonic() - self.began > LONGEST
+
+    def stop(self) -> None:
+        os.killpg(self.pid, signal.SIGKILL)
+
+    def finish(self, status: int) -> tuple[str, float, str]:
+        """What became of the mutant, after how many seconds, and by which test."""
+        self.pid = 0
+        self.written.write_text(self.whole, encoding="utf-8")
+        for left in self.folder.glob("tmp*"):
+            shutil.rmtree(left, ignore_errors=True)
+        said = self.said.read_text(encoding="utf-8", errors="replace")
+        seconds = time.monotonic() - self.began
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+            return "survived", seconds, ""
+        killer = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+        if STILLBORN.search(said):
+            return "stillborn", seconds, ""
+        return "killed", seconds, killer[0] if killer else "stuck" if os.WIFSIGNALED(status) else said[-200:]
+
+
+def judge(mutants: list[Mutant], tests: Sequence[str], slots: int, log: Path | None) -> Counter[str]:
+    """Try each mutant. Returns how many were killed, survived, were explained or stillborn."""
+    same, counts, waiting = explained(), Counter(), list(reversed(mutants))
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        running = [Slot(Path(folder) / str(number)) for number in range(slots)]
+        while waiting or any(slot.pid for slot in running):
+            for slot in running:
+                if waiting and not slot.pid:
+                    slot.start(waiting.pop(), tests)
+                if slot.overdue():
+                    slot.stop()
+                ended, status = os.waitpid(slot.pid, os.WNOHANG) if slot.pid else (0, 0)
+                if ended:
+                    fate, seconds, killer = slot.finish(status)
+                    one = slot.mutant
+                    if fate == "survived" and (str(one.path), one.before, one.after) in same:
+                        fate = "explained"
+                    counts[fate] += 1
+                    print(
+                        f"{sum(counts.values())}/{len(mutants)} {fate} in {seconds:.0f} s: {one.name} {killer}",
+                        flush=True,
+                    )
+                    if log:
+                        entry = {"fate": fate, "file": str(one.path), "line": one.line, "killer": killer}
+                        entry |= {"before": one.before, "after": one.after, "seconds": round(seconds)}
+                        with log.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(entry) + "\n")
+            time.sleep(0.1)
+    return counts
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], help="sql, publishing; both when none is named")
+    parser.add_argument("--sample", type=int, help="how many mutants of each; all when not given")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="mutants whose name contains this")
+    parser.add_argument("--slots", type=int, default=2, help="how many at a time")
+    parser.add_argument("--tests", nargs="+", help="only these tests, instead of all that could notice")
+    parser.add_argument("--log", type=Path, help="a file that gets one line of JSON per mutant")
+    options = parser.parse_args()
+    missed = 0
+    for name in options.subjects or SUBJECTS:
+        subject = SUBJECTS[name]
+        mutants = chosen(subject, options.sample, options.seed, options.only)
+        counts = judge(mutants, options.tests or subject.tests, options.slots, options.log)
+        tried = counts["killed"] + counts["survived"]
+        share = counts["killed"] / tried if tried else 1
+        print(f"{name}: {share:.1%} of {tried} noticed; {dict(counts)}")
+        missed += share < subject.target
+    return min(missed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
