@@ -7,12 +7,12 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -54,13 +54,18 @@ def only_writer(lock: Path) -> Iterator[None]:
 def own_folder(parent: Path) -> Iterator[Path]:
     """A folder that nobody else uses, gone at the end. Those that killed processes left behind go now.
 
-    Whose process lives is told by a lock on the folder itself, which the kernel takes back.
+    Whose process lives is told by a lock on the folder itself, which the kernel takes back. The names are numbered, so
+    that one process alone makes the same calls each time.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(f"{OWN_FOLDER}*"):
         _remove_if_left(left)
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=OWN_FOLDER, dir=parent))
+    for number in itertools.count(1):
+        folder = parent / f"{OWN_FOLDER}{number}"
+        try:
+            folder.mkdir(mode=stat.S_IRWXU)
+        except FileExistsError:
+            continue
         descriptor = os.open(folder, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if folder.exists():
