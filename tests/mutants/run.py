@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 # For the children: importing these takes longer than most tests.
 import dagster
@@ -97,22 +98,40 @@ SUBJECTS = {
 
 def chosen(subject: Subject, sample: int | None, seed: int, only: str) -> list[Mutant]:
     """The mutants to try: all that are not explained, or so many of them, spread over the files as they come."""
-    found, same = [], explained()
-    for pattern in subject.files:
-        for path in sorted(ROOT.glob(pattern)):
-            relative = path.relative_to(ROOT)
-            for one in subject.mutants(relative, path.read_text(encoding="utf-8")):
-                if only in one.name and (str(relative), one.before, one.after) not in same:
-                    found.append(one)
+    same = explained()
+    found = [one for one, line in mutants_of(subject) if only in one.name and Same.of(one, line) not in same]
     if sample is not None and sample < len(found):
         found = random.Random(seed).sample(found, sample)
     return found
 
 
-def explained() -> set[tuple[str, str, str]]:
-    """The mutants that change nothing anybody could see, as (file, before, after), each with its reason beside it."""
+def mutants_of(subject: Subject) -> Iterator[tuple[Mutant, str]]:
+    """Every mutant of a subject, with the line on which it begins."""
+    for pattern in subject.files:
+        for path in sorted(ROOT.glob(pattern)):
+            source = path.read_text(encoding="utf-8")
+            lines = source.split("\n")
+            for one in subject.mutants(path.relative_to(ROOT), source):
+                yield one, lines[one.line - 1].strip()
+
+
+class Same(NamedTuple):
+    """A mutant that changes nothing anybody could see, by its file, the text of its line, and what becomes what."""
+
+    file: str
+    line: str
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, mutant: Mutant, line: str) -> "Same":
+        return cls(str(mutant.path), line, mutant.before, mutant.after)
+
+
+def explained() -> set[Same]:
+    """The mutants that need not be noticed; each has its reason beside it."""
     with EXPLAINED.open("rb") as file:
-        return {(one["file"], one["before"], one["after"]) for one in tomllib.load(file).get("same", [])}
+        return {Same(*(one[name] for name in Same._fields)) for one in tomllib.load(file).get("same", [])}
 
 
 class Slot:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.settings import PROJECT_ROOT
-from tests.mutants import python_mutations, sql_mutations
+from tests.mutants import python_mutations, run, sql_mutations
 
 SQL = """\
 {{ config(order=['a', 'b']) }}
@@ -80,6 +80,10 @@ def test_a_mutant_differs_in_nothing_else(mutants):
         end = one.start + len(one.before)
         assert applied != source
         assert (applied[: one.start], applied[one.start + len(one.after) :]) == (source[: one.start], source[end:])
+
+
+def test_what_is_explained_is_still_there():
+    assert run.explained() <= {run.Same.of(*one) for subject in run.SUBJECTS.values() for one in run.mutants_of(subject)}
 
 
 @pytest.mark.parametrize(
