@@ -83,7 +83,9 @@ def test_a_mutant_differs_in_nothing_else(mutants):
 
 
 def test_what_is_explained_is_still_there():
-    assert run.explained() <= {run.Same.of(*one) for subject in run.SUBJECTS.values() for one in run.mutants_of(subject)}
+    assert run.explained() <= {
+        run.Same.of(*one) for subject in run.SUBJECTS.values() for one in run.mutants_of(subject)
+    }
 
 
 @pytest.mark.parametrize(
