@@ -15,7 +15,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 
 from orchestration.errors import Damaged, Refused, refused_by_machine
@@ -62,16 +62,10 @@ def own_folder(parent: Path) -> Iterator[Path]:
         _remove_if_left(left)
     for number in itertools.count(1):
         folder = parent / f"{OWN_FOLDER}{number}"
-        try:
+        with suppress(FileExistsError):
             folder.mkdir(mode=stat.S_IRWXU)
-        except FileExistsError:
-            continue
-        descriptor = os.open(folder, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if folder.exists():
-            break
-        # Somebody who tidied up came between making and locking it.
-        os.close(descriptor)
+            if (descriptor := _locked(folder)) is not None:
+                break
     try:
         yield folder
     finally:
@@ -81,17 +75,34 @@ def own_folder(parent: Path) -> Iterator[Path]:
 
 def _remove_if_left(folder: Path) -> None:
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = _locked(folder)
     except OSError:
-        # Gone meanwhile, or another user's.
+        # Another user's, or a link.
+        return
+    if descriptor is None:
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove(folder)
-    except BlockingIOError:
-        pass
+        # Where others may write too, what they put there under such a name is not ours to touch.
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            remove(folder)
     finally:
         os.close(descriptor)
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that locks a folder; None when it is somebody's, or was removed or made anew meanwhile."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), folder.lstat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
 
 
 def require_printable(path: Path, what: str) -> None:

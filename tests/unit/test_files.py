@@ -246,3 +246,31 @@ def test_what_a_killed_process_left_goes_and_what_others_have_stays(tmp_path):
         assert (left / "spilled").exists()
     with files.own_folder(tmp_path) as mine:
         assert sorted(tmp_path.iterdir()) == sorted([mine, *strangers])
+
+
+def test_folders_come_and_go_while_others_tidy_up(tmp_path):
+    code = (
+        "import pathlib, sys\n"
+        "from orchestration import files\n"
+        "for turn in range(300):\n"
+        "    with files.own_folder(pathlib.Path(sys.argv[1])) as folder:\n"
+        "        (folder / 'mine').touch(exist_ok=False)\n"
+        "        (folder / 'mine').unlink()\n"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "spill"]
+    running = [subprocess.Popen(command, cwd=PROJECT_ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate()[1] for process in running] == [""] * 4
+    assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_a_link_put_in_the_place_of_a_folder_of_ones_own_is_not_followed(tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o755)
+    (theirs / "kept").touch()
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    (spill / f"{files.OWN_FOLDER}1").symlink_to(theirs)
+    with files.own_folder(spill) as mine:
+        assert mine.name == f"{files.OWN_FOLDER}2"
+    assert (theirs / "kept").exists()
+    assert stat.S_IMODE(theirs.stat().st_mode) == 0o755
