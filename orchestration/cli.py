@@ -153,7 +153,10 @@ def _land_inbox(configuration: settings.Settings, *, as_json: bool) -> None:
             ]
         )
     elif not outcomes:
-        screen.say(f"There is no whole file in {configuration.inbox}.")
+        screen.say(
+            f"There is no whole file in {configuration.inbox}. "
+            f"One that somebody writes, or that changed in the last {inbox.QUIET_SECONDS} s, waits for the next time."
+        )
     for outcome in outcomes:
         if outcome.landing and not as_json:
             _say_landing(outcome.landing)
@@ -563,9 +566,11 @@ def verify(
             problems = [f"the head is {known[-1].sha256 if known else 'none'}, not {expect_head}"]
     if problems:
         raise Damaged("\n".join(["What is stored is not what was stored:", *(f"- {problem}" for problem in problems)]))
+    recomputed = " Computed again, each month comes to the same." if again else ""
     head = f" Head {manifests.load(configuration)[-1].sha256}" if months else ""
     screen.say(
-        f"Verified {len(months)} frozen months and everything landed: every byte and every sum is as it was.{head}"
+        f"Verified {len(months)} frozen months and everything landed: "
+        f"every byte and every sum is as it was.{recomputed}{head}"
     )
 
 
