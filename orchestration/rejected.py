@@ -17,14 +17,14 @@ from orchestration.close import manifest as manifests
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
+from orchestration.landing.land import CANONICAL_SOURCE
 from orchestration.landing.receipts import Receipt
-from orchestration.landing.source_files import MENDED_COLUMNS
+from orchestration.landing.source_files import MENDED_COLUMNS, form_of
 from orchestration.months import Month
 from orchestration.settings import Settings
+from orchestration.sources.reading import LINE
 
 LISTED = "month, source, file_name, batch_id, source_row, record_id, reason, state"
-# The one value of a row that came as JSON: its whole line.
-LINE = "line"
 
 
 def rows(settings: Settings, month: Month | None) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def _rejected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             create temp table rejected as
             select
                 came.month, batch.source, batch.file_name, came.batch_id, came.source_row, came.record_id, came.reason,
-                came.source_values, json_keys(came.source_values) = ['{LINE}'] as is_json,
+                came.source_values, batch.is_json,
                 case
                     when {_cleared(receipts, batches)} then 'cleared'
                     when answered.month is not null then 'left out'
@@ -123,6 +123,7 @@ def _create_batches(connection, batches: Sequence[Receipt]) -> None:
                 "batch_id": pa.array([receipt.batch_id for receipt in batches], pa.string()),
                 "source": pa.array([receipt.source for receipt in batches], pa.string()),
                 "file_name": pa.array([receipt.file_name for receipt in batches], pa.string()),
+                "is_json": pa.array([_keeps_lines(receipt) for receipt in batches], pa.bool_()),
             }
         ),
     )
@@ -130,6 +131,11 @@ def _create_batches(connection, batches: Sequence[Receipt]) -> None:
         "create temp table nothing (batch_id varchar, source_row bigint, record_id varchar, reason varchar, "
         "month varchar, source_values varchar)"
     )
+
+
+def _keeps_lines(receipt: Receipt) -> bool:
+    """Whether the rejected rows of a batch hold the lines of a switch's JSON, rather than values by column."""
+    return receipt.source != CANONICAL_SOURCE and form_of(Path(receipt.file_name)).kind == "json"
 
 
 def _answered(known) -> pa.Table:
@@ -188,7 +194,9 @@ def _write_json(connection, target: Path) -> None:
         f"""
         copy (
             select json_merge_patch(
-                json_extract_string(source_values, '$.{LINE}')::json, json_object({beside})
+                json_extract_string(source_values, '$.{LINE}')::json,
+                json_merge_patch(source_values, '{{"{LINE}": null}}'),
+                json_object({beside})
             )::varchar
             from wanted
             order by batch_id, source_row

@@ -43,6 +43,7 @@ KEYS = {
     "null": str,
     "zone": str,
     "rows": str,
+    "joined": list,
     "record": dict,
     "ignore": dict,
     "reject": dict,
@@ -82,6 +83,7 @@ class Source:
     null: str | None
     zone: str | None
     rows: str | None
+    joined: tuple[str, ...]
     record: Mapping[str, str]
     times: Mapping[str, str]
     ignore: Mapping[str, str]
@@ -198,6 +200,7 @@ def _source(name: str, instance: str, path: Path, content: dict[str, Any], rates
         null=content.get("null"),
         zone=content.get("zone") or None,
         rows=content.get("rows") or None,
+        joined=tuple(content.get("joined", [])),
         record=record,
         times=times,
         ignore={key: value for key, value in content.get("ignore", {}).items() if value},
@@ -236,10 +239,12 @@ def _problems(content: Mapping[str, Any]) -> list[str]:
         problems.append(f"formats may name {' and '.join(FORMATS)}")
     if content.get("header", True) not in (True, False, "either"):
         problems.append('header is true, false or "either"')
-    names = [*content["columns"], *content.get("optional", [])]
+    names = [*content["columns"], *content.get("optional", []), *content.get("joined", [])]
     taken = {name for name in names if name.startswith(("record.", "made.")) or name == "source_row"}
     if odd := sorted(taken | {name for name in names if names.count(name) > 1}):
         problems.append(f"a column cannot be called {', '.join(odd)}, or is named twice")
+    if content.get("joined") and not content.get("rows"):
+        problems.append("joined names what rows takes from other rows, and there is no rows")
     for key in ("delimiter", "escape"):
         if len(content.get(key, ",")) != 1:
             problems.append(f"{key} is one character")

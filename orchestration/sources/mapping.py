@@ -55,7 +55,9 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, path: Pat
     connection.execute(f'create or replace temp view source as select * from {relation} where "record.ignored" is null')
     if source.zone is None:
         _require_zone(connection, source, path)
-    return replace(opened, rows=kept, mapped=True, ignored=ignored)
+    # What was taken from other rows stays with a rejected row, which is mended and landed again without them.
+    types = opened.types | dict.fromkeys(source.joined, "VARCHAR")
+    return replace(opened, rows=kept, types=types, mapped=True, ignored=ignored)
 
 
 def _require_known_zone(connection, source: Source) -> None:
@@ -80,7 +82,7 @@ def _require_sound(connection, source: Source, rows: str) -> None:
     """Judge each expression by itself, so that a mistake is found where it stands."""
     _try(connection, source, "rows", f"select * from ({rows}) limit 0")
     held = {name for name, *_ in connection.execute(f"describe select * from ({rows})").fetchall()}
-    lacking = sorted({"source_row", *source.columns} - held)
+    lacking = sorted({"source_row", *source.columns, *source.joined} - held)
     if lacking:
         raise Refused(f"{source.path}: rows must give {', '.join(lacking)} too, as `select file.*` does.")
     places = [(f"record.{name}", expression) for name, expression in source.record.items()]

@@ -36,7 +36,7 @@ def open_file(connection: duckdb.DuckDBPyConnection, source: Source, path: Path,
     if kind not in source.formats:
         raise Refused(f"{path}: {source.name} takes {' and '.join(source.formats)} files.")
     opened = (_open_csv if kind == "csv" else _open_json)(connection, source, path, form.compression, scratch)
-    lacking = [*source.columns, *source.optional, *MENDED_COLUMNS]
+    lacking = [*source.columns, *source.optional, *source.joined, *MENDED_COLUMNS]
     held = [name for name, *_ in connection.execute("describe source").fetchall()]
     absent = "".join(f", null::varchar as {identifier(name)}" for name in lacking if name not in held)
     # Absent is absent, as an empty text too: an expression has one thing to think of.
@@ -157,7 +157,7 @@ def _open_json(connection, source: Source, path: Path, compression: str, scratch
     (torn,) = connection.execute(f"select count(*) from {read} where json_type(json) <> 'OBJECT'").fetchone()
     if torn:
         raise Refused(f"{path}: {torn} lines are not JSON objects. Nothing of it was landed.")
-    names = [*source.columns, *source.optional, *MENDED_COLUMNS]
+    names = [*source.columns, *source.optional, *source.joined, *MENDED_COLUMNS]
     fields = ", ".join(
         f"json_extract_string(quoted, {text(source.paths.get(name) or _path(name))}) as {identifier(name)}"
         for name in names

@@ -101,6 +101,31 @@ def test_a_json_line_is_mended_whole(warehouse, tmp_path):
     assert states(warehouse) == {"mine:main:j-1": "cleared"}
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_call_joined_from_several_rows_is_mended_in_one(warehouse, tmp_path, form):
+    folder = warehouse.settings.sources
+    folder.mkdir(parents=True)
+    (folder / "kamailio-acc.toml").write_text('extends = "kamailio-acc"\n[rates]\nfile = "rates.csv"\n', "utf-8")
+    rates = folder / "rates.csv"
+    rates.write_text("service,prefix,price,increment,fee\noutbound_conversational,+44,0.02,1/1,\n", "utf-8")
+    path = tmp_path / f"acc.{form}"
+    if form == "csv":
+        path.write_text(ACC, encoding="utf-8")
+    else:
+        write_jsonl(path, *(row | {"call_id": row["callid"]} for row in csv.DictReader(ACC.splitlines())))
+    warehouse.land("cdrs", path, source="kamailio-acc")
+    out = tmp_path / f"out.{form}"
+    assert rejected.export(warehouse.settings, None, None, out) == 4
+    rates.write_text("service,prefix,price,increment,fee\noutbound_conversational,,0.06,1/1,\n", "utf-8")
+    receipt = warehouse.receipt("cdrs", out, source="kamailio-acc")
+    assert (receipt.rows, receipt.rejected_rows, receipt.ignored) == (4, 2, {})
+    assert warehouse.usable(columns="record_id, duration_seconds, cost::varchar") == [
+        ("kamailio-acc:main:k-1", 62, "0.062000000"),
+        ("kamailio-acc:main:k-2", 0, "0.000000000"),
+    ]
+    assert states(warehouse)["kamailio-acc:main:k-1"] == "cleared"
+
+
 def test_rows_of_two_sources_are_written_to_a_file_each(warehouse, tmp_path):
     warehouse.land("cdrs", write_csv(tmp_path / "day.csv", record("odd", cost="")))
     path = tmp_path / "acc.csv"
