@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
         from orchestration.definitions import defs
         from orchestration.defs.assets import FROZEN
 
-        with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance, redirect_stderr(_Stderr()):
             run = defs.resolve_job_def("close_month").execute_in_process(
                 instance=instance,
                 partition_key=str(month),
@@ -92,6 +93,24 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
             f"Dagster's history under {settings.dagster_home} cannot be written: {error.__cause__ or error}. "
             "If the disk is full, make room, and close again: a month is frozen whole or not at all."
         ) from error
+
+
+class _Stderr:
+    """Where a command's errors go, without what Dagster adds for each event that it cannot write into its history.
+
+    The event's text, in which nobody finds the reason, is no help; the command ends with a sentence, or goes on.
+    """
+
+    COMPLAINT = "Exception while writing logger call to event log"
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith(self.COMPLAINT) else self._stream.write(text)
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
 
 
 def _refusal_behind(error: BaseException) -> Refused | Damaged | None:

@@ -149,18 +149,27 @@ def power_cuts(calls: Sequence[Call], before: Path, data: Path) -> tuple[int, li
     """
     disk = Disk(data)
     disk.load(before, disk.root)
-    known = {path: node for path, node, _ in _seen(disk.root, "", set(), lose_bytes=False)}
+    known = {
+        path: node
+        for path, node, _ in _seen(disk.root, "", set(), lose_bytes=False)
+        if path.startswith(("/landing/", "/statements/", "/warehouse.duckdb"))
+    }
     final = Disk(data)
     final.load(before, final.root)
     for call in calls:
         final.apply(call)
     whole = {path: node.version for path, node, _ in _seen(final.root, "", set(), lose_bytes=False)}
+    published = {
+        path: [name for name in whole if name == path or name.startswith(f"{path}/")]
+        for path in whole
+        if _is_published(data / path[1:], data)
+    }
+    last = max(place for place, call in enumerate(calls) if call.is_change and call.done)
     states, wrong = 0, set()
     for place, call in enumerate(calls):
         disk.apply(call)
         if not (call.is_change and call.done):
             continue
-        ended = place == max(number for number, one in enumerate(calls) if one.is_change and one.done)
         unsynced = set(_unsynced(disk.root))
         for lost in [set(), unsynced, *({one} for one in unsynced), *(unsynced - {one} for one in unsynced)]:
             for lose_bytes in (False, True):
@@ -170,22 +179,21 @@ def power_cuts(calls: Sequence[Call], before: Path, data: Path) -> tuple[int, li
                 }
                 wrong |= {
                     f"after {call.name} {call.paths[0].name}: {one}"
-                    for one in _problems(seen, whole, known, data, ended)
+                    for one in _problems(seen, whole, published, known, ended=place == last)
                 }
     return states, sorted(wrong)
 
 
-def _problems(seen: dict, whole: dict[str, int], known: dict[str, Node], data: Path, ended: bool) -> Iterator[str]:
+def _problems(
+    seen: dict, whole: dict[str, int], published: dict[str, list[str]], known: dict[str, Node], *, ended: bool
+) -> Iterator[str]:
     """What was landed or frozen is there, the same; what is new is whole, or absent and not yet said to be done."""
     for path, node in known.items():
-        if path.startswith(("/landing/", "/statements/")) and seen.get(path, (None, 0))[0] is not node:
+        if path != "/warehouse.duckdb" and seen.get(path, (None, 0))[0] is not node:
             yield f"{path} is lost"
-    for path in whole:
-        if not _is_published(data / path[1:], data):
-            continue
+    for path, inner in published.items():
         if path not in seen:
             if ended or path in known:
                 yield f"{path} is lost"
         elif seen[path][0] is not known.get(path):
-            inner = [name for name in whole if name == path or name.startswith(f"{path}/")]
             yield from (f"{name} is not whole" for name in inner if seen.get(name, (None, -1))[1] != whole[name])
