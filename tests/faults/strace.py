@@ -87,7 +87,8 @@ def _call(thread: int, name: str, arguments: str, *, done: bool) -> Call:
     # AT_FDCWD, too, is printed with its path; a name that starts with a slash takes the place of it.
     folder = descriptors[0] if descriptors else Path()
     whole = [path for path in texts if path.is_absolute()]
-    watched = whole or [folder]
+    # strace knows a rename by its first path only.
+    watched = whole[:1] or [folder]
     # dbt writes its seeds to `…/tenant_statements/../seeds`; strace is told of such a path only as it was asked for.
     paths = tuple(Path(os.path.normpath(folder / text)) for text in texts)
     return Call(thread, name, paths, tuple(watched), arguments, done)
