@@ -115,6 +115,12 @@ def mutants_of(subject: Subject) -> Iterator[tuple[Mutant, str]]:
                 yield one, lines[one.line - 1].strip()
 
 
+def unchanged(subject: Subject) -> Mutant:
+    """No mutant at all."""
+    path = min(ROOT.glob(subject.files[0]))
+    return Mutant(path.relative_to(ROOT), 1, 0, "", "")
+
+
 class Same(NamedTuple):
     """A mutant that changes nothing anybody could see, by its file, the text of its line, and what becomes what."""
 
@@ -236,7 +242,10 @@ def main() -> int:
     for name in options.subjects or SUBJECTS:
         subject = SUBJECTS[name]
         mutants = chosen(subject, options.sample, options.seed, options.only)
-        counts = judge(mutants, options.tests or subject.tests, options.slots, options.log)
+        tests = options.tests or subject.tests
+        if judge([unchanged(subject)], tests, 1, None)["killed"]:
+            sys.exit(f"{name}: the tests fail without any mutant, so that nothing can be told by them.")
+        counts = judge(mutants, tests, options.slots, options.log)
         tried = counts["killed"] + counts["survived"]
         share = counts["killed"] / tried if tried else 1
         print(f"{name}: {share:.1%} of {tried} noticed; {dict(counts)}")

@@ -265,7 +265,8 @@ def test_folders_come_and_go_while_others_tidy_up(tmp_path):
 
 def test_a_link_put_in_the_place_of_a_folder_of_ones_own_is_not_followed(tmp_path):
     theirs = tmp_path / "theirs"
-    theirs.mkdir(mode=0o755)
+    theirs.mkdir()
+    theirs.chmod(0o755)
     (theirs / "kept").touch()
     spill = tmp_path / "spill"
     spill.mkdir()
