@@ -157,7 +157,7 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
         # Torn bytes raise whatever the reader was doing just then, so no narrower kind would catch them all.
-        if "No space left" in str(error):
+        if any(said in str(error) for said in ("No space left", "Could not write")):
             raise
         raise Refused(f"{path} cannot be read to its end: {_reason(error)} Nothing of it was landed.") from error
 

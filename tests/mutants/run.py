@@ -83,6 +83,7 @@ SUBJECTS = {
         mutants=python_mutations.mutants,
         tests=(
             "tests/unit/test_files.py",
+            "tests/orchestration/test_readback.py",
             "tests/orchestration/test_proof.py",
             "tests/orchestration/test_close.py",
             "tests/orchestration/test_recompute.py",
