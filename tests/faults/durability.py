@@ -152,7 +152,7 @@ def power_cuts(calls: Sequence[Call], before: Path, data: Path) -> tuple[int, li
     known = {
         path: node
         for path, node, _ in _seen(disk.root, "", set(), lose_bytes=False)
-        if path.startswith(("/landing/", "/statements/", "/warehouse.duckdb"))
+        if path.startswith(("/landing/", "/statements/")) or path == "/warehouse.duckdb"
     }
     final = Disk(data)
     final.load(before, final.root)
