@@ -1,7 +1,11 @@
 """What the file system promises here: sealed folders, publishing without replacing, swapping, one writer."""
 
+import ctypes
 import errno
 import itertools
+import os
+import re
+import select
 import stat
 import subprocess
 import sys
@@ -43,6 +47,20 @@ def test_the_sums_can_be_checked_without_this_software(tmp_path):
     folder = sealed(tmp_path / "batch", **{"a.txt": "one", "inner/b.txt": "two"})
     checked = subprocess.run(["sha256sum", "-c", files.SUMS], cwd=folder, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout.splitlines()) == (0, ["a.txt: OK", "inner/b.txt: OK"])
+
+
+def test_sealing_syncs_every_file_and_folder_in_the_same_order_each_time(tmp_path, monkeypatch):
+    """A fault that is struck in one run has to be found again in the next."""
+    names = [f"{folder}{letter}.txt" for folder in ("", "x/", "y/", "y/z/", "w/") for letter in "hgfedcba"]
+    folder = finished(tmp_path / "batch", **dict.fromkeys(names, ""))
+    synced = []
+    monkeypatch.setattr(files, "sync", synced.append)
+    files.seal_folder(folder, files.hashes_below(folder))
+    assert synced == [
+        *sorted(folder / name for name in (*names, files.SUMS)),
+        *(folder / inner for inner in ("y/z", "y", "x", "w")),
+        folder,
+    ]
 
 
 def change(folder: Path) -> None:
@@ -88,6 +106,54 @@ def test_every_kind_of_damage_is_named(tmp_path, damage, named):
     problems = files.check_folder(folder)
     assert len(problems) == len(named)
     assert all(words in problem for words, problem in zip(named, problems, strict=True))
+
+
+def be_a_folder(folder: Path) -> None:
+    (folder / "a.txt").unlink()
+    (folder / "a.txt").mkdir()
+
+
+def be_a_pipe(folder: Path) -> None:
+    (folder / "a.txt").unlink()
+    os.mkfifo(folder / "a.txt")
+
+
+def be_a_link(folder: Path) -> None:
+    (folder / "a.txt").rename(folder.parent / "a.txt")
+    (folder / "a.txt").symlink_to(folder.parent / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [(be_a_folder, "cannot be read"), (be_a_pipe, "cannot be read"), (be_a_link, "is a link")],
+)
+def test_what_is_no_file_of_the_folder_is_damage(tmp_path, damage, problem):
+    folder = sealed(tmp_path / "batch", **{"a.txt": "one"})
+    folder.chmod(0o755)
+    damage(folder)
+    assert files.check_folder(folder) == [f"{folder / 'a.txt'} {problem}"]
+
+
+def test_damage_is_told_in_the_order_of_the_names(tmp_path):
+    names = [f"{letter}.txt" for letter in "hgfedcba"]
+    folder = sealed(tmp_path / "batch", **dict.fromkeys([f"{kind}-{name}" for kind in "cm" for name in names], "one"))
+    for name in names:
+        overwrite(folder / f"c-{name}", b"two")
+        (folder / f"m-{name}").unlink()
+        (folder / f"n-{name}").touch()
+    assert files.check_folder(folder) == [
+        *(f"{folder}/m-{name} is missing" for name in sorted(names)),
+        *(f"{folder}/n-{name} was never listed" for name in sorted(names)),
+        *(f"{folder}/c-{name} does not match its hash" for name in sorted(names)),
+    ]
+
+
+def test_one_hash_that_is_none_is_no_list_of_sums(tmp_path):
+    folder = sealed(tmp_path / "batch", **{"a.txt": "one", "b.txt": "two"})
+    overwrite(folder / files.SUMS, (folder / files.SUMS).read_bytes().replace(b"f", b"F", 1))
+    with pytest.raises(ValueError, match="SHA256SUMS is not as it was written"):
+        files.sums(folder)
+    assert files.check_folder(folder) == [f"{folder / files.SUMS} is not as it was written"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no sums", b"\xff\xfe", b"abc  a.txt\n"])
@@ -136,6 +202,61 @@ def test_publishing_never_replaces_what_is_there(tmp_path):
     assert (second / "a.txt").exists()
 
 
+class NoSuchCall:
+    """A C library from elsewhere."""
+
+    def __init__(self, *_, **__) -> None:
+        pass
+
+
+class CallWithout(NoSuchCall):
+    """A C library that has the call, on a system or a disk that does not know it."""
+
+    code = errno.ENOSYS
+
+    def renameat2(self, *_) -> int:
+        ctypes.set_errno(self.code)
+        return -1
+
+
+class FlagUnknown(CallWithout):
+    code = errno.EINVAL
+
+
+@pytest.mark.parametrize("library", [NoSuchCall, CallWithout, FlagUnknown])
+def test_publishing_elsewhere_does_not_replace_what_is_there_either(tmp_path, monkeypatch, library):
+    monkeypatch.setattr(ctypes, "CDLL", library)
+    first = finished(tmp_path / "staged-1", **{"a.txt": "first"})
+    second = finished(tmp_path / "staged-2", **{"a.txt": "second"})
+    files.publish(first, tmp_path / "final")
+    assert not first.exists()
+    with pytest.raises(OSError, match=re.escape(os.strerror(errno.ENOTEMPTY))):
+        files.publish(second, tmp_path / "final")
+    assert (tmp_path / "final" / "a.txt").read_text(encoding="utf-8") == "first"
+
+
+def test_paths_may_be_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files.publish(finished(Path("staged"), **{"a.txt": "first"}), Path("deep/deeper/final"))
+    assert (tmp_path / "deep/deeper/final/a.txt").exists()
+
+
+def test_publishing_syncs_every_folder_up_to_the_one_that_both_are_in(tmp_path, monkeypatch):
+    staged = finished(tmp_path / "data" / "build" / "staged", **{"a.txt": "first"})
+    synced = []
+    monkeypatch.setattr(files, "sync", synced.append)
+    files.publish(staged, tmp_path / "data" / "out" / "deep" / "final")
+    assert synced == [tmp_path / "data" / "out" / "deep", tmp_path / "data" / "out", tmp_path / "data"]
+
+
+def test_swapping_syncs_the_new_file_before_and_its_name_afterwards(tmp_path, monkeypatch):
+    (tmp_path / "staged").write_text("new", encoding="utf-8")
+    synced = []
+    monkeypatch.setattr(files, "sync", lambda path: synced.append((path, (tmp_path / "final").exists())))
+    files.swap(tmp_path / "staged", tmp_path / "final")
+    assert synced == [(tmp_path / "staged", False), (tmp_path, True)]
+
+
 def test_publishing_does_not_even_replace_an_empty_folder(tmp_path):
     staged = finished(tmp_path / "staged", **{"a.txt": "first"})
     (tmp_path / "final").mkdir()
@@ -168,6 +289,35 @@ def test_removing_takes_read_only_parts_too_and_follows_no_link(tmp_path):
     assert (kept / "a.txt").exists()
 
 
+def test_every_folder_may_be_written_to_before_it_is_removed(tmp_path, monkeypatch):
+    """Root would not need it."""
+    folder = sealed(tmp_path / "private", **{"x/y/b.txt": "two"})
+    folder.chmod(0o555)
+    monkeypatch.setattr(files.shutil, "rmtree", lambda _: None)
+    files.remove(folder)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "x", folder / "x/y")} == {0o700}
+    assert stat.S_IMODE((folder / "x/y/b.txt").stat().st_mode) == 0o444
+
+
+def test_nothing_that_was_opened_stays_open(tmp_path):
+    def opened() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = opened()
+    (tmp_path / "spill" / f"{files.OWN_FOLDER}1").mkdir(parents=True)
+    with files.own_folder(tmp_path / "spill"), files.own_folder(tmp_path / "spill"):
+        pass
+    files.publish(sealed(tmp_path / "staged", **{"a.txt": "first"}), tmp_path / "final")
+    assert opened() == before
+
+
+@pytest.mark.parametrize("path", ["two\nlines", "turned\u202earound", "\udcff"])
+def test_a_path_that_cannot_be_shown_is_refused(path):
+    files.require_printable(Path("/data/Ünïcode and blanks"), "The data folder")
+    with pytest.raises(Refused, match=r"The data folder '.*' has characters in its path that cannot be shown"):
+        files.require_printable(Path("/data") / path, "The data folder")
+
+
 def test_hashes_that_were_written_down_are_required(tmp_path):
     finished(tmp_path, **{"a.txt": "one", "b.txt": "two"})
     expected = {tmp_path / name: files.sha256(tmp_path / name) for name in ("a.txt", "b.txt")}
@@ -183,6 +333,8 @@ def test_hashes_that_were_written_down_are_required(tmp_path):
 def test_a_full_disk_is_a_sentence():
     with pytest.raises(Refused, match="No space left on device at here"), files.disk_errors():
         raise OSError(errno.ENOSPC, "No space left on device", "here")
+    with pytest.raises(Refused, match="something else(?! at)"), files.disk_errors():
+        raise OSError("something else")
 
 
 HOLD = """
@@ -193,6 +345,33 @@ with files.only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+def test_a_second_writer_says_that_it_waits_until_the_first_is_done(tmp_path):
+    command = [sys.executable, "-c", HOLD, tmp_path / ".lock"]
+    pipes = {"cwd": PROJECT_ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first:
+        assert first.stdout.readline() == "held\n"
+        with subprocess.Popen(command, **pipes) as second:
+            assert second.stderr.readline() == "Waiting for another command …\n"
+            assert select.select([second.stdout], [], [], 0.3) == ([], [], [])
+            first.kill()
+            assert second.stdout.readline() == "held\n"
+            second.kill()
+
+
+def test_what_is_written_under_the_lock_is_private_and_nothing_else(tmp_path):
+    for lock in (tmp_path / "deep" / "data" / ".lock", tmp_path / "deep" / "data" / ".lock"):
+        mask = os.umask(0o022)
+        try:
+            with files.only_writer(lock):
+                (tmp_path / "private").touch()
+            (tmp_path / "public").touch()
+        finally:
+            os.umask(mask)
+        modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("private", "public")}
+        assert modes == {0o600, 0o644}
+        (tmp_path / "private").unlink()
 
 
 def test_a_killed_process_lets_go_of_the_lock(tmp_path):
@@ -216,7 +395,7 @@ def test_a_killed_process_lets_go_of_the_lock(tmp_path):
 
 def test_folders_of_ones_own_are_private_apart_and_gone_afterwards(tmp_path):
     with files.own_folder(tmp_path / "spill") as mine, files.own_folder(tmp_path / "spill") as other:
-        assert mine != other
+        assert (mine.name, other.name) == (f"{files.OWN_FOLDER}1", f"{files.OWN_FOLDER}2")
         assert stat.S_IMODE(mine.stat().st_mode) == 0o700
         (mine / "spilled").touch()
         assert mine.exists()
@@ -261,6 +440,17 @@ def test_folders_come_and_go_while_others_tidy_up(tmp_path):
     running = [subprocess.Popen(command, cwd=PROJECT_ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [process.communicate()[1] for process in running] == [""] * 4
     assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_what_another_user_left_and_what_is_no_folder_stays(tmp_path, monkeypatch):
+    theirs, file = (tmp_path / f"{files.OWN_FOLDER}{number}" for number in (1, 2))
+    theirs.mkdir()
+    file.touch()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with files.own_folder(tmp_path) as mine:
+        assert mine.name == f"{files.OWN_FOLDER}3"
+    assert theirs.is_dir()
+    assert file.is_file()
 
 
 def test_a_link_put_in_the_place_of_a_folder_of_ones_own_is_not_followed(tmp_path):
