@@ -120,7 +120,7 @@ def rejected_rows(
     standing = _with_rejected_rows(receipts, month, manifests)
     if not standing:
         return []
-    adopted = ", ".join(engine.text(name) for name in sorted(frozen | {""}))
+    adopted = ", ".join(engine.text(name) for name in frozen | {""})
     with engine.connect(settings) as connection:
         connection.execute(
             f"""

@@ -1,0 +1,99 @@
+"""Receipts and manifests that were never landed or frozen, for tests of what reads them.
+
+What belongs here: the least that is valid. What does not: expectations.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestration import settings
+from orchestration.close import manifest as manifests
+from orchestration.close.manifest import COUNTS, NO_PREVIOUS, Manifest
+from orchestration.landing.receipts import LandedFile, Receipt
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+FEBRUARY, MARCH, APRIL, MAY, JUNE = (Month(2026, number) for number in range(2, 7))
+LANDED_AT = datetime(2026, 6, 1, tzinfo=UTC)
+HASH = "a" * 64
+
+
+def receipt(sequence: int, feed: str = "cdrs", rows: dict[str | None, int] | None = None, **given: Any) -> Receipt:
+    """A batch's receipt; `rows` of each month are in a file of their own."""
+    batch_id = f"{sequence:08d}-{HASH[:12]}"
+    named = {
+        "landed_by": "somebody",
+        "source": "canonical",
+        "file_name": "given.csv",
+        "source_sha256": HASH,
+        "source_bytes": 1,
+        "rules_sha256": HASH,
+        "call": [HASH],
+        "landed_at": LANDED_AT,
+        "rows": 0,
+        "folder": Path("/landing") / feed / batch_id,
+    }
+    named["files"] = [
+        LandedFile(f"{feed}-{month}.parquet", count, 1, f"hash of {batch_id} {month}", month)
+        for month, count in (rows or {}).items()
+    ]
+    return Receipt(feed=feed, batch_id=batch_id, sequence=sequence, **named | given)
+
+
+def rejected(sequence: int, by_month: dict[str, int], **given: Any) -> Receipt:
+    """The receipt of a batch with rejected rows, in their file."""
+    file = LandedFile("rejected.parquet", sum(by_month.values()), 1, f"hash of rejected {sequence}")
+    return receipt(sequence, rejected=file, rejected_by_month=by_month, **given)
+
+
+def content(month: Month, **given: Any) -> dict[str, Any]:
+    """What a manifest says at least, of a month in which nothing happened."""
+    return {
+        "format": 1,
+        "month": str(month),
+        "period_start": month.start.isoformat(),
+        "period_end": month.end.isoformat(),
+        "first_month": str(month),
+        "closed_at": "2026-06-02T12:00:00+00:00",
+        "previous_month": None,
+        "previous_manifest_sha256": NO_PREVIOUS,
+        "landed_up_to": 0,
+        "settings": {"grace_hours": 12, "default_currency": "USD"},
+        "inputs": [],
+        "outputs": [],
+        "tables": {},
+        "counts": dict.fromkeys((*COUNTS, "conflict_header_ip"), 0),
+        "totals": {},
+        "totals_by_service": [],
+        "totals_since_first_month": {},
+        "rejected": {"accepted_by_operator": False, "rows": []},
+        "warnings": [],
+        "versions": {},
+    } | given
+
+
+def manifest(month: Month, **given: Any) -> Manifest:
+    said = content(month, **given)
+    sha256 = hashlib.sha256(manifests.canonical(said)).hexdigest()
+    return Manifest(month, said, sha256, Path("/statements") / f"month={month}")
+
+
+def chain(*months: Month, **given: Any) -> list[Manifest]:
+    """Manifests of which each follows the one before, with a dollar stated in every month."""
+    known: list[Manifest] = []
+    for number, month in enumerate(months, start=1):
+        links = {
+            "first_month": str(months[0]),
+            "previous_month": str(known[-1].month) if known else None,
+            "previous_manifest_sha256": known[-1].sha256 if known else NO_PREVIOUS,
+            "totals": {"USD": "1"},
+            "totals_since_first_month": {"USD": str(number)},
+        }
+        known.append(manifest(month, **links | given))
+    return known
+
+
+def settings_in(folder: Path) -> Settings:
+    return settings.load(folder / "data")
