@@ -130,17 +130,17 @@ def compose(
         "landed_up_to": max(receipt.sequence for receipt in inputs.receipts),
         "settings": inputs.settings,
         "inputs": named_inputs(inputs.receipts, month, inputs.frozen),
-        "outputs": [_output(out_dir / name, name, digest) for name, digest in sorted(hashes.items())],
+        "outputs": [_output(out_dir / name, name, digest) for name, digest in hashes.items()],
         "tables": stated,
         "counts": counted,
-        "totals": {currency: str(cost) for currency, cost in sorted(figures.cost_by_currency.items())},
+        "totals": {currency: str(cost) for currency, cost in figures.cost_by_currency.items()},
         "totals_by_service": [
             {"service": service, "direction": direction, "currency": currency, "records": records, "cost": str(cost)}
             for (service, direction, currency), (records, cost) in sorted(figures.by_service.items())
         ],
         "totals_since_first_month": {
             currency: str(Decimal(carried.get(currency, "0")) + figures.cost_by_currency.get(currency, Decimal(0)))
-            for currency in sorted(carried.keys() | figures.cost_by_currency.keys())
+            for currency in carried.keys() | figures.cost_by_currency.keys()
         },
         "rejected": {
             "accepted_by_operator": inputs.accepted_rejected,

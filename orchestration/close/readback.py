@@ -26,7 +26,7 @@ LATE_AND_NOT_STATED = ("late_duplicate", "late_superseded", "before_first_month"
 BATCH_ROWS = 1_000_000
 
 
-@dataclass
+@dataclass(frozen=True)
 class Figures:
     """What the files add up to. `by_service` maps service, direction, currency to records and cost."""
 

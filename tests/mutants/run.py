@@ -36,7 +36,10 @@ from tests.mutants.mutant import Mutant
 
 WARM = (dagster, dbt, hypothesis, pyarrow, typer)
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("dbt_project", "orchestration", "seeds", "tests", "benchmarks", "data", "docs", "pyproject.toml", "README.md")
+COPIED = (
+    "dbt_project", "orchestration", "seeds", "tests", "benchmarks", "data", "docs",
+    "pyproject.toml", "requirements.lock", "README.md",
+)  # fmt: skip
 EXPLAINED = Path(__file__).with_name("survivors.toml")
 # Seconds; a mutant that waits for ever is noticed.
 LONGEST = 900
@@ -85,6 +88,10 @@ SUBJECTS = {
         mutants=python_mutations.mutants,
         tests=(
             "tests/unit/test_files.py",
+            "tests/unit/test_verify.py",
+            "tests/unit/test_readiness.py",
+            "tests/unit/test_manifest.py",
+            "tests/unit/test_conventions.py",
             "tests/orchestration/test_readback.py",
             "tests/orchestration/test_proof.py",
             "tests/orchestration/test_close.py",

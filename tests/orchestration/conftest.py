@@ -125,6 +125,12 @@ def settings_of(line: CommandLine) -> Settings:
     return settings.load(line.data)
 
 
-def closing(line: CommandLine, month: Month = MARCH, *, accept_rejected: bool = True) -> close.Closed:
+def closing(
+    line: CommandLine,
+    month: Month = MARCH,
+    *,
+    accept_rejected: bool = True,
+    progress: close.Progress = lambda _: None,
+) -> close.Closed:
     """Close a month without Dagster, which costs seconds and is tested elsewhere."""
-    return close.close_month(settings_of(line), month, accept_rejected=accept_rejected, progress=lambda _: None)
+    return close.close_month(settings_of(line), month, accept_rejected=accept_rejected, progress=progress)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ from orchestration import engine, files, settings, warehouse
 from orchestration.close import close, dbt_build, pinning, publishing, verify
 from orchestration.close import manifest as manifests
 from orchestration.errors import Damaged, Refused
+from orchestration.landing import receipts as landed
 from orchestration.months import Month
 from tests.conftest import CommandLine
 from tests.orchestration.conftest import (
@@ -21,6 +23,7 @@ from tests.orchestration.conftest import (
     AFTER_MARCH,
     APRIL,
     IN_APRIL,
+    IN_MARCH,
     LATE,
     MARCH,
     closing,
@@ -135,6 +138,52 @@ def test_a_landed_byte_that_changed_stops_the_close(copy_of, landed_march):
     assert not (line.data / "statements").exists()
 
 
+def test_a_look_before_the_work_says_what_the_close_will_and_hashes_nothing(
+    copy_of, landed_march, closed_march, monkeypatch
+):
+    def never(*_):
+        raise AssertionError
+
+    for name in ("require_all_batches", "require_intact"):
+        monkeypatch.setattr(verify, name, never)
+    open_, frozen = (settings.load(folder / "data") for folder in (landed_march, closed_march))
+    copy_of(landed_march)
+    assert close.require_closable(open_, MARCH, accept_rejected=True) is False
+    assert close.require_closable(frozen, MARCH, accept_rejected=False) is True
+    with pytest.raises(Refused, match="1 rejected rows"):
+        close.require_closable(open_, MARCH, accept_rejected=False)
+
+
+def test_months_are_due_from_the_end_of_their_grace_on(tmp_path, monkeypatch):
+    line = stand_in(tmp_path, monkeypatch, AFTER_MARCH)
+    monkeypatch.setenv("STATEMENTS_FIRST_MONTH", "2026-03")
+    for instant, due in [
+        ("2026-04-01T11:59:59.999999+00:00", []),
+        ("2026-04-01T12:00:00+00:00", [MARCH]),
+        ("2026-06-01T12:00:00+00:00", [MARCH, APRIL, APRIL.next]),
+    ]:
+        line.at(instant)
+        assert close.due_months(settings_of(line)) == due
+
+
+def test_what_an_operator_accepted_is_said_only_where_something_stood(copy_of, landed_march, monkeypatch):
+    line = copy_of(landed_march)
+    monkeypatch.setattr(close, "_build", lambda *_: [])
+
+    def inputs() -> publishing.Inputs:
+        return close.rehearse(settings_of(line), MARCH, lambda _: None, lambda _settings, _file, given: given)
+
+    first = inputs()
+    assert first.accepted_rejected
+    assert first.settings == {"grace_hours": 12, "default_currency": "USD"}
+    land(line, "cdrs", record("broken", cost="0.5"))
+    assert [row.cleared for row in inputs().rejected] == [True]
+    assert not inputs().accepted_rejected
+    land(line, "cdrs", record("another", cost="much"))
+    assert [row.cleared for row in inputs().rejected] == [True, False]
+    assert inputs().accepted_rejected
+
+
 # Freezing -------------------------------------------------------------------------------------------------------------
 
 
@@ -178,7 +227,13 @@ def test_nothing_private_is_left_behind(closed_march):
 def test_landing_the_mended_row_clears_what_was_rejected(copy_of, landed_march):
     line = copy_of(landed_march)
     land(line, "cdrs", record("broken", cost="0.5"))
-    frozen = closing(line, accept_rejected=False).manifest.content
+    said: list[str] = []
+    closed = closing(line, accept_rejected=False, progress=said.append)
+    assert (closed.outcome, said[0], said[-2:]) == (
+        "frozen", "Pinning what has landed", ["Freezing", "Refreshing the warehouse"],
+    )  # fmt: skip
+    assert {node.name for node in closed.nodes} >= {"usage", "statements"}
+    frozen = closed.manifest.content
     assert frozen["counts"]["accepted"] == 9
     assert frozen["rejected"] == {
         "accepted_by_operator": False,
@@ -191,10 +246,20 @@ def test_closing_again_verifies_and_changes_nothing(copy_of, closed_march):
     folder = line.data / "statements"
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in [folder, *folder.rglob("*")]}
     contents = tree(line.data)
-    again = closing(line)
-    assert again.already_frozen
+    said: list[str] = []
+    again = closing(line, progress=said.append)
+    assert (again.already_frozen, again.outcome, said) == (True, "already frozen, verified", ["Verifying"])
+    assert again.manifest == manifests.read(settings_of(line), MARCH)
     assert tree(line.data) == contents
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in [folder, *folder.rglob("*")]} == before
+
+
+def test_closing_again_makes_read_only_what_a_close_left_that_was_killed_just_then(copy_of, closed_march):
+    line = copy_of(closed_march)
+    folder = line.data / "statements" / "month=2026-03"
+    folder.chmod(0o755)
+    assert closing(line).already_frozen
+    assert folder.stat().st_mode & 0o777 == 0o555
 
 
 def test_closing_a_damaged_month_again_is_exit_3_and_mends_nothing(copy_of, closed_march):
@@ -274,6 +339,77 @@ def build_of(source: Path, folder: Path, month: Month, instant: str, *deliveries
         with pytest.raises(Captured):
             closing(line, month)
     return (*taken["all"], folder / "pristine")
+
+
+def seen(build: Built, query: str) -> list[tuple]:
+    """What a query finds in a build as it was before it was frozen."""
+    with duckdb.connect(str(build[4] / "build.duckdb"), read_only=True) as connection:
+        connection.execute("set timezone to 'UTC'")
+        return connection.execute(query).fetchall()
+
+
+def seen_in_each(build: Built, query: str, *relations: str) -> dict[str, list]:
+    return {name: sorted(chain.from_iterable(seen(build, query.format(name)))) for name in relations}
+
+
+def test_a_build_is_told_what_is_being_closed(built, built_april):
+    row = "select month, month_start, month_end, first_month_start, history_start, default_currency from landing.close"
+    assert seen(built, row) == [("2026-03", MARCH.start, MARCH.end, MARCH.start, MARCH.start, "USD")]
+    assert seen(built_april, row) == [("2026-04", APRIL.start, APRIL.end, MARCH.start, MARCH.start, "USD")]
+    days = "select count(*), min(day), max(day) from landing.close_days"
+    assert seen(built, days) == [(31, MARCH.days[0], MARCH.days[-1])]
+    assert seen(built_april, days) == [(30, APRIL.days[0], APRIL.days[-1])]
+
+
+def test_a_build_sees_exactly_what_was_pinned_for_it(built, built_april):
+    ids = "select record_id from landing.{}"
+    names = ("cdrs", "neighbouring_cdrs", "late_cdrs", "stated_records", "stated_entries", "rejected_rows")
+    march = sorted({row["record_id"] for row in IN_MARCH} - {"in-february"})
+    assert seen_in_each(built, ids, *names) == {
+        "cdrs": sorted([*march, "twice"]),
+        "neighbouring_cdrs": ["in-february"],
+        "late_cdrs": [],
+        "stated_records": [],
+        "stated_entries": [],
+        "rejected_rows": ["broken"],
+    }
+    assert seen_in_each(built_april, ids, *names) == {
+        "cdrs": ["april"],
+        "neighbouring_cdrs": sorted([*march, "twice", "may"]),
+        "late_cdrs": ["in-alpha", "late"],
+        "stated_records": march,
+        "stated_entries": march,
+        "rejected_rows": [],
+    }
+    rows, late = ("select * exclude batch_id from landing." + name for name in ("cdrs_receipts", "late_receipts"))
+    assert (seen(built, rows), seen(built, late)) == ([(9, 1)], [])
+    assert (seen(built_april, rows), seen(built_april, late)) == ([(1, 0)], [(2,)])
+
+
+def test_a_build_sees_the_columns_of_its_sources_and_no_others(built, built_april):
+    sources = {
+        "cdrs": [*pinning.CDRS_COLUMNS, "row_id"],
+        "late_cdrs": pinning.CDRS_COLUMNS,
+        "tenants": pinning.TENANT_COLUMNS,
+        "number_assignments": pinning.NUMBER_COLUMNS,
+        "ip_assignments": pinning.IP_COLUMNS,
+    }
+    for build in (built, built_april):
+        columns = seen_in_each(build, "select column_name from (describe landing.{})", *sources)
+        assert columns == {name: sorted(listed) for name, listed in sources.items()}
+
+
+def test_all_frozen_months_are_looked_at_only_when_something_came_late(closed_april, tmp_path):
+    configuration = settings.load(closed_april / "data")
+    batches, frozen = landed.load(configuration), manifests.load(configuration)
+    stated = []
+    for number, known in enumerate((batches[:-1], batches)):
+        build_file = tmp_path / f"{number}.duckdb"
+        pinning.pin(configuration, build_file, APRIL.next, known, frozen, [], tmp_path)
+        with duckdb.connect(str(build_file), read_only=True) as connection:
+            found = connection.execute("select distinct stated_in from landing.stated_entries order by 1").fetchall()
+            stated.append([month for (month,) in found])
+    assert stated == [["2026-04"], ["2026-03", "2026-04"]]
 
 
 def freeze_after(built, *statements: str) -> None:

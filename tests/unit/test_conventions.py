@@ -67,3 +67,15 @@ def test_no_dbt_package_is_needed():
 def test_parquet_is_written_alike_by_dbt_and_by_python():
     macro = (DBT_PROJECT / "macros" / "parquet_by_day.sql").read_text(encoding="utf-8")
     assert " ".join(engine.PARQUET.split()) in " ".join(macro.split())
+
+
+def test_what_modules_hand_each_other_cannot_be_changed():
+    """The command line alone keeps a state: what its options before the command said."""
+    changeable = [
+        name
+        for path in sorted((PROJECT_ROOT / "orchestration").rglob("*.py"))
+        for name in re.findall(
+            r"^@dataclass\b(?!\(frozen=True\b).*\nclass (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    ]
+    assert changeable == ["_State"]
