@@ -115,3 +115,15 @@ def test_a_total_or_a_difference_that_is_off_is_named(copied, name, column, sent
     alter(folder / f"{name}.parquet", column)
     with pytest.raises(Refused, match=sentence):
         read_back(folder, counted)
+
+
+def test_five_problems_are_told_and_none_at_length(copied):
+    folder, counted = copied(APRIL)
+    alter(folder / "statement_lines.parquet", "cost")
+    counted |= {name: counted[name] + 1 for name in ("late_landed", "accepted", "attributed")} | {"landed": 10**300}
+    with pytest.raises(Refused) as refusal:
+        read_back(folder, counted)
+    beginning, problems = str(refusal.value).split(". ", 1)
+    assert beginning == "The written files do not add up, so nothing was published"
+    assert len(problems.split("; ")) == 5
+    assert max(map(len, problems.split("; "))) == 300

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,6 +48,15 @@ def test_the_sums_can_be_checked_without_this_software(tmp_path):
     folder = sealed(tmp_path / "batch", **{"a.txt": "one", "inner/b.txt": "two"})
     checked = subprocess.run(["sha256sum", "-c", files.SUMS], cwd=folder, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout.splitlines()) == (0, ["a.txt: OK", "inner/b.txt: OK"])
+
+
+def test_syncing_asks_the_disk_for_that_very_file_or_folder(tmp_path, monkeypatch):
+    finished(tmp_path, **{"a.txt": "one"})
+    asked = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: asked.append(os.fstat(descriptor).st_ino))
+    files.sync(tmp_path / "a.txt")
+    files.sync(tmp_path)
+    assert asked == [(tmp_path / "a.txt").stat().st_ino, tmp_path.stat().st_ino]
 
 
 def test_sealing_syncs_every_file_and_folder_in_the_same_order_each_time(tmp_path, monkeypatch):
@@ -299,6 +309,13 @@ def test_every_folder_may_be_written_to_before_it_is_removed(tmp_path, monkeypat
     assert stat.S_IMODE((folder / "x/y/b.txt").stat().st_mode) == 0o444
 
 
+@pytest.fixture
+def few_folders(monkeypatch):
+    """Who would never stop making folders is stopped."""
+    monkeypatch.setattr(files, "itertools", SimpleNamespace(count=lambda start: range(start, 100)))
+
+
+@pytest.mark.usefixtures("few_folders")
 def test_nothing_that_was_opened_stays_open(tmp_path):
     def opened() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
@@ -393,6 +410,7 @@ def test_a_killed_process_lets_go_of_the_lock(tmp_path):
 # A folder of one's own ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("few_folders")
 def test_folders_of_ones_own_are_private_apart_and_gone_afterwards(tmp_path):
     with files.own_folder(tmp_path / "spill") as mine, files.own_folder(tmp_path / "spill") as other:
         assert (mine.name, other.name) == (f"{files.OWN_FOLDER}1", f"{files.OWN_FOLDER}2")
@@ -402,6 +420,7 @@ def test_folders_of_ones_own_are_private_apart_and_gone_afterwards(tmp_path):
     assert list((tmp_path / "spill").iterdir()) == []
 
 
+@pytest.mark.usefixtures("few_folders")
 def test_what_a_killed_process_left_goes_and_what_others_have_stays(tmp_path):
     code = (
         "import pathlib, sys, time\n"
@@ -442,6 +461,7 @@ def test_folders_come_and_go_while_others_tidy_up(tmp_path):
     assert list((tmp_path / "spill").iterdir()) == []
 
 
+@pytest.mark.usefixtures("few_folders")
 def test_what_another_user_left_and_what_is_no_folder_stays(tmp_path, monkeypatch):
     theirs, file = (tmp_path / f"{files.OWN_FOLDER}{number}" for number in (1, 2))
     theirs.mkdir()
@@ -453,6 +473,7 @@ def test_what_another_user_left_and_what_is_no_folder_stays(tmp_path, monkeypatc
     assert file.is_file()
 
 
+@pytest.mark.usefixtures("few_folders")
 def test_a_link_put_in_the_place_of_a_folder_of_ones_own_is_not_followed(tmp_path):
     theirs = tmp_path / "theirs"
     theirs.mkdir()
