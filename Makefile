@@ -21,7 +21,7 @@ demo: setup  ## Land a made-up carrier's last four months, close them, show a st
 	$(BIN)/statements demo
 
 test: setup  ## Run the tests, two files at a time.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/ui
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/ui
 
 test-ui: setup  ## Operate the UI in Chromium, and kill its servers: make test-ui [PICTURES=docs]. Takes minutes.
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/ui/requirements.txt

@@ -45,7 +45,8 @@ def test_a_sealed_folder_holds_what_its_sums_say_and_nobody_may_write_there(tmp_
 
 
 def test_the_sums_can_be_checked_without_this_software(tmp_path):
-    folder = sealed(tmp_path / "batch", **{"a.txt": "one", "inner/b.txt": "two"})
+    folder = finished(tmp_path / "batch", **{"a.txt": "one", "inner/b.txt": "two"})
+    files.seal_folder(folder, dict(reversed(files.hashes_below(folder).items())))
     checked = subprocess.run(["sha256sum", "-c", files.SUMS], cwd=folder, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout.splitlines()) == (0, ["a.txt: OK", "inner/b.txt: OK"])
 
@@ -462,15 +463,20 @@ def test_folders_come_and_go_while_others_tidy_up(tmp_path):
 
 
 @pytest.mark.usefixtures("few_folders")
-def test_what_another_user_left_and_what_is_no_folder_stays(tmp_path, monkeypatch):
-    theirs, file = (tmp_path / f"{files.OWN_FOLDER}{number}" for number in (1, 2))
-    theirs.mkdir()
-    file.touch()
+def test_what_another_user_left_stays(tmp_path, monkeypatch):
+    (tmp_path / f"{files.OWN_FOLDER}1").mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with files.own_folder(tmp_path) as mine:
-        assert mine.name == f"{files.OWN_FOLDER}3"
-    assert theirs.is_dir()
-    assert file.is_file()
+        assert mine.name == f"{files.OWN_FOLDER}2"
+    assert (tmp_path / f"{files.OWN_FOLDER}1").is_dir()
+
+
+@pytest.mark.usefixtures("few_folders")
+def test_a_file_of_such_a_name_stays(tmp_path):
+    (tmp_path / f"{files.OWN_FOLDER}1").touch()
+    with files.own_folder(tmp_path) as mine:
+        assert mine.name == f"{files.OWN_FOLDER}2"
+    assert (tmp_path / f"{files.OWN_FOLDER}1").is_file()
 
 
 @pytest.mark.usefixtures("few_folders")
