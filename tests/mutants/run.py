@@ -96,6 +96,7 @@ SUBJECTS = {
             "tests/orchestration/test_proof.py",
             "tests/orchestration/test_close.py",
             "tests/orchestration/test_recompute.py",
+            "tests/orchestration/test_reading.py",
             "tests/orchestration/test_damage.py",
             "tests/scenarios/test_scenarios.py",
             "tests/faults/test_order.py",

@@ -3,6 +3,7 @@
 What does not belong here: damage to real files, of which `tests/orchestration/test_damage.py` has plenty.
 """
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import duckdb
 import pytest
 
 from orchestration import files
+from orchestration.close import manifest as manifests
 from orchestration.close import verify
-from orchestration.close.manifest import Manifest
+from orchestration.close.manifest import MANIFEST, Manifest
 from orchestration.errors import Damaged
 from orchestration.landing.receipts import RECEIPT
-from tests.unit.stored import APRIL, HASH, JUNE, MARCH, MAY, chain, manifest, receipt, settings_in
+from tests.unit.stored import APRIL, HASH, JUNE, MARCH, MAY, chain, content, manifest, receipt, settings_in
 
 # The chain ------------------------------------------------------------------------------------------------------------
 
@@ -173,6 +175,38 @@ def test_what_belongs_neither_to_months_nor_to_feeds_is_named_in_order(tmp_path)
         *(f"{settings.statements}/{letter}.tmp does not belong among the frozen months" for letter in "abcdefgh"),
         *(f"{settings.landing}/{letter}.tmp does not belong among the feeds" for letter in "abcdefgh"),
     ]
+
+
+def test_everything_is_looked_at_and_told_in_turn(tmp_path):
+    settings, said = settings_in(tmp_path), []
+    assert verify.all_problems(settings, [], said.append) == []
+    month, stray = settings.statements / "month=2026-03", settings.statements / "stray"
+    batch = settings.landing / "cdrs" / "00000001-aaaaaaaaaaaa"
+    for folder in (month, stray, batch):
+        folder.mkdir(parents=True)
+    assert verify.all_problems(settings, [MARCH], said.append) == [
+        f"{month / files.SUMS} cannot be read",
+        f"{stray} does not belong among the frozen months",
+        f"{batch / files.SUMS} cannot be read",
+    ]
+    assert said == ["Verifying what has landed", "Verifying 2026-03", "Verifying what has landed"]
+
+
+@pytest.mark.parametrize(
+    ("sha256", "problem"),
+    [
+        (None, "{} holds other files than its manifest lists"),
+        (HASH, "{}/a.csv does not match the hash in its manifest"),
+        (hashlib.sha256(b"a").hexdigest(), "the files of 2026-03 cannot be added up (FileNotFoundError)"),
+    ],
+)
+def test_a_month_that_was_sealed_anew_is_not_what_its_manifest_says(tmp_path, sha256, problem):
+    outputs = [{"name": "a.csv", "bytes": 1, "rows": None, "sha256": sha256}] if sha256 else []
+    settings = settings_in(tmp_path)
+    raw = manifests.canonical(content(MARCH, outputs=outputs)).decode()
+    folder = sealed(settings.statements / "month=2026-03", **{MANIFEST: raw, "a.csv": "a"})
+    assert files.check_folder(folder) == []
+    assert verify.month_problems(settings, MARCH) == [problem.format(folder)]
 
 
 def test_a_damaged_month_is_told_with_five_problems_at_most(tmp_path):
