@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from orchestration import engine, files, settings, warehouse
@@ -254,12 +255,15 @@ def test_closing_again_verifies_and_changes_nothing(copy_of, closed_march):
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in [folder, *folder.rglob("*")]} == before
 
 
-def test_closing_again_makes_read_only_what_a_close_left_that_was_killed_just_then(copy_of, closed_march):
+def test_closing_again_finishes_what_a_close_left_that_was_killed_just_then(copy_of, closed_march):
     line = copy_of(closed_march)
-    folder = line.data / "statements" / "month=2026-03"
+    folder, build = line.data / "statements" / "month=2026-03", line.data / "build" / "close"
     folder.chmod(0o755)
+    build.mkdir(parents=True)
+    (build / "build.duckdb").touch()
     assert closing(line).already_frozen
     assert folder.stat().st_mode & 0o777 == 0o555
+    assert not build.exists()
 
 
 def test_closing_a_damaged_month_again_is_exit_3_and_mends_nothing(copy_of, closed_march):
@@ -287,6 +291,11 @@ def test_a_dry_run_shows_the_figures_and_publishes_nothing(copy_of, landed_march
                   "Corrections: none", "Rejected rows", "cost_unusable", "Warnings"):  # fmt: skip
         assert words in said
     assert [path for path in (line.data / "build").rglob("*") if path.is_file()] == []
+
+
+def test_a_frozen_month_has_no_dry_run(closed_march):
+    with pytest.raises(Refused, match="2026-03 is frozen already; `statements show 2026-03` shows it"):
+        close.rehearse(settings.load(closed_march / "data"), MARCH, lambda _: None, lambda *_: None)
 
 
 def test_an_open_month_has_no_statement_anywhere(copy_of, closed_march):
@@ -481,6 +490,24 @@ def test_a_frozen_file_that_a_correction_takes_from_is_hashed_again(copy_of, clo
     changed.write_bytes(changed.read_bytes()[:-1] + b"x")
     with pytest.raises(Damaged, match="day=05"):
         verify.require_intact_statements(connection, known)
+
+
+def test_a_close_hashes_again_what_it_takes_from_an_older_month(copy_of, closed_april):
+    """The file can be read, and the month is not the one before, which is checked whole ahead of every close."""
+    line = copy_of(closed_april, "2026-06-02T12:00:00+00:00")
+    land(
+        line,
+        "cdrs",
+        record("june", started_at="2026-06-01T00:00:00Z"),
+        record("in-beta", number="+12015550102", cost="0.03"),
+    )
+    (changed,) = line.data.glob("statements/month=2026-03/usage/day=05.parquet")
+    rows = pq.read_table(changed)
+    changed.chmod(0o600)
+    pq.write_table(rows, changed)
+    with pytest.raises(Damaged, match=r"day=05\.parquet does not match"):
+        closing(line, APRIL.next)
+    assert not (line.data / "statements" / "month=2026-05").exists()
 
 
 def test_a_record_that_is_lost_on_the_way_to_the_file_is_missed(built):
