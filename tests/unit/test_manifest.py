@@ -255,11 +255,11 @@ def test_days_without_a_record_are_warned_of():
 def test_rows_count_in_their_month_and_those_of_no_open_month_in_the_first_close_that_knows_of_them():
     by_month = {"": 1, "2026-02": 2, "2026-03": 4, "2026-04": 8, "2026-05": 16, "2026-06": 32}
     rows = {"2026-04": 3, "2026-05": 5, "2026-06": 7}
-    receipts = [rejected(number, by_month, rows=rows) for number in (2, 3)]
+    receipts = [rejected(number, by_month, rows=rows) for number in (1, 2, 3)]
     receipts += [receipt(4, rows={"2026-06": 1}), receipt(5, rows={"2026-05": 9}), rejected(6, {"2026-05": 1})]
     receipts += [receipt(7, "tenants", {"2026-05": 1})]
     previous = chain(MARCH, APRIL, landed_up_to=2)[-1]
     counted = {int(batch[:8]): counts for batch, *counts in pinning.receipt_counts(MAY, receipts, previous)}
-    assert counted == {2: [5, 16], 3: [5, 16 + 1 + 4 + 8], 5: [9, 0], 6: [0, 1]}
+    assert counted == {1: [5, 16], 2: [5, 16], 3: [5, 16 + 1 + 4 + 8], 5: [9, 0], 6: [0, 1]}
     first = {int(batch[:8]): counts for batch, *counts in pinning.receipt_counts(MAY, receipts, None)}
-    assert first == {2: [5, 16 + 1], 3: [5, 16 + 1], 5: [9, 0], 6: [0, 1]}
+    assert first == {1: [5, 16 + 1], 2: [5, 16 + 1], 3: [5, 16 + 1], 5: [9, 0], 6: [0, 1]}
