@@ -172,6 +172,8 @@ def test_a_close_answers_for_its_months_rejected_rows_and_for_those_that_came_si
     assert answered(APRIL, chain(MARCH, landed_up_to=1), [known]) == [(1, 1, "own")]
     assert answered(JUNE, frozen, [known]) == []
     assert answered(APRIL, [], []) == []
+    (tmp_path / "first").mkdir()
+    assert answered(APRIL, [], [stored(tmp_path / "first", 1, [("no time", None)])]) == [(1, 1, "no time")]
 
 
 def test_a_later_usable_delivery_of_the_same_record_clears_a_rejected_row(tmp_path):
@@ -237,3 +239,8 @@ def test_a_close_reads_what_was_rejected_and_all_that_may_have_cleared_it():
     )
     frozen = [manifest(FEBRUARY, landed_up_to=3), manifest(MARCH, landed_up_to=3)]
     assert names(readiness.pinned_files(receipts, APRIL, frozen)) == near | rows | clearing | {"3 2026-02"}
+    # What the close before has answered for.
+    answered = [receipt(1, rows=ALL), rejected(2, {"": 1}), receipt(3, rows=ALL)]
+    assert names(readiness.pinned_files(answered, APRIL, [manifest(FEBRUARY), manifest(MARCH, landed_up_to=2)])) == near | {
+        "2 rejected", "3 2026-02", "3 2026-01",
+    }  # fmt: skip
