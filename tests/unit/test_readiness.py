@@ -20,6 +20,12 @@ INSTANT = timedelta(microseconds=1)
 NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
 
 
+@pytest.fixture(autouse=True)
+def settings_of_nobody(monkeypatch):
+    for name in ("STATEMENTS_GRACE_HOURS", "STATEMENTS_FIRST_MONTH"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def refusal(function, *arguments, **named) -> str:
     with pytest.raises(Refused) as refused:
         function(*arguments, **named)
@@ -71,7 +77,7 @@ def test_after_that_each_month_follows_the_last(tmp_path):
     assert "2026-02 is before the first frozen month, 2026-03" in before
 
 
-# What should have landed has --------------------------------------------------------------------------------------------
+# What should have landed has ------------------------------------------------------------------------------------------
 
 
 def landed_at(*instants: datetime) -> list[Receipt]:
@@ -201,7 +207,7 @@ def test_rejected_rows_that_stand_are_counted_by_reason():
     readiness.require_rejected_answered(MARCH, [], accepted=False)
 
 
-# What it reads ---------------------------------------------------------------------------------------------------------
+# What it reads --------------------------------------------------------------------------------------------------------
 
 
 def names(files: dict[Path, str]) -> set[str]:
