@@ -2,9 +2,9 @@
 
 import ctypes
 import errno
+import gc
 import itertools
 import os
-import re
 import select
 import stat
 import subprocess
@@ -241,8 +241,10 @@ def test_publishing_elsewhere_does_not_replace_what_is_there_either(tmp_path, mo
     second = finished(tmp_path / "staged-2", **{"a.txt": "second"})
     files.publish(first, tmp_path / "final")
     assert not first.exists()
-    with pytest.raises(OSError, match=re.escape(os.strerror(errno.ENOTEMPTY))):
+    with pytest.raises(OSError) as refused:
         files.publish(second, tmp_path / "final")
+    # POSIX leaves it to the file system which of the two.
+    assert refused.value.errno in (errno.ENOTEMPTY, errno.EEXIST)
     assert (tmp_path / "final" / "a.txt").read_text(encoding="utf-8") == "first"
 
 
@@ -321,6 +323,8 @@ def test_nothing_that_was_opened_stays_open(tmp_path):
     def opened() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
+    # What other tests left open goes now, not in between.
+    gc.collect()
     before = opened()
     (tmp_path / "spill" / f"{files.OWN_FOLDER}1").mkdir(parents=True)
     with files.own_folder(tmp_path / "spill"), files.own_folder(tmp_path / "spill"):
