@@ -1,5 +1,7 @@
 """tenant-statements: land a carrier's records, attribute them with dbt, freeze one statement per tenant and month.
 
-`landing` takes files in, `close` turns a month into frozen files, `warehouse` makes them queryable, `defs` declares
-all of it to Dagster, `cli` is the command line. Import concrete submodules; nothing is re-exported.
+From the ground up, each importing only what stands before it: the flat modules here (clock, months, files, settings,
+engine …), `landing` and `sources` (files become rows), `close` (a month becomes frozen files), `warehouse` (the cache
+that answers queries), `commands` (what changes something), `reports` (what only reads), `runtime` and `defs` (Dagster),
+`cli` and `demo`. Import concrete submodules; nothing is re-exported.
 """

@@ -89,9 +89,9 @@ def _require_text(named: dict[str, Any]) -> None:
 @command(app, "demo")
 def demo() -> None:
     """Land a made-up carrier's last four months, close them, show a statement and where everything is."""
-    from orchestration.demo import show
+    from orchestration.demo import tour
 
-    show.run(STATE.settings)
+    tour.run(STATE.settings)
 
 
 @command(app, "land")
@@ -114,8 +114,8 @@ def land(
     as_json: AsJson = False,
 ) -> None:
     """Validate, normalize and land files of one feed."""
-    from orchestration.landing.land import Delivery
-    from orchestration.landing.land import land as land_files
+    from orchestration.commands.land import Delivery
+    from orchestration.commands.land import land as land_files
 
     configuration = STATE.settings
     if inbox:
@@ -139,7 +139,7 @@ def land(
 
 def _land_inbox(configuration: settings.Settings, *, as_json: bool) -> None:
     """Land the inbox, a file at a time. A refused file is put away too, and makes the command end with 1."""
-    from orchestration import inbox
+    from orchestration.commands import inbox
 
     inbox.prepare(configuration)
     with screen.progress("Landing the inbox") as step:
@@ -280,7 +280,7 @@ def tenant_add(
     from_file: Annotated[Path, typer.Option("--from", help="CSV or JSON Lines with every field of a tenant.")],
 ) -> None:
     """Create tenants, now."""
-    from orchestration import registry
+    from orchestration.commands import registry
 
     landing = registry.add_tenants(STATE.settings, from_file)
     screen.say(
@@ -291,7 +291,7 @@ def tenant_add(
 @command(tenant, "archive")
 def tenant_archive(account_id: str) -> None:
     """End a tenant's life, now and for ever; what it holds is released."""
-    from orchestration import registry
+    from orchestration.commands import registry
 
     landing = registry.archive_tenant(STATE.settings, account_id)
     screen.say(f"Archived {account_id}, recorded at {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S} UTC.")
@@ -300,15 +300,15 @@ def tenant_archive(account_id: str) -> None:
 @command(tenant, "list")
 def tenant_list(as_json: AsJson = False) -> None:
     """All tenants, with their lives."""
-    from orchestration import warehouse
+    from orchestration.warehouse import reader
 
-    _show("Tenants", warehouse.records(STATE.settings, "select * from assets.tenants order by account_id"), as_json)
+    _show("Tenants", reader.records(STATE.settings, "select * from assets.tenants order by account_id"), as_json)
 
 
 @command(app, "assign")
 def assign(kind: Annotated[str, typer.Argument(help="number or ip")], asset: str, account_id: str) -> None:
     """Give a number or IP to a tenant, now."""
-    from orchestration import registry
+    from orchestration.commands import registry
 
     landing = registry.assign(STATE.settings, kind, asset, account_id)
     screen.say(f"{asset} belongs to {account_id} from {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S.%f} UTC on.")
@@ -317,7 +317,7 @@ def assign(kind: Annotated[str, typer.Argument(help="number or ip")], asset: str
 @command(app, "release")
 def release(kind: Annotated[str, typer.Argument(help="number or ip")], asset: str) -> None:
     """Take a number or IP from whoever holds it, now."""
-    from orchestration import registry
+    from orchestration.commands import registry
 
     landing = registry.release(STATE.settings, kind, asset)
     screen.say(f"{asset} belongs to nobody from {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S.%f} UTC on.")
@@ -326,10 +326,11 @@ def release(kind: Annotated[str, typer.Argument(help="number or ip")], asset: st
 @command(app, "assignments")
 def assignments(asset: Annotated[str, typer.Argument(help="A number or IP.")], as_json: AsJson = False) -> None:
     """Who held a number or IP, from when to when."""
-    from orchestration import registry, warehouse
+    from orchestration.commands import registry
+    from orchestration.warehouse import reader
 
     kind, known = _asset_kind(registry, asset)
-    rows = warehouse.records(
+    rows = reader.records(
         STATE.settings,
         f"select * from assets.{kind}_assignment_history where {kind} = ? order by valid_from",
         [known],
@@ -358,10 +359,10 @@ def close(
     ] = False,
 ) -> None:
     """Freeze a month's statements, for ever; or verify them, when they are frozen."""
-    from orchestration.close import close as closing
+    from orchestration.close import due
 
     configuration = STATE.settings
-    months = [Month.parse(month)] if month else closing.due_months(configuration)
+    months = [Month.parse(month)] if month else due.due_months(configuration)
     if not months:
         screen.say("Nothing to do: every ended month is frozen.")
     if dry_run:
@@ -373,8 +374,8 @@ def close(
 
 
 def _rehearse(configuration: settings.Settings, month: Month) -> None:
-    from orchestration.close import close as closing
     from orchestration.close import rehearsal
+    from orchestration.commands import close as closing
 
     with screen.progress(f"Rehearsing the close of {month}") as step:
         figures = closing.rehearse(configuration, month, step, rehearsal.figures)
@@ -387,8 +388,8 @@ def _rehearse(configuration: settings.Settings, month: Month) -> None:
 
 def _close_one(configuration: settings.Settings, month: Month, *, accept_rejected: bool) -> None:
     from orchestration import dagster_run
-    from orchestration.close import close as closing
-    from orchestration.close import manifest as manifests
+    from orchestration.close import manifests
+    from orchestration.commands import close as closing
 
     was_frozen = closing.require_closable(configuration, month, accept_rejected=accept_rejected)
     with screen.progress(f"{'Verifying' if was_frozen else 'Closing'} {month}"):
@@ -418,7 +419,7 @@ def _close_one(configuration: settings.Settings, month: Month, *, accept_rejecte
 @command(app, "list")
 def list_closed(as_json: AsJson = False) -> None:
     """The closed months."""
-    from orchestration import status
+    from orchestration.reports import status
 
     rows = status.closed_months(STATE.settings)
     _show("Closed months", rows, as_json)
@@ -431,7 +432,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """A statement, on the terminal."""
-    from orchestration import statement
+    from orchestration.reports import show as statement
 
     found = statement.read(STATE.settings, Month.parse(month), account_id)
     if as_json:
@@ -443,7 +444,7 @@ def show(
 @command(app, "explain")
 def explain(record_id: str, as_json: AsJson = False) -> None:
     """Why a record went where it went."""
-    from orchestration import explain as explaining
+    from orchestration.reports import explain as explaining
 
     found = explaining.explain(STATE.settings, record_id)
     if as_json:
@@ -456,7 +457,7 @@ def explain(record_id: str, as_json: AsJson = False) -> None:
 @command(app, "status")
 def status(as_json: AsJson = False) -> None:
     """What is landed, late, rejected, waiting and due."""
-    from orchestration import status as looking
+    from orchestration.reports import status as looking
 
     found = looking.status(STATE.settings)
     if as_json:
@@ -480,7 +481,7 @@ def rejected(
     as_json: AsJson = False,
 ) -> None:
     """The rejected rows of landed files, with reason and row; or a file of them to mend."""
-    from orchestration import rejected as putting_right
+    from orchestration.reports import rejected as putting_right
 
     only = Month.parse(month) if month else None
     if export is None:
@@ -499,7 +500,7 @@ def reconcile(
     as_json: AsJson = False,
 ) -> None:
     """A closed month beside the carrier's bill; exit status 1 on any difference."""
-    from orchestration import reconcile as reconciling
+    from orchestration.reports import reconcile as reconciling
 
     closed = Month.parse(month)
     with screen.progress(f"Reconciling {month}"):
@@ -524,7 +525,7 @@ def export(
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
 ) -> None:
     """Write a closed month, or one tenant's part of it, as files to hand out."""
-    from orchestration import export as exporting
+    from orchestration.reports import export as exporting
 
     with screen.progress(f"Exporting {month}"):
         written = exporting.export(STATE.settings, Month.parse(month), account, formats or ["csv"], out)
@@ -543,17 +544,14 @@ def verify(
     ] = None,
 ) -> None:
     """Hash everything frozen and everything landed again, and add the frozen up again."""
-    from orchestration import export as exporting
-    from orchestration import files
-    from orchestration.close import manifest as manifests
-    from orchestration.close import recompute
+    from orchestration import files, frozen
+    from orchestration.close import manifests, recompute
     from orchestration.close import verify as verifying
-    from orchestration.landing.seal import frozen_months
 
     configuration = STATE.settings
-    months = (
-        [exporting.require_closed(configuration, Month.parse(month)).month] if month else frozen_months(configuration)
-    )
+    if month:
+        frozen.require_closed(configuration, Month.parse(month))
+    months = [Month.parse(month)] if month else frozen.frozen_months(configuration)
     with screen.progress("Verifying") as step:
         problems = verifying.all_problems(configuration, months, step)
         if again and not problems:
@@ -577,11 +575,12 @@ def verify(
 @command(app, "rebuild")
 def rebuild() -> None:
     """Make warehouse.duckdb again from the files."""
-    from orchestration import files, warehouse
+    from orchestration import files
+    from orchestration.warehouse import cache
 
     configuration = STATE.settings
     with screen.progress("Rebuilding the warehouse"), files.disk_errors(), files.only_writer(configuration.lock):
-        warehouse.rebuild(configuration)
+        cache.rebuild(configuration)
     screen.say(f"Rebuilt {configuration.warehouse}")
 
 

@@ -17,8 +17,8 @@ from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
 from orchestration.settings import Settings
 
-INSTANCE_CONFIG = Path(__file__).with_name("dagster.yaml")
-WORKSPACE = Path(__file__).with_name("workspace.yaml")
+INSTANCE_CONFIG = Path(__file__).parent / "runtime" / "dagster.yaml"
+WORKSPACE = Path(__file__).parent / "runtime" / "workspace.yaml"
 IN_POSTGRES = {"postgres": {"postgres_url": {"env": "STATEMENTS_DAGSTER_POSTGRES"}}}
 
 
@@ -66,7 +66,7 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
 
     try:
         prepare_home(settings)
-        from orchestration.close.close import ALREADY_FROZEN
+        from orchestration.commands.close import ALREADY_FROZEN
         from orchestration.definitions import defs
         from orchestration.defs.assets import FROZEN
 

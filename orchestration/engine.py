@@ -74,6 +74,11 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def ordered(names: Iterable[str]) -> str:
+    """The columns of an ORDER BY, nulls last."""
+    return ", ".join(f"{identifier(name)} nulls last" for name in names)
+
+
 def parquet(files: Iterable[Path], **options: bool) -> str:
     """`read_parquet` over exactly these files: an explicit list, with the glob characters of their names escaped."""
     listed = ", ".join(this_file(file) for file in files)

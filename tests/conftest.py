@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration import clock
-from orchestration.close.close import close_month
+from orchestration.commands.close import close_month
 from orchestration.months import Month
 from orchestration.settings import Settings
 

@@ -1,0 +1,1 @@
+"""The parts of a close: readiness, pinning, the build, read-back, freezing, manifests, proof."""

@@ -13,7 +13,8 @@ from typing import Any
 
 import duckdb
 
-from orchestration import engine, tables
+from orchestration import engine
+from orchestration.close import tables
 
 # Where a row was found; the same records delivered in other files are the same statement.
 LINEAGE = ("batch_id", "source_row", "assignment_id")

@@ -12,7 +12,7 @@ import duckdb
 
 from orchestration import engine
 from orchestration.close import dbt_build
-from orchestration.close.manifest import Manifest
+from orchestration.close.manifests import Manifest
 from orchestration.close.readiness import RejectedRow
 from orchestration.landing import events
 from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed, late_files

@@ -14,10 +14,9 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from orchestration import engine, files, tables
-from orchestration.close import logical
-from orchestration.close import manifest as manifests
-from orchestration.close.manifest import MANIFEST, Manifest
+from orchestration import engine, files, frozen, guarded_csv
+from orchestration.close import logical, manifests, tables
+from orchestration.close.manifests import MANIFEST, Manifest
 from orchestration.close.readback import Figures, read_back
 from orchestration.close.readiness import RejectedRow, pinned_files
 from orchestration.landing.receipts import RECEIPT, Receipt
@@ -49,7 +48,7 @@ def write_tables(connection: duckdb.DuckDBPyConnection, out_dir: Path) -> None:
         query = f"select * from build.main.{engine.identifier(table.name)}"
         tables.copy_parquet(connection, query, table.key, out_dir / f"{table.name}.parquet")
         if table.also_csv:
-            tables.copy_csv(connection, query, table.key, out_dir / f"{table.name}.csv")
+            guarded_csv.write(connection, query, table.key, out_dir / f"{table.name}.csv")
     corrections = "select * from build.main.int_corrections"
     tables.copy_parquet(connection, corrections, tables.USAGE.key, out_dir / "usage" / "corrections.parquet")
 
@@ -196,5 +195,5 @@ def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) 
     (out_dir / MANIFEST).write_bytes(manifests.canonical(content))
     hashes = {output["name"]: output["sha256"] for output in content["outputs"]}
     files.seal_folder(out_dir, hashes | {MANIFEST: files.sha256(out_dir / MANIFEST)})
-    files.publish(out_dir, manifests.month_folder(settings, inputs.month))
+    files.publish(out_dir, frozen.month_folder(settings, inputs.month))
     return manifests.read(settings, inputs.month)

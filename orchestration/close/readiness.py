@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestration import engine
-from orchestration.close.manifest import Manifest
+from orchestration.close.manifests import Manifest
 from orchestration.errors import Refused
 from orchestration.landing.receipts import Receipt, late_files
 from orchestration.months import Month

@@ -11,10 +11,9 @@ from typing import Any
 
 import duckdb
 
-from orchestration import engine, files, tables
-from orchestration.close import dbt_build, logical, pinning, publishing, readiness
-from orchestration.close import manifest as manifests
-from orchestration.close.manifest import Manifest
+from orchestration import engine, files, guarded_csv
+from orchestration.close import dbt_build, logical, manifests, pinning, publishing, readiness, tables
+from orchestration.close.manifests import Manifest
 from orchestration.close.publishing import Inputs
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
@@ -112,7 +111,7 @@ def _write_rows(
         f"select 'frozen' as side, * from ({then} except all {now}) "
         f"union all by name select 'again' as side, * from ({now} except all {then})"
     )
-    tables.copy_csv(connection, query, (*table.key, "side"), report / f"{table.name}.csv")
+    guarded_csv.write(connection, query, (*table.key, "side"), report / f"{table.name}.csv")
 
 
 def _texts(frozen: dict[str, Any], again: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ What belongs here: comparing what manifests say. What does not: invariants, whic
 from decimal import Decimal
 from typing import Any
 
-from orchestration.close.manifest import Manifest
+from orchestration.close.manifests import Manifest
 
 # Twice as much as a month ago is worth a look …
 JUMP = 2

@@ -12,9 +12,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from orchestration import files
-from orchestration.close import manifest as manifests
-from orchestration.close.manifest import MANIFEST, NO_PREVIOUS, Manifest
+from orchestration import files, frozen
+from orchestration.close import manifests
+from orchestration.close.manifests import MANIFEST, NO_PREVIOUS, Manifest
 from orchestration.close.readback import read_back
 from orchestration.errors import Damaged, Refused
 from orchestration.landing import receipts as landed
@@ -88,7 +88,7 @@ def strays(settings: Settings) -> list[str]:
 
 def month_problems(settings: Settings, month: Month) -> list[str]:
     """What in a frozen month is not as it was frozen."""
-    folder = manifests.month_folder(settings, month)
+    folder = frozen.month_folder(settings, month)
     if problems := files.check_folder(folder):
         return problems
     try:

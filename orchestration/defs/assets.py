@@ -10,16 +10,17 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from orchestration import run_worker, settings
-from orchestration.close import close, unusual
-from orchestration.close import manifest as manifests
-from orchestration.close.close import Closed
+from orchestration import settings
+from orchestration.close import manifests, unusual
 from orchestration.close.dbt_build import DoesNotAddUp, NodeResult
-from orchestration.close.manifest import Manifest
+from orchestration.close.manifests import Manifest
+from orchestration.commands import close
+from orchestration.commands.close import Closed
 from orchestration.defs import feeds, models, showing
 from orchestration.defs.partitions import months
 from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
+from orchestration.runtime import run_worker
 from orchestration.settings import Settings
 
 FROZEN = dg.AssetSpec(

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration import run_worker, settings
-from orchestration.close import manifest as manifests
-from orchestration.close import verify
-from orchestration.close.manifest import Manifest
+from orchestration import settings
+from orchestration.close import manifests, verify
+from orchestration.close.manifests import Manifest
 from orchestration.defs import feeds
 from orchestration.errors import Damaged
+from orchestration.frozen import frozen_months
 from orchestration.landing import receipts as landed
 from orchestration.landing.feeds import FEEDS
-from orchestration.landing.seal import frozen_months
+from orchestration.runtime import run_worker
 from orchestration.settings import Settings
 
 NOTHING_FROZEN = dg.AssetCheckSpec(

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration import settings, status
-from orchestration.close import manifest as manifests
-from orchestration.close import pinning
+from orchestration import settings
+from orchestration.close import manifests, pinning
 from orchestration.defs import showing
 from orchestration.defs.models import OWNERS
 from orchestration.errors import Damaged
 from orchestration.landing import receipts as landed
 from orchestration.landing.feeds import FEEDS
+from orchestration.reports import status
 
 DESCRIPTIONS = {
     "cdrs": "Charged events as the carrier delivers them: calls, lookups, recordings, messages, monthly charges.",

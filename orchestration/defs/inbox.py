@@ -7,8 +7,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration import files, inbox, run_worker, settings
-from orchestration.inbox import Dropped
+from orchestration import files, settings
+from orchestration.commands import inbox
+from orchestration.commands.inbox import Dropped
+from orchestration.runtime import run_worker
 
 
 class DroppedFile(dg.Config):

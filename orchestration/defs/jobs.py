@@ -2,14 +2,15 @@
 
 import dagster as dg
 
-from orchestration import alarm, clock, settings
-from orchestration.close import close
+from orchestration import clock, settings
+from orchestration.close import due
 from orchestration.defs.assets import close_month_assets
 from orchestration.defs.checks import everything_is_as_it_was
 from orchestration.defs.feeds import landed_feeds
 from orchestration.defs.partitions import months
 from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
+from orchestration.runtime import alarm
 from orchestration.settings import Settings
 
 
@@ -52,21 +53,21 @@ def close_due_months() -> list[dg.RunRequest] | dg.SkipReason:
     """Request a run for each due month, oldest first; runs queue one at a time."""
     configuration = settings.load()
     try:
-        due = close.due_months(configuration)
+        months_due = due.due_months(configuration)
     except (Refused, Damaged) as error:
         return dg.SkipReason(str(error))
-    if not due:
+    if not months_due:
         return dg.SkipReason(_nothing_due(configuration))
     # A key of the day: a month that was refused yesterday is tried again today, and a double tick runs once.
     today = clock.now().date().isoformat()
     return [
         dg.RunRequest(run_key=f"{month}@{today}", partition_key=str(month), tags=_oldest_first(str(month)))
-        for month in due
+        for month in months_due
     ]
 
 
 def _nothing_due(configuration: Settings) -> str:
-    upcoming = close.next_month(configuration)
+    upcoming = due.next_month(configuration)
     return (
         f"Every ended month is frozen. The next one is {upcoming}, "
         f"which can be closed from {upcoming.end + configuration.grace:%Y-%m-%d %H:%M} UTC."

@@ -4,8 +4,8 @@ import dagster as dg
 
 from orchestration import settings
 from orchestration.errors import Damaged
+from orchestration.frozen import frozen_months
 from orchestration.landing import receipts
-from orchestration.landing.seal import frozen_months
 
 # Before a first month is chosen, any month with records can become it; and before anything has landed, any month.
 EARLIEST = "2015-01"

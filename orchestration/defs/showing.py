@@ -12,7 +12,7 @@ import dagster as dg
 
 from orchestration import engine
 from orchestration.close import unusual
-from orchestration.close.manifest import Manifest
+from orchestration.close.manifests import Manifest
 from orchestration.settings import Settings
 
 TENANTS_SHOWN = 10

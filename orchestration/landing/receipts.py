@@ -19,6 +19,8 @@ from orchestration.settings import Settings
 from orchestration.shape import has_shape
 
 RECEIPT = "receipt.json"
+# The source of files that come in the columns of their feed.
+CANONICAL_SOURCE = "canonical"
 
 
 @dataclass(frozen=True)

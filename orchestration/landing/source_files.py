@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration import engine, files
+from orchestration import engine, files, guarded_csv
 from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
 from orchestration.landing.feeds import CDRS, FEEDS, TENANTS, Column, Feed
@@ -214,15 +214,8 @@ def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Pat
         f"read_csv({this_file(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
         f"strict_mode = true, max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns})"
     )
-    return stage(connection, path, f"select {mended(own) if is_mended else '*'} from {read}", own, scratch)
-
-
-def mended(names: list[str]) -> str:
-    """SQL of columns whose cells lose the quote that kept a spreadsheet from running them."""
-    quote = text("'")
-    cells = (identifier(name) for name in names)
-    return ", ".join(
-        f"case when starts_with({cell}, {quote}) then substr({cell}, 2) else {cell} end as {cell}" for cell in cells
+    return stage(
+        connection, path, f"select {guarded_csv.unguarded(own) if is_mended else '*'} from {read}", own, scratch
     )
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import clock, engine, files
-from orchestration.landing import records, source_files
-from orchestration.landing.land import NORMALIZE
+from orchestration.landing import normalization, records, source_files
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
 
@@ -38,7 +37,7 @@ def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
         engine.connect(settings) as connection,
         source_files.reading(path),
     ):
-        engine.load_macros(connection, NORMALIZE)
+        normalization.load(connection)
         opened = mapping.open_source(connection, source, path, scratch)
         records.create_normalized(connection, opened, clock.now())
         counts = dict(

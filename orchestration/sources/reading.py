@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration import guarded_csv
 from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
 from orchestration.landing.source_files import (
@@ -19,7 +20,6 @@ from orchestration.landing.source_files import (
     QUOTE_NUMBERS,
     SourceFile,
     form_of,
-    mended,
     open_bytes,
     stage,
 )
@@ -66,7 +66,7 @@ def _open_csv(connection, source: Source, path: Path, compression: str, scratch:
     )
     if is_mended:
         own = [name for name in names if name not in MENDED_COLUMNS]
-        opened = stage(connection, path, f"select {mended(names)} from {read_csv}", names, scratch)
+        opened = stage(connection, path, f"select {guarded_csv.unguarded(names)} from {read_csv}", names, scratch)
         return replace(opened, types=dict.fromkeys(own, "VARCHAR"))
     return stage(connection, path, f"select * from {read_csv}", names, scratch)
 

@@ -13,7 +13,7 @@ import pytest
 
 from orchestration import settings
 from orchestration.close import verify
-from orchestration.landing.seal import frozen_months
+from orchestration.frozen import frozen_months
 from tests.faults import strace
 from tests.faults.conftest import AFTER_APRIL, LATER, given
 from tests.faults.machine import ROOT, Command, Done, Zygote, left

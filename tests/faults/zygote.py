@@ -25,8 +25,8 @@ import rich.live
 import rich.progress  # noqa: F401
 
 from orchestration import cli, clock, dagster_run, definitions, files, settings
-from orchestration.close import close
-from orchestration.close.close import Inputs, Progress
+from orchestration.commands import close
+from orchestration.commands.close import Inputs, Progress
 from orchestration.months import Month
 from orchestration.settings import Settings
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import settings, warehouse
-from orchestration.close import close
+from orchestration import settings
+from orchestration.commands import close
 from orchestration.months import Month
+from orchestration.warehouse import cache
 from tests.conftest import CommandLine, command_line_in
 from tests.hostile.payloads import MARKER, PAYLOADS, SUM_ASKED
 from tests.unit.deliveries import Row, ip_of, number_of, outbound, record, tenant, write_parquet
@@ -57,7 +58,7 @@ def hostile(tmp_path_factory) -> Hostile:
         names = [tenant(f"p{number}", name=text) for number, text in enumerate(PAYLOADS.values())]
         assets = list(PAYLOADS.values())
         with monkeypatch.context() as landing:
-            landing.setattr(warehouse, "refresh_if_stale", lambda _: None)
+            landing.setattr(cache, "refresh_if_stale", lambda _: None)
             for feed, rows in {
                 "tenants": [tenant("alpha"), *names],
                 "number_assignments": [number_of("alpha"), *(number_of("alpha", text) for text in assets)],

@@ -6,13 +6,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import clock, files, settings, warehouse
-from orchestration.close import close
-from orchestration.close import manifest as manifests
+from orchestration import clock, files, settings
+from orchestration.close import manifests
+from orchestration.commands import close
+from orchestration.commands.land import Delivery, land
 from orchestration.landing import receipts
-from orchestration.landing.land import Delivery, land
 from orchestration.landing.receipts import Receipt
 from orchestration.months import Month
+from orchestration.warehouse import cache
 from tests.conftest import CommandLine
 from tests.hostile.malformed import CASES, Either, Lands, Refused
 from tests.hostile.reach import share
@@ -24,7 +25,7 @@ NOW = "2026-03-20T12:00:00+00:00"
 @pytest.fixture
 def line(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """A command line on an empty data folder. The warehouse is a cache, and costs more than the landing."""
-    monkeypatch.setattr(warehouse, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
     command_line.at(NOW)
     return command_line
 
@@ -78,8 +79,8 @@ def test_ends_with_a_sentence_or_lands_whole(line, name):
 
 
 def test_what_landed_of_all_of_them_closes_and_every_row_is_accounted_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(warehouse, "refresh", lambda _: None)
-    monkeypatch.setattr(warehouse, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh", lambda _: None)
+    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
     moment = datetime.fromisoformat("2026-04-02T12:00:00+00:00")
     monkeypatch.setattr(clock, "now", lambda: moment)
     configuration = settings.load(tmp_path / "data")

@@ -15,10 +15,12 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import dagster_run, screen, settings, tables, warehouse
+from orchestration import dagster_run, screen, settings
+from orchestration.close import tables
+from orchestration.commands.land import Delivery, land
 from orchestration.errors import Refused
-from orchestration.landing.land import Delivery, land
 from orchestration.months import Month
+from orchestration.warehouse import cache, reader
 from tests.hostile.conftest import FOLDER, FREE, READ, Hostile
 from tests.hostile.malformed import GOOD
 from tests.hostile.payloads import MARKER, PAYLOADS, PRODUCT
@@ -243,7 +245,7 @@ def test_a_file_name_is_kept_as_it_is_or_refused(tmp_path):
             land(configuration, "cdrs", [path], Delivery())
     landings = land(configuration, "cdrs", kept, Delivery())
     assert [(landing.receipt.file_name, landing.receipt.rows) for landing in landings] == [(p.name, 1) for p in kept]
-    told = warehouse.rows(configuration, "select file_name from operations.batches order by batch_id")
+    told = reader.rows(configuration, "select file_name from operations.batches order by batch_id")
     assert [name for (name,) in told] == [path.name for path in kept]
     assert_no_effect(tmp_path)
 
@@ -258,7 +260,7 @@ def test_a_name_of_bytes_outside_of_utf_8_is_refused(tmp_path, monkeypatch):
 
 def test_a_data_folder_is_the_folder_of_that_name_or_refused(tmp_path, monkeypatch):
     """Reading and landing; a whole close in a folder of such a name is what all tests here stand on."""
-    monkeypatch.setattr(warehouse, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
     monkeypatch.chdir(tmp_path)
     given = write_csv(tmp_path / "t.csv", tenant("alpha"))
     used = 0
@@ -283,7 +285,7 @@ def test_a_data_folder_is_the_folder_of_that_name_or_refused(tmp_path, monkeypat
 
 @pytest.mark.parametrize("feed", GOOD if FULL else ["tenants"])
 def test_a_column_name_is_refused_by_a_sentence(tmp_path, monkeypatch, feed):
-    monkeypatch.setattr(warehouse, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
     configuration = settings.load(tmp_path / "data")
     writers = [(write_csv, ".csv"), (write_jsonl, ".jsonl"), (write_parquet, ".parquet")]
     for number, text in enumerate(share(PAYLOADS, 3).values()):
@@ -313,7 +315,7 @@ POSSIBLE_ACCOUNTS = {
 
 @pytest.mark.parametrize("feed", ["tenants", "number_assignments", "ip_assignments"] if FULL else ["tenants"])
 def test_no_payload_is_an_account_id(tmp_path, monkeypatch, feed):
-    monkeypatch.setattr(warehouse, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
     configuration = settings.load(tmp_path / "data")
     for name, text in share(PAYLOADS, 3).items():
         if name in POSSIBLE_ACCOUNTS:

@@ -77,8 +77,8 @@ SUBJECTS = {
     "publishing": Subject(
         files=(
             "orchestration/files.py",
-            "orchestration/close/close.py",
-            "orchestration/close/manifest.py",
+            "orchestration/commands/close.py",
+            "orchestration/close/manifests.py",
             "orchestration/close/pinning.py",
             "orchestration/close/publishing.py",
             "orchestration/close/readback.py",

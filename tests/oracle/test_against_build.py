@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import clock, registry, settings, warehouse
-from orchestration.close import close
+from orchestration import clock, settings
+from orchestration.commands import close, registry
+from orchestration.commands.land import Delivery, land
 from orchestration.landing import receipts, seal
-from orchestration.landing.land import Delivery, land
 from orchestration.months import Month
+from orchestration.warehouse import reader
 from tests.oracle.facts import Landing
 from tests.oracle.forgeries import Forger
 from tests.oracle.histories import HistorySet, generate, write_csv
@@ -36,7 +37,7 @@ class Built:
         self.configuration, self.made, self.answer, self.batches = configuration, made, answer, batches
 
     def rows(self, query: str) -> list[tuple]:
-        return warehouse.rows(self.configuration, query)
+        return reader.rows(self.configuration, query)
 
     def position(self, batch_id: str, row: int) -> tuple[int, int]:
         return self.batches[batch_id], row
@@ -231,9 +232,9 @@ def test_no_forged_file_changes_who_held_anything_before_the_seal(built, tmp_pat
         for feed, question in questions.items():
             at = seal.seal(feed, receipts.load(configuration), seal.frozen_months(configuration))
             asked = question.replace("{seal}", at.isoformat())
-            before = warehouse.rows(configuration, asked)
+            before = reader.rows(configuration, asked)
             write_csv(forger.forge(feed, landed_at), tmp_path / f"forged-{feed}.csv")
             (landing,) = land(configuration, feed, [tmp_path / f"forged-{feed}.csv"], Delivery(accept_late=True))
             assert landing.receipt.late > HISTORIES / 2
-            assert warehouse.rows(configuration, asked) == before
+            assert reader.rows(configuration, asked) == before
     assert len(before) > HISTORIES

@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import audit
-from orchestration import clock, registry, settings, warehouse
-from orchestration.close import close, verify
+from orchestration import clock, settings
+from orchestration.close import verify
+from orchestration.commands import close, registry
+from orchestration.commands.land import Delivery, land
 from orchestration.landing import receipts
-from orchestration.landing.land import Delivery, land
 from orchestration.months import Month
+from orchestration.warehouse import cache, reader
 from tests.oracle.careers import Careers, month_after
 from tests.oracle.corrections import Books, Entry, net_counts
 from tests.oracle.facts import Landing
@@ -122,7 +124,7 @@ def live(company: Company, months: int) -> None:
         company.land(careers.archived_tenants(day(20), day(18)))
         company.land(careers.records(end + timedelta(hours=20), month))
         company.close(month, end + timedelta(hours=30))
-        warehouse.rebuild(company.configuration)
+        cache.rebuild(company.configuration)
         company.step("rebuilt")
         # A frozen month that is closed again is verified and left alone.
         close.close_month(company.configuration, Month.parse(month), accept_rejected=False, progress=lambda _: None)
@@ -153,7 +155,7 @@ def stated(company: Company) -> list[tuple]:
 
     return [
         (month, kind, sign, position(batch, row), account, by, reason, conflict, deciding(by, assignment), *record)
-        for month, kind, sign, batch, row, account, by, reason, conflict, assignment, *record in warehouse.rows(
+        for month, kind, sign, batch, row, account, by, reason, conflict, assignment, *record in reader.rows(
             company.configuration,
             "select month, entry, record_count, batch_id, source_row, account_id, attributed_by, reason, "
             f"conflict_header_ip, assignment_id, {RECORD} from statements.usage",
@@ -199,7 +201,7 @@ def test_every_close_states_what_the_books_say(company: Company) -> None:
 
 def test_every_record_counts_once_or_not_at_all_over_all_statements(company: Company) -> None:
     counted = dict(
-        warehouse.rows(
+        reader.rows(
             company.configuration,
             "select record_id, sum(record_count)::bigint from statements.usage group by 1",
         )
@@ -220,7 +222,7 @@ def test_the_statements_add_up_to_the_books(company: Company) -> None:
             figures[2] += entry.sign * entry.record.cost
     expected = {key: (*figures, figures[0] + figures[2]) for key, figures in sums.items() if key[1] is not None}
     columns = "usage_cost, correction_count, correction_cost, total_cost"
-    rows = warehouse.rows(
+    rows = reader.rows(
         company.configuration, f"select month, account_id, currency, {columns} from statements.statements"
     )
     found = {tuple(row[:3]): tuple(row[3:]) for row in rows}
@@ -229,7 +231,7 @@ def test_the_statements_add_up_to_the_books(company: Company) -> None:
     whole: dict[tuple, Decimal] = defaultdict(Decimal)
     for (month, _, currency), (usage, _, corrected) in sums.items():
         whole[month, currency] += usage + corrected
-    totals = warehouse.rows(company.configuration, "select month, currency, total_cost from statements.organization")
+    totals = reader.rows(company.configuration, "select month, currency, total_cost from statements.organization")
     assert {tuple(row[:2]): row[2] for row in totals} == dict(whole)
 
 
@@ -252,6 +254,6 @@ def test_the_audit_finds_nothing_and_misses_no_lost_correction(company: Company,
 
 def test_nothing_waits_after_the_last_close_and_every_stored_byte_is_sound(company: Company) -> None:
     waiting = "select count(*) from operations.late_records where status = 'waiting'"
-    assert warehouse.rows(company.configuration, waiting) == [(0,)]
+    assert reader.rows(company.configuration, waiting) == [(0,)]
     months = [Month.parse(month) for month in company.books.closed]
     assert verify.all_problems(company.configuration, months, lambda _: None) == []

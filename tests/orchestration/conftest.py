@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestration import settings
-from orchestration.close import close
+from orchestration.commands import close
 from orchestration.months import Month
 from orchestration.settings import Settings
 from tests.conftest import CommandLine

@@ -12,12 +12,13 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import engine, files, settings, warehouse
-from orchestration.close import close, dbt_build, pinning, publishing, verify
-from orchestration.close import manifest as manifests
+from orchestration import engine, files, settings
+from orchestration.close import dbt_build, due, manifests, pinning, publishing, verify
+from orchestration.commands import close
 from orchestration.errors import Damaged, Refused
 from orchestration.landing import receipts as landed
 from orchestration.months import Month
+from orchestration.warehouse import cache, reader
 from tests.conftest import CommandLine
 from tests.orchestration.conftest import (
     AFTER_APRIL,
@@ -158,13 +159,13 @@ def test_a_look_before_the_work_says_what_the_close_will_and_hashes_nothing(
 def test_months_are_due_from_the_end_of_their_grace_on(tmp_path, monkeypatch):
     line = stand_in(tmp_path, monkeypatch, AFTER_MARCH)
     monkeypatch.setenv("STATEMENTS_FIRST_MONTH", "2026-03")
-    for instant, due in [
+    for instant, months in [
         ("2026-04-01T11:59:59.999999+00:00", []),
         ("2026-04-01T12:00:00+00:00", [MARCH]),
         ("2026-06-01T12:00:00+00:00", [MARCH, APRIL, APRIL.next]),
     ]:
         line.at(instant)
-        assert close.due_months(settings_of(line)) == due
+        assert due.due_months(settings_of(line)) == months
 
 
 def test_what_an_operator_accepted_is_said_only_where_something_stood(copy_of, landed_march, monkeypatch):
@@ -544,9 +545,11 @@ CLOSER = """
 import os, signal, sys
 from datetime import datetime
 from pathlib import Path
-from orchestration import clock, files, settings, warehouse
-from orchestration.close import close, dbt_build, publishing
+from orchestration import clock, files, settings
+from orchestration.close import dbt_build, publishing
+from orchestration.commands import close
 from orchestration.months import Month
+from orchestration.warehouse import cache
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -555,7 +558,7 @@ folder, now, point = sys.argv[1:]
 moment = datetime.fromisoformat(now)
 clock.now = lambda: moment
 points = {"before the build": (dbt_build, "build"), "before the rename": (files, "publish"),
-          "before the warehouse": (warehouse, "refresh")}
+          "before the warehouse": (cache, "refresh")}
 if point in points:
     setattr(*points[point], die)
 closed = close.close_month(settings.load(Path(folder)), Month(2026, 3), accept_rejected=True, progress=lambda _: None)
@@ -625,14 +628,14 @@ def test_of_two_closes_at_once_one_freezes_and_one_verifies(left_behind):
 
 def test_an_analysts_open_session_neither_blocks_a_close_nor_breaks(copy_of, landed_march):
     line = copy_of(landed_march)
-    warehouse.rebuild(settings_of(line))
+    cache.rebuild(settings_of(line))
     with duckdb.connect(str(line.data / "warehouse.duckdb"), read_only=True) as session:
         assert session.execute("select count(*) from operations.batches").fetchone() == (4,)
         closing(line)
         assert session.execute("select count(*) from operations.batches").fetchone() == (4,)
         assert session.execute("select count(*) from operations.rejected_rows").fetchone() == (1,)
         assert session.execute("select count(*) from operations.closes").fetchone() == (0,)
-    assert warehouse.rows(settings_of(line), "select month from operations.closes") == [("2026-03",)]
+    assert reader.rows(settings_of(line), "select month from operations.closes") == [("2026-03",)]
 
 
 def test_a_moved_data_folder_works_after_a_rebuild(copy_of, closed_march, tmp_path):

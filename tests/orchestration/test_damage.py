@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestration import files, settings
-from orchestration.close import manifest as manifests
-from orchestration.close import verify
+from orchestration.close import manifests, verify
 from orchestration.errors import Damaged
 from orchestration.settings import Settings
 from tests.hostile.reach import FULL

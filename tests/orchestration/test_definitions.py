@@ -8,8 +8,7 @@ import dagster as dg
 import pytest
 
 from orchestration import clock, settings
-from orchestration.close import manifest as manifests
-from orchestration.close import pinning
+from orchestration.close import manifests, pinning
 from orchestration.definitions import defs
 from orchestration.defs import jobs
 from orchestration.defs.assets import close_month_assets

@@ -7,7 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration import inbox, settings
+from orchestration import settings
+from orchestration.commands import inbox
 from orchestration.definitions import defs
 from orchestration.defs.inbox import inbox_files, run_config
 from orchestration.errors import Refused

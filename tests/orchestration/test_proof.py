@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import rfc8785
 
-from orchestration import warehouse
-from orchestration.close import close, dbt_build, readiness
-from orchestration.close import manifest as manifests
+from orchestration.close import dbt_build, manifests, readiness
+from orchestration.commands import close
+from orchestration.commands.land import Delivery
+from orchestration.commands.land import land as land_files
 from orchestration.errors import Damaged
 from orchestration.landing import receipts
-from orchestration.landing.land import Delivery
-from orchestration.landing.land import land as land_files
+from orchestration.warehouse import cache, reader
 from tests.orchestration import outsider
 from tests.orchestration.conftest import (
     AFTER_APRIL,
@@ -124,7 +124,7 @@ def test_what_comes_while_a_close_runs_waits_readers_do_not_and_the_month_is_the
     """A landing, a second close and a rebuild start in the middle of a close, and a reader looks."""
     line = copy_of(landed_march, AFTER_MARCH)
     settings = settings_of(line)
-    warehouse.rebuild(settings)
+    cache.rebuild(settings)
     path = write_csv(line.folder / "given" / "meanwhile.csv", record("meanwhile", cost="1000"), *IN_APRIL)
     ended: dict[str, object] = {}
 
@@ -146,7 +146,7 @@ def test_what_comes_while_a_close_runs_waits_readers_do_not_and_the_month_is_the
             )
             assert line.must("status --json").stdout
             assert line.run("show 2026-03").exit_status == 1
-            assert warehouse.rows(settings, "select count(*) from operations.batches") == [(4,)]
+            assert reader.rows(settings, "select count(*) from operations.batches") == [(4,)]
         nodes = build(*arguments)
         assert ended == {}, "something did not wait for the close"
         return nodes
@@ -159,9 +159,9 @@ def test_what_comes_while_a_close_runs_waits_readers_do_not_and_the_month_is_the
     assert ended["close"].already_frozen
     assert ended["landing"][0].receipt.sequence == 5
     assert tree(line.data / "statements") == tree(closed_march / "data" / "statements")
-    assert warehouse.rows(
-        settings, "select status, record_id from operations.late_records where status = 'waiting'"
-    ) == [("waiting", "meanwhile")]
+    assert reader.rows(settings, "select status, record_id from operations.late_records where status = 'waiting'") == [
+        ("waiting", "meanwhile")
+    ]
     line.at(AFTER_APRIL)
     land(line, "cdrs", record("may", started_at="2026-05-01T00:00:00Z"))
     assert closing(line, APRIL).manifest.content["counts"]["late"] == 1

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration import settings
-from orchestration.close import manifest as manifests
+from orchestration.close import manifests
 from orchestration.close.readback import read_back
 from orchestration.errors import Refused
 from orchestration.months import Month

@@ -13,7 +13,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import tables
+from orchestration import guarded_csv
+from orchestration.close import tables
 from tests.conftest import CommandLine
 from tests.orchestration.conftest import AFTER_APRIL, stand_in
 
@@ -222,7 +223,7 @@ def test_every_character_that_runs_is_guarded(tmp_path):
         connection.execute(
             "create table given as select unnest(?::varchar[]) as cell, unnest(range(15)) as place", [given]
         )
-        tables.copy_csv(connection, "select * from given", ("place",), tmp_path / "given.csv")
+        guarded_csv.write(connection, "select * from given", ("place",), tmp_path / "given.csv")
     cells = [row["cell"] for row in rows_of(tmp_path / "given.csv")]
     guarded = {text for text in given if text and text[0] in "=+-@\t\r'" and text != "+12015550101"}
     assert cells == [f"'{text}" if text in guarded else text or "" for text in given]

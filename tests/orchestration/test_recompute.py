@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration import files
-from orchestration.close import manifest as manifests
+from orchestration.close import manifests
 from tests.orchestration.conftest import AFTER_APRIL, APRIL, IN_APRIL, LATE, MARCH, closing, land, settings_of
 from tests.unit.deliveries import tree, write_csv
 

@@ -8,8 +8,9 @@ import pytest
 from dagster._core.definitions.partitions.subset.time_window import TimeWindowPartitionsSubset
 from dagster._core.launcher import WorkerStatus
 
-from orchestration import dagster_run, run_worker, settings
+from orchestration import dagster_run, settings
 from orchestration.errors import Refused
+from orchestration.runtime import run_worker
 
 MONTHS = dg.MonthlyPartitionsDefinition("2026-01", fmt="%Y-%m")
 
@@ -43,7 +44,7 @@ def test_a_run_that_shows_life_is_running_also_when_several_of_its_steps_show_it
 def test_a_run_whose_process_was_killed_has_failed(instance, tmp_path):
     run = started(instance)
     work = (
-        "import dagster as dg, os, signal; from orchestration import run_worker\n"
+        "import dagster as dg, os, signal; from orchestration.runtime import run_worker\n"
         f"instance = dg.DagsterInstance.from_config({str(tmp_path / 'dagster')!r})\n"
         f"run_worker.show_life(instance, {run.run_id!r}); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -15,11 +15,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration import clock, settings, tables
-from orchestration.close import close
-from orchestration.close import manifest as manifests
+from orchestration import clock, settings
+from orchestration.close import manifests, tables
+from orchestration.commands import close
+from orchestration.commands.land import Delivery, land
 from orchestration.demo.carrier import CarrierFiles
-from orchestration.landing.land import Delivery, land
 from orchestration.months import Month
 from tests.unit.deliveries import number_of, record, tenant, write_csv
 

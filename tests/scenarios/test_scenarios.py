@@ -20,7 +20,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import tables
+from orchestration.close import tables
 from orchestration.settings import PROJECT_ROOT
 from tests.conftest import CommandLine
 from tests.scenarios import story

@@ -11,12 +11,12 @@ import duckdb
 import pytest
 
 from orchestration import clock, engine, settings
-from orchestration import warehouse as published
+from orchestration.commands.land import Delivery, Landing, land
 from orchestration.landing import receipts
-from orchestration.landing.land import Delivery, Landing, land
 from orchestration.landing.receipts import Receipt
+from orchestration.warehouse import cache
 
-REFRESH = published.refresh_if_stale
+REFRESH = cache.refresh_if_stale
 
 
 class Warehouse:
@@ -29,7 +29,7 @@ class Warehouse:
         self.folder = folder
         self._monkeypatch = monkeypatch
         self.settings = settings.load(folder / "data")
-        monkeypatch.setattr(published, "refresh_if_stale", lambda _: None)
+        monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
         self.at("2026-03-20T12:00:00+00:00")
 
     def at(self, instant: str) -> None:
@@ -38,7 +38,7 @@ class Warehouse:
 
     def with_published_warehouse(self) -> None:
         """From here on `warehouse.duckdb` is kept up to date, as it is outside of tests."""
-        self._monkeypatch.setattr(published, "refresh_if_stale", REFRESH)
+        self._monkeypatch.setattr(cache, "refresh_if_stale", REFRESH)
         REFRESH(self.settings)
 
     def land(

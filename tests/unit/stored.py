@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import settings
-from orchestration.close import manifest as manifests
-from orchestration.close.manifest import COUNTS, NO_PREVIOUS, Manifest
+from orchestration.close import manifests
+from orchestration.close.manifests import COUNTS, NO_PREVIOUS, Manifest
 from orchestration.landing.receipts import LandedFile, Receipt
 from orchestration.months import Month
 from orchestration.settings import Settings

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestration import files, registry
+from orchestration import files
+from orchestration.commands import registry
 from orchestration.errors import Refused
 from tests.unit.deliveries import CONTACT, ip_of, number_of, tenant, tree, write_csv, write_jsonl
 

@@ -143,11 +143,11 @@ def test_the_same_file_twice_in_one_call_lands_once(warehouse, tmp_path):
 
 
 def test_the_same_file_under_other_rules_is_another_delivery(warehouse, tmp_path, monkeypatch):
-    from orchestration.landing import land
+    from orchestration.landing import normalization
 
     path = write_csv(tmp_path / "day.csv", record("a"))
     warehouse.receipt("cdrs", path)
-    monkeypatch.setattr(land, "rules_sha256", lambda: "0" * 64)
+    monkeypatch.setattr(normalization, "rules_sha256", lambda: "0" * 64)
     (again,) = warehouse.land("cdrs", path)
     assert (again.is_new, again.receipt.duplicates) == (True, 1)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from orchestration.commands.land import Delivery, land
 from orchestration.errors import Refused
 from orchestration.landing import pace
-from orchestration.landing.land import Delivery, land
 from orchestration.landing.pace import Pace
 from tests.unit.deliveries import record, write_csv, write_jsonl
 from tests.unit.test_shipped_sources import ACC, json_cdr

@@ -15,9 +15,8 @@ import duckdb
 import pytest
 
 from orchestration import files
-from orchestration.close import dbt_build, pinning, publishing
-from orchestration.close import manifest as manifests
-from orchestration.close.manifest import LATE_COUNTS, MANIFEST, NO_PREVIOUS
+from orchestration.close import dbt_build, manifests, pinning, publishing
+from orchestration.close.manifests import LATE_COUNTS, MANIFEST, NO_PREVIOUS
 from orchestration.close.publishing import Inputs
 from orchestration.close.readback import Figures
 from orchestration.close.readiness import RejectedRow

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import rejected
 from orchestration.errors import Refused
 from orchestration.months import Month
+from orchestration.reports import rejected
 from tests.unit.conftest import Warehouse
 from tests.unit.deliveries import record, write_csv, write_jsonl
 from tests.unit.test_shipped_sources import ACC, EXAMPLE, json_cdr

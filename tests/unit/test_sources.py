@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from orchestration.errors import Refused
-from orchestration.landing.land import NORMALIZE
+from orchestration.landing import normalization
 from orchestration.sources import declaration, mapping
 from tests.conftest import CommandLine
 from tests.unit.deliveries import write_csv
@@ -230,7 +230,7 @@ def test_local_times_around_a_change_of_clocks_are_what_zoneinfo_says(zone, day)
     shown = [start + timedelta(minutes=5 * step, microseconds=step % 3) for step in range(12 * 24 * 3)]
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(NORMALIZE.read_text(encoding="utf-8"))
+        connection.execute(normalization.SCRIPT.read_text(encoding="utf-8"))
         connection.execute(mapping.LOCAL_TIME.read_text(encoding="utf-8"))
         found = connection.execute(
             "select shown, instants_shown(local_timestamp(shown), ?) from (select unnest(?::varchar[]) as shown)",

@@ -8,7 +8,7 @@ import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration import tables
+from orchestration import guarded_csv
 
 # What spreadsheets are known to run (OWASP), the guard itself, and what CSV, numbers and other formulas are made of.
 TELLING = "=+-@\t\r\n\x00'\",;\uff1d\uff0b\uff0d\uff20 +0123456789.aé\U0001f4a3\u202e"
@@ -38,7 +38,7 @@ def test_what_is_written_reads_back_and_no_cell_runs(tmp_path_factory, rows: lis
     with duckdb.connect() as connection:
         connection.execute("create table given (place integer, cell varchar, cost decimal(38, 9))")
         connection.executemany("insert into given values (?, ?, ?)", [(place, *row) for place, row in enumerate(rows)])
-        tables.copy_csv(connection, "select * from given", ("place",), target)
+        guarded_csv.write(connection, "select * from given", ("place",), target)
     with target.open(encoding="utf-8", newline="") as handle:
         found = list(csv.DictReader(handle, strict=True))
     assert [(read_back(row["cell"]), Decimal(row["cost"])) for row in found] == rows
@@ -50,5 +50,5 @@ def test_what_is_written_reads_back_and_no_cell_runs(tmp_path_factory, rows: lis
 def test_numbers_and_amounts_stay_readable(tmp_path):
     with duckdb.connect() as connection:
         query = "select '+15551234567' as number, -1.5::decimal(38, 9) as cost, '-1' as call_id, '+1' as short"
-        tables.copy_csv(connection, query, ("number",), tmp_path / "given.csv")
+        guarded_csv.write(connection, query, ("number",), tmp_path / "given.csv")
     assert (tmp_path / "given.csv").read_text(encoding="utf-8").splitlines()[1] == "+15551234567,-1.500000000,'-1,'+1"

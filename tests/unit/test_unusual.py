@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.close import unusual
-from orchestration.close.manifest import Manifest
+from orchestration.close.manifests import Manifest
 from orchestration.months import Month
 
 

@@ -11,9 +11,8 @@ import duckdb
 import pytest
 
 from orchestration import files
-from orchestration.close import manifest as manifests
-from orchestration.close import verify
-from orchestration.close.manifest import MANIFEST, Manifest
+from orchestration.close import manifests, verify
+from orchestration.close.manifests import MANIFEST, Manifest
 from orchestration.errors import Damaged
 from orchestration.landing.receipts import RECEIPT
 from tests.unit.stored import APRIL, HASH, JUNE, MARCH, MAY, chain, content, manifest, receipt, settings_in

@@ -2,21 +2,21 @@
 
 import duckdb
 
-from orchestration import registry
-from orchestration import warehouse as published
+from orchestration.commands import registry
+from orchestration.warehouse import cache, reader
 from tests.unit.deliveries import number_of, record, tenant, write_csv
 
 ASSETS = ("tenants", "numbers", "ips", "number_assignment_history", "ip_assignment_history")
 
 
 def contents(settings) -> dict[str, list[tuple]]:
-    return {name: published.rows(settings, f"select * from assets.{name} order by all") for name in ASSETS}
+    return {name: reader.rows(settings, f"select * from assets.{name} order by all") for name in ASSETS}
 
 
 def test_a_refreshed_warehouse_says_of_the_assets_what_a_rebuilt_one_says(warehouse, tmp_path, monkeypatch):
     made = []
-    create = published._create_assets
-    monkeypatch.setattr(published, "_create_assets", lambda *given: (made.append(1), create(*given)))
+    create = cache._create_assets
+    monkeypatch.setattr(cache, "_create_assets", lambda *given: (made.append(1), create(*given)))
     warehouse.with_published_warehouse()
     warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha"), tenant("beta")))
     warehouse.receipt("number_assignments", write_csv(tmp_path / "n.csv", number_of("alpha")))
@@ -27,9 +27,9 @@ def test_a_refreshed_warehouse_says_of_the_assets_what_a_rebuilt_one_says(wareho
     assert len(made) == times + 1
     refreshed = contents(warehouse.settings)
     assert ("+12015550101", "local", "beta") in [row[:3] for row in refreshed["numbers"]]
-    published.rebuild(warehouse.settings)
+    cache.rebuild(warehouse.settings)
     assert contents(warehouse.settings) == refreshed
-    assert published.rows(warehouse.settings, "select count(*) from operations.batches") == [(4,)]
+    assert reader.rows(warehouse.settings, "select count(*) from operations.batches") == [(4,)]
 
 
 def test_a_warehouse_that_cannot_be_read_is_made_anew(warehouse, tmp_path):

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from orchestration import clock, engine, files, warehouse
-from orchestration.close import dbt_build, pinning, publishing, readiness, verify
-from orchestration.close import manifest as manifests
+from orchestration import clock, engine, files
+from orchestration.close import dbt_build, manifests, pinning, publishing, readiness, verify
 from orchestration.close.dbt_build import NodeResult
-from orchestration.close.manifest import Manifest
+from orchestration.close.manifests import Manifest
 from orchestration.close.publishing import Inputs
 from orchestration.errors import Refused
+from orchestration.frozen import month_folder
 from orchestration.landing import receipts as landed
 from orchestration.months import Month
 from orchestration.settings import Settings
+from orchestration.warehouse import cache
 
 Progress = Callable[[str], None]
 Report = TypeVar("Report")
@@ -47,8 +48,8 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             progress("Verifying")
             verify.require_intact(settings, month)
             # What a close left that was killed after it had published.
-            files.settle(manifests.month_folder(settings, month), settings.data)
-            warehouse.refresh_if_stale(settings)
+            files.settle(month_folder(settings, month), settings.data)
+            cache.refresh_if_stale(settings)
             files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
         inputs = _inputs(settings, month, known, accept_rejected=accept_rejected)
@@ -61,7 +62,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             # Also when the disk is full: what comes next has to be able to write down why.
             files.remove(_build_folder(settings))
         progress("Refreshing the warehouse")
-        warehouse.refresh(settings)
+        cache.refresh(settings)
         return Closed(frozen, already_frozen=False, nodes=nodes)
 
 
@@ -89,30 +90,6 @@ def rehearse(
             return report(settings, build_file, inputs)
         finally:
             files.remove(_build_folder(settings))
-
-
-def next_month(settings: Settings) -> Month:
-    """The month to be closed next, whether it is due or not. Refused when no first month is known."""
-    frozen = manifests.load(settings)
-    if frozen:
-        return frozen[-1].month.next
-    if settings.first_month:
-        return Month.parse(settings.first_month)
-    raise Refused(
-        "Which month is the first to be stated? Name it once with `statements close YYYY-MM`, or set "
-        f"STATEMENTS_FIRST_MONTH. {readiness.months_with_records(landed.load(settings))}"
-    )
-
-
-def due_months(settings: Settings) -> list[Month]:
-    """The ended months after the grace that are not frozen, oldest first. Refused when no first month is known."""
-    now = clock.now()
-    month = next_month(settings)
-    due = []
-    while now >= month.end + settings.grace:
-        due.append(month)
-        month = month.next
-    return due
 
 
 def _inputs(

@@ -17,10 +17,10 @@ from typing import Any
 
 import rfc8785
 
-from orchestration import files
+from orchestration import files, frozen
 from orchestration.close import dbt_build
 from orchestration.errors import Damaged, Refused
-from orchestration.landing.seal import frozen_months
+from orchestration.frozen import frozen_months
 from orchestration.months import Month
 from orchestration.settings import PROJECT_ROOT, Settings
 from orchestration.shape import has_shape
@@ -96,10 +96,6 @@ class Manifest:
         ]
 
 
-def month_folder(settings: Settings, month: Month) -> Path:
-    return settings.statements / f"month={month}"
-
-
 def versions() -> dict[str, str | None]:
     """What computed the month: the commit where there is one, hashes of the code and of what it was installed with."""
     return {name: importlib.metadata.version(name) for name in ENGINES} | {
@@ -143,7 +139,7 @@ def canonical(content: dict[str, Any]) -> bytes:
 
 
 def read(settings: Settings, month: Month) -> Manifest:
-    folder = month_folder(settings, month)
+    folder = frozen.month_folder(settings, month)
     try:
         raw = (folder / MANIFEST).read_bytes()
         content = json.loads(raw)

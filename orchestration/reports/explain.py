@@ -9,12 +9,13 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from orchestration import engine, warehouse
+from orchestration import engine
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
 from orchestration.landing.records import CANONICAL
 from orchestration.screen import amount
 from orchestration.settings import SEEDS, Settings
+from orchestration.warehouse import reader
 
 REASONS = {
     "missing": "the record carries no {asset}",
@@ -32,19 +33,19 @@ REASONS = {
 def explain(settings: Settings, record_id: str) -> dict[str, Any]:
     """Everything known about a record: deliveries, entries on statements, and sentences that say why."""
     deliveries = _deliveries(settings, record_id)
-    rejected = warehouse.records(
+    rejected = reader.records(
         settings,
         "select batch_id, source_row, reason, month from operations.rejected_rows where record_id = ? order by all",
         [record_id],
     )
-    entries = warehouse.records(
+    entries = reader.records(
         settings,
         "select * exclude (routed_to) from statements.usage where record_id = ? order by month, record_count",
         [record_id],
     )
     if not deliveries and not rejected:
         raise Refused(f"No record {record_id!r} has landed.")
-    late = warehouse.records(
+    late = reader.records(
         settings, "select status, month from operations.late_records where record_id = ?", [record_id]
     )
     sentences = []
@@ -171,7 +172,7 @@ def _spell(settings: Settings, kind: str, asset: str | None, instant: datetime) 
     """Who was named as the holder of an asset at an instant, released spells included; none before its first event."""
     if asset is None:
         return None
-    found = warehouse.records(
+    found = reader.records(
         settings,
         f"select * from assets.{kind}_assignment_history where {kind} = ? and valid_from <= ? "
         "and (valid_to is null or valid_to > ?)",

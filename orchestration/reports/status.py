@@ -7,15 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from orchestration import warehouse
-from orchestration.close import close
-from orchestration.close import manifest as manifests
-from orchestration.close.manifest import Manifest
+from orchestration.close import due, manifests
+from orchestration.close.manifests import Manifest
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import Receipt
 from orchestration.settings import Settings
+from orchestration.warehouse import reader
 
 
 def closed_months(settings: Settings) -> list[dict[str, Any]]:
@@ -90,7 +89,7 @@ def months(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> list[dict[
 
 def _due(settings: Settings) -> dict[str, Any]:
     try:
-        return {"due": [str(month) for month in close.due_months(settings)], "due_unknown_because": None}
+        return {"due": [str(month) for month in due.due_months(settings)], "due_unknown_because": None}
     except Refused as reason:
         return {"due": [], "due_unknown_because": str(reason)}
 
@@ -98,7 +97,7 @@ def _due(settings: Settings) -> dict[str, Any]:
 def _late_records(settings: Settings) -> list[dict[str, Any]]:
     if not settings.warehouse.exists():
         return []
-    return warehouse.records(
+    return reader.records(
         settings,
         "select status, month, count(*) as records, sum(cost)::varchar as cost, currency "
         "from operations.late_records group by all order by all",
@@ -109,7 +108,7 @@ def _accounts_not_landed(settings: Settings) -> list[str]:
     """Accounts that hold assets on paper, but that no tenants file has named: nothing is attributed to them."""
     if not settings.warehouse.exists():
         return []
-    found = warehouse.rows(
+    found = reader.rows(
         settings,
         """
         select distinct account_id

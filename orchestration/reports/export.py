@@ -6,25 +6,15 @@ which are never handed out by copying.
 
 from pathlib import Path
 
-from orchestration import engine, files, tables
-from orchestration.close import manifest as manifests
-from orchestration.close.manifest import Manifest
+from orchestration import engine, files, frozen, guarded_csv
+from orchestration.close import manifests, tables
+from orchestration.close.manifests import Manifest
+from orchestration.close.tables import Table
 from orchestration.errors import Refused
-from orchestration.landing.seal import frozen_months
 from orchestration.months import Month
 from orchestration.settings import Settings
-from orchestration.tables import Table
 
-WRITERS = {"csv": tables.copy_csv, "parquet": tables.copy_parquet}
-
-
-def require_closed(settings: Settings, month: Month) -> Manifest:
-    """The manifest of a frozen month; Refused when there is none."""
-    frozen = frozen_months(settings)
-    if month not in frozen:
-        listed = f"Closed are {', '.join(map(str, frozen))}." if frozen else "No month is closed yet."
-        raise Refused(f"{month} is not closed, so it has no statement. {listed}")
-    return manifests.read(settings, month)
+WRITERS = {"csv": guarded_csv.write, "parquet": tables.copy_parquet}
 
 
 def export(settings: Settings, month: Month, account_id: str | None, formats: list[str], out: Path) -> list[Path]:
@@ -32,7 +22,8 @@ def export(settings: Settings, month: Month, account_id: str | None, formats: li
     if unknown := [name for name in formats if name not in WRITERS]:
         raise Refused(f"{', '.join(unknown)} is no format. The formats are {', '.join(WRITERS)}.")
     files.require_printable(out, "The folder")
-    manifest = require_closed(settings, month)
+    frozen.require_closed(settings, month)
+    manifest = manifests.read(settings, month)
     wanted = [table for table in (*tables.TABLES, tables.USAGE) if account_id is None or table.tenants]
     folder = out / f"month={month}"
     with files.disk_errors(), engine.connect(settings) as connection:

@@ -14,18 +14,17 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from orchestration import clock, engine, files, settings, warehouse
+from orchestration import clock, engine, files
 from orchestration.errors import Refused
-from orchestration.landing import events, pace, receipts, records, seal, source_files
+from orchestration.frozen import frozen_months
+from orchestration.landing import events, normalization, pace, receipts, records, seal, source_files
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
 from orchestration.landing.receipts import LandedFile, Receipt
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
 from orchestration.sources.declaration import Source
-
-CANONICAL_SOURCE = "canonical"
-NORMALIZE = Path(__file__).with_name("normalize.sql")
+from orchestration.warehouse import cache
 
 
 @dataclass(frozen=True)
@@ -150,24 +149,16 @@ def _land_all(configuration, feed, paths, delivery, rules: Rules, now, progress)
     finally:
         files.remove(staging)
     progress("Refreshing the warehouse")
-    warehouse.refresh_if_stale(configuration)
+    cache.refresh_if_stale(configuration)
     return published
-
-
-def rules_sha256() -> str:
-    """The hash of the rules that every row is landed with."""
-    digest = hashlib.sha256()
-    for path in (NORMALIZE, settings.SEEDS / "services.csv", settings.SEEDS / "currencies.csv"):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _rules(configuration: Settings, reference: str | None) -> Rules:
     if reference is None:
-        return Rules(CANONICAL_SOURCE, None, rules_sha256())
+        return Rules(receipts.CANONICAL_SOURCE, None, normalization.rules_sha256())
     source = declaration.load(configuration, reference)
     own = hashlib.sha256(mapping.LOCAL_TIME.read_bytes())
-    for part in (rules_sha256(), source.rules_sha256):
+    for part in (normalization.rules_sha256(), source.rules_sha256):
         own.update(part.encode())
     return Rules(source.label, source, own.hexdigest())
 
@@ -198,7 +189,7 @@ def _stage(
     scratch.mkdir()
     draft = replace(draft, folder=folder)
     with engine.connect(configuration) as connection:
-        engine.load_macros(connection, NORMALIZE)
+        normalization.load(connection)
         with (
             pace.followed(connection, path.stat().st_size, delivery.follow) as step,
             source_files.reading(path),
@@ -248,7 +239,7 @@ def _fill_cdrs(connection, source, draft: Receipt, landed: list[Receipt]) -> Rec
 
 
 def _fill_events(configuration, connection, feed, source, draft, landed, delivery) -> Receipt:
-    frozen = seal.frozen_months(configuration)
+    frozen = frozen_months(configuration)
     extracts = [receipt for receipt in landed if receipt.feed == feed.name and receipt.landed_by == "file"]
     is_history = delivery.landed_by == "file" and all(
         receipt.is_history and receipt.call == draft.call for receipt in extracts

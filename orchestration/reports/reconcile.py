@@ -10,13 +10,13 @@ from typing import Any
 
 import duckdb
 
-from orchestration import engine, export, files, tables
-from orchestration.close.manifest import Manifest
+from orchestration import engine, files, frozen, guarded_csv
+from orchestration.close import manifests
+from orchestration.close.manifests import Manifest
 from orchestration.engine import text
 from orchestration.errors import Refused
-from orchestration.landing import source_files
+from orchestration.landing import normalization, source_files
 from orchestration.landing.feeds import Column, Feed
-from orchestration.landing.land import NORMALIZE
 from orchestration.landing.source_files import SourceFile
 from orchestration.months import Month
 from orchestration.settings import Settings
@@ -55,7 +55,8 @@ class Reconciliation:
 
 def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, out: Path) -> Reconciliation:
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
-    manifest = export.require_closed(settings, month)
+    frozen.require_closed(settings, month)
+    manifest = manifests.read(settings, month)
     source_files.require_readable(bill)
     with (
         files.disk_errors(),
@@ -63,7 +64,7 @@ def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, 
         engine.connect(settings) as connection,
         source_files.reading(bill),
     ):
-        engine.load_macros(connection, NORMALIZE)
+        normalization.load(connection)
         by_record, by_service = _create_bill(connection, settings, bill, source, scratch)
         _create_ours(connection, manifest)
         _create_notes(connection, settings)
@@ -222,7 +223,7 @@ def _write(connection, out: Path) -> None:
             "difference, note"
         )
         order = ("level", "service", "direction", "currency", "record_id")
-        tables.copy_csv(connection, f"select {columns} from compared", order, staged)
+        guarded_csv.write(connection, f"select {columns} from compared", order, staged)
         files.swap(staged, out)
     finally:
         staged.unlink(missing_ok=True)

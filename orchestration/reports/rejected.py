@@ -12,13 +12,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from orchestration import engine, files, tables
-from orchestration.close import manifest as manifests
+from orchestration import engine, files, guarded_csv
+from orchestration.close import manifests
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
-from orchestration.landing.land import CANONICAL_SOURCE
-from orchestration.landing.receipts import Receipt
+from orchestration.landing.receipts import CANONICAL_SOURCE, Receipt
 from orchestration.landing.source_files import MENDED_COLUMNS, form_of
 from orchestration.months import Month
 from orchestration.settings import Settings
@@ -185,7 +184,7 @@ def _write_csv(connection, target: Path) -> None:
     ]
     beside = [f"{expression} as {name}" for name, expression in _about_rejection().items()]
     query = f"select {', '.join(own + beside)} from wanted"
-    tables.copy_csv(connection, query, ("rejected_file", "rejected_row"), target)
+    guarded_csv.write(connection, query, ("rejected_file", "rejected_row"), target)
 
 
 def _write_json(connection, target: Path) -> None:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration import engine, files, warehouse
+from orchestration import engine, files
+from orchestration.commands.land import Landing, record
 from orchestration.errors import Refused
-from orchestration.landing import receipts
+from orchestration.landing import normalization, receipts
 from orchestration.landing.feeds import TENANTS
-from orchestration.landing.land import NORMALIZE, Landing, record
 from orchestration.settings import Settings
+from orchestration.warehouse import cache, reader
 
 FEED_OF_KIND = {"number": "number_assignments", "ip": "ip_assignments"}
 NORMALIZED = {"number": "e164(?)", "ip": "canonical_ip(?)"}
@@ -35,7 +36,7 @@ def release(settings: Settings, kind: str, asset: str) -> Landing:
     """Take a number or IP from whoever holds it, from now on."""
     known = normalized(settings, kind, asset)
     with _alone(settings):
-        holders = warehouse.rows(settings, f"select account_id from assets.{kind}s where {kind} = ?", [known])
+        holders = reader.rows(settings, f"select account_id from assets.{kind}s where {kind} = ?", [known])
         if holders[:1] in ([], [(None,)]):
             raise Refused(f"{known} belongs to nobody, so there is nothing to release.")
         return record(settings, FEED_OF_KIND[kind], "release", {kind: known, "account_id": None})
@@ -78,7 +79,7 @@ def normalized(settings: Settings, kind: str, asset: str) -> str:
     if kind not in FEED_OF_KIND:
         raise Refused(f"{kind!r} is neither number nor ip.")
     with engine.connect(settings) as connection:
-        engine.load_macros(connection, NORMALIZE)
+        normalization.load(connection)
         (known,) = connection.execute(f"select {NORMALIZED[kind]}", [asset]).fetchone()
         (fits,) = connection.execute(f"select {WELL_FORMED[kind]}(?)", [known]).fetchone()
     if not fits:
@@ -100,7 +101,7 @@ def _require_alive(settings: Settings, account_id: str) -> None:
 
 
 def _rows_or_none(settings: Settings, query: str) -> list[tuple]:
-    return warehouse.rows(settings, query) if settings.warehouse.exists() else []
+    return reader.rows(settings, query) if settings.warehouse.exists() else []
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def _alone(settings: Settings) -> Iterator[None]:
     with files.disk_errors(), files.only_writer(settings.lock):
         if settings.warehouse.exists():
             # What a killed command had landed is so.
-            warehouse.refresh_if_stale(settings)
+            cache.refresh_if_stale(settings)
         yield
 
 

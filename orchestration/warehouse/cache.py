@@ -7,17 +7,14 @@ open session never blocks a close. What does not belong here: anything that exis
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
-from orchestration import engine, files, tables
-from orchestration.close import dbt_build, pinning
-from orchestration.close import manifest as manifests
-from orchestration.close.manifest import Manifest
+from orchestration import engine, files
+from orchestration.close import dbt_build, manifests, pinning, tables
+from orchestration.close.manifests import Manifest
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
@@ -25,6 +22,7 @@ from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt
 from orchestration.landing.records import CANONICAL
 from orchestration.settings import Settings
+from orchestration.warehouse import reader
 
 HISTORY_MODELS = ["int_tenant_lives", "int_asset_timeline", "int_assignment_periods", "int_number_types"]
 
@@ -44,8 +42,8 @@ def refresh_if_stale(settings: Settings) -> None:
     batches = {(receipt.batch_id,) for receipt in landed.load(settings)}
     heads = {(str(manifest.month), manifest.sha256) for manifest in manifests.load(settings)}
     try:
-        known_batches = set(rows(settings, "select batch_id from operations.batches"))
-        known_heads = set(rows(settings, "select month, manifest_sha256 from operations.closes"))
+        known_batches = set(reader.rows(settings, "select batch_id from operations.batches"))
+        known_heads = set(reader.rows(settings, "select month, manifest_sha256 from operations.closes"))
     except (Refused, duckdb.Error):
         known_batches = known_heads = None
     if (known_batches, known_heads) != (batches, heads):
@@ -97,48 +95,9 @@ def _assets_of(settings: Settings) -> str | None:
     """What the published warehouse says its asset tables were made from; nothing when it cannot be read."""
     query = "select comment from duckdb_tables() where schema_name = 'assets' and table_name = 'tenants'"
     try:
-        return rows(settings, query)[0][0]
+        return reader.rows(settings, query)[0][0]
     except (Refused, duckdb.Error, IndexError):
         return None
-
-
-def rows(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[tuple]:
-    """Rows of a query on the published warehouse, opened for reading and closed at once."""
-    with reading(settings) as connection:
-        return connection.execute(query, list(parameters)).fetchall()
-
-
-def records(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
-    """The same, each row as a mapping from column to value."""
-    with reading(settings) as connection:
-        cursor = connection.execute(query, list(parameters))
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-@contextmanager
-def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published warehouse, read-only, also where nothing may be written. What is asked of it need not spill."""
-    if not settings.warehouse.exists():
-        raise Refused(
-            f"There is no warehouse at {settings.warehouse}: nothing has landed yet. Start with `statements land`."
-        )
-    try:
-        connection = duckdb.connect(str(settings.warehouse), read_only=True, config={"temp_directory": ""})
-    except duckdb.Error as error:
-        raise Refused(
-            f"{settings.warehouse} cannot be opened: {engine.first_line(error)} `statements rebuild` makes it anew."
-        ) from error
-    try:
-        connection.execute("set TimeZone = 'UTC'")
-        yield connection
-    except duckdb.IOException as error:
-        raise Refused(
-            f"A file that the warehouse points to cannot be read: {engine.first_line(error)} "
-            "If the data folder was moved, `statements rebuild`; `statements verify` tells what is damaged."
-        ) from error
-    finally:
-        connection.close()
 
 
 def _create_statements(connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest]) -> None:

@@ -4,15 +4,17 @@ import sys
 import time
 from pathlib import Path
 
-from orchestration import clock, dagster_run, screen, statement, warehouse
-from orchestration.close import manifest as manifests
+from orchestration import clock, dagster_run, frozen, screen
+from orchestration.close import manifests
+from orchestration.commands.land import Delivery, land
 from orchestration.demo import carrier
 from orchestration.errors import Refused
+from orchestration.frozen import frozen_months
 from orchestration.landing import receipts
-from orchestration.landing.land import Delivery, land
-from orchestration.landing.seal import frozen_months
 from orchestration.months import Month
+from orchestration.reports import show
 from orchestration.settings import Settings
+from orchestration.warehouse import reader
 
 
 def run(settings: Settings) -> None:
@@ -47,7 +49,7 @@ def run(settings: Settings) -> None:
         _close(settings, Month.parse(name))
     last = Month.parse(made.months[-1])
     screen.say("")
-    statement.render(statement.read(settings, last, made.showcase_account))
+    show.render(show.read(settings, last, made.showcase_account))
     _say_where(settings, last, made.showcase_account)
     screen.say(f"{landed:,} records in {time.monotonic() - started:.0f} s.")
 
@@ -65,14 +67,14 @@ def _close(settings: Settings, month: Month) -> None:
 
 
 def _say_where(settings: Settings, month: Month, account: str) -> None:
-    (record,) = warehouse.rows(
+    (record,) = reader.rows(
         settings,
         "select record_id from statements.usage where month = ? and account_id = ? and attributed_by = 'header' "
         "order by record_id limit 1",
         [str(month), account],
     ) or [("",)]
     command = sys.argv[0] if settings.data == Path("data").absolute() else f"{sys.argv[0]} --data-dir {settings.data}"
-    screen.say(f"Frozen statements   {manifests.month_folder(settings, month)}")
+    screen.say(f"Frozen statements   {frozen.month_folder(settings, month)}")
     screen.say(f"Query them          duckdb -readonly {settings.warehouse}")
     screen.say("                    select account_id, total_cost from statements.statements where month = "
                f"'{month}' order by 2 desc;")  # fmt: skip

@@ -5,10 +5,11 @@ What belongs here: reading one from the warehouse and laying it out. What does n
 
 from typing import Any
 
-from orchestration import export, screen, warehouse
+from orchestration import frozen, screen
 from orchestration.errors import Refused
 from orchestration.months import Month
 from orchestration.settings import Settings
+from orchestration.warehouse import reader
 
 LINE = ["section", "service", "direction", "record_count", "minutes", "cost"]
 SECTIONS = "list_position(['outbound', 'inbound', 'features', 'messaging', 'numbers'], section)"
@@ -16,7 +17,7 @@ SECTIONS = "list_position(['outbound', 'inbound', 'features', 'messaging', 'numb
 
 def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, Any]:
     """`statements` (wide, one per currency) and `lines` of a closed month."""
-    export.require_closed(settings, month)
+    frozen.require_closed(settings, month)
     if account_id is None:
         wide, lines, where, values = "organization", "organization_statement", "month = ?", [str(month)]
     else:
@@ -29,10 +30,10 @@ def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, 
     found = {
         "month": str(month),
         "account_id": account_id,
-        "statements": warehouse.records(
+        "statements": reader.records(
             settings, f"select * from statements.{wide} where {where} order by currency", values
         ),
-        "lines": warehouse.records(
+        "lines": reader.records(
             settings,
             f"select * from statements.{lines} where {where} "
             f"order by currency, line_type desc, usage_month, {SECTIONS}, service, direction",

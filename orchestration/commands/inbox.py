@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration import files
+from orchestration.commands.land import Delivery, Landing, land
 from orchestration.errors import Refused
 from orchestration.landing import source_files
 from orchestration.landing.feeds import CDRS, FEEDS
-from orchestration.landing.land import Delivery, Landing, land
 from orchestration.settings import Settings
 from orchestration.sources import declaration
 

@@ -1,0 +1,1 @@
+"""Everything that only reads: statements, explanations, status, exports, comparisons, rejected rows."""
