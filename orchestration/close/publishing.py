@@ -61,7 +61,7 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         "from landing.cdrs_receipts"
     ).fetchone()
     dropped = dict(
-        connection.execute("select outcome, count(*) from main.int_redelivered_cdrs group by outcome").fetchall()
+        connection.execute("select outcome, count(*) from main.int_dropped_deliveries group by outcome").fetchall()
     )
     accepted, attributed, conflicts = connection.execute(
         "select coalesce(sum(record_count), 0)::bigint, "

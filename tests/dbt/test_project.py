@@ -467,7 +467,7 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
         ("stated long ago", "3", 9, 1),
         ("there and back", "4", 3, 1),
     ]
-    outcomes = built.ask("select record_id, batch_id[8:8], source_row, outcome from int_redelivered_cdrs order by all")
+    outcomes = built.ask("select record_id, batch_id[8:8], source_row, outcome from int_dropped_deliveries order by all")
     assert outcomes == [
         ("changed", "2", 2, "superseded"),
         ("moved day", "2", 4, "superseded"),

@@ -437,7 +437,7 @@ def freeze_after(built, *statements: str) -> None:
 ALTERED = {
     "1 landed": ["update landing.cdrs_receipts set usable_rows = usable_rows + 1"],
     "1 landed = accepted + redelivered + rejected, per batch": ["delete from landing.rejected_rows"],
-    "1 landed = accepted": ["delete from main.int_redelivered_cdrs"],
+    "1 landed = accepted": ["delete from main.int_dropped_deliveries"],
     "2 accepted = attributed + unattributed": ["update main.int_usage_totals set account_id = 'beta', reason = reason where account_id is null"],
     "usage of tenants against their lines": ["delete from main.statement_lines where account_id = 'alpha'"],
     "3 accepted records = organization, cost": ["update main.organization_statement set cost = cost + 0.000000001"],
@@ -482,8 +482,8 @@ def test_a_frozen_file_that_a_correction_takes_from_is_hashed_again(copy_of, clo
     land(line, "cdrs", *LATE)
     (changed,) = line.data.glob("statements/month=2026-03/usage/day=05.parquet")
     connection = duckdb.connect()
-    connection.execute("create table int_last_statements (stated_file varchar)")
-    connection.execute("insert into int_last_statements values (?)", [str(changed)])
+    connection.execute("create table int_last_entries (stated_file varchar)")
+    connection.execute("insert into int_last_entries values (?)", [str(changed)])
     known = manifests.load(settings_of(line))
     verify.require_intact_statements(connection, known)
     changed.chmod(0o600)

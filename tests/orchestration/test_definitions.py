@@ -24,7 +24,7 @@ MARTS = {"usage", "statements", "statement_lines", "organization_statement", "or
 CHECKS = {
     "assert_reconciliation_has_no_differences",
     "int_assignment_periods_does_not_overlap",
-    "int_asset_timeline_does_not_overlap",
+    "int_holdings_does_not_overlap",
     "statements_has_no_row_twice",
     "statements_add_up_over_their_sections",
     "usage_has_either_a_tenant_or_a_reason",

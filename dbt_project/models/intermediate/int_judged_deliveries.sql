@@ -19,7 +19,7 @@ last_statements as (
     select
         *,
         record_count = 1 as stands
-    from {{ ref('int_last_statements') }}
+    from {{ ref('int_last_entries') }}
 ),
 
 deliveries as (

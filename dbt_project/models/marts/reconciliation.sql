@@ -26,7 +26,7 @@ redelivered_by_batch as (
     select
         batch_id,
         count(*) as entries
-    from {{ ref('int_redelivered_cdrs') }}
+    from {{ ref('int_dropped_deliveries') }}
     group by batch_id
 ),
 
@@ -123,7 +123,7 @@ stated as (
         select
             record_id,
             greatest(record_count, 0) as entries
-        from {{ ref('int_last_statements') }}
+        from {{ ref('int_last_entries') }}
 
         union all
 
@@ -189,7 +189,7 @@ corrected as (
             duration_seconds,
             billed_seconds,
             cast(cost as decimal(38, 9)) as cost
-        from {{ ref('int_reversed_entries') }}
+        from {{ ref('int_entries_to_reverse') }}
     ) as parts
     group by parts.service, parts.direction, parts.currency
 ),
