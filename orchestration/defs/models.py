@@ -42,8 +42,9 @@ class Translator(DagsterDbtTranslator):
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         """What a close pins beside the feeds (receipts, neighbours, rejected rows …) comes with the records."""
-        if dbt_resource_props["resource_type"] == "source" and dbt_resource_props["name"] not in FEEDS:
-            return dg.AssetKey(["landing", "cdrs"])
+        if dbt_resource_props["resource_type"] == "source":
+            name = dbt_resource_props["name"]
+            return dg.AssetKey(["landing", name if name in FEEDS else "cdrs"])
         return super().get_asset_key(dbt_resource_props)
 
 

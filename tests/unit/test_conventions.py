@@ -60,6 +60,15 @@ def test_models_point_downwards_only():
     assert {parent for parent, _ in upwards} <= {"usage"}
 
 
+def test_staging_alone_reads_sources():
+    nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"].values()
+    models = [node for node in nodes if node["resource_type"] == "model"]
+    readers = {
+        node["fqn"][1] for node in models for parent in node["depends_on"]["nodes"] if parent.startswith("source.")
+    }
+    assert readers == {"staging"}
+
+
 def test_no_dbt_package_is_needed():
     assert not list(DBT_PROJECT.glob("packages.yml"))
 

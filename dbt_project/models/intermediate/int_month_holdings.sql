@@ -6,7 +6,7 @@
     alone.
 #}
 with close as (
-    select month_start, month_end from {{ source('landing', 'close') }}
+    select month_start, month_end from {{ ref('stg_close') }}
 ),
 
 holdings as (

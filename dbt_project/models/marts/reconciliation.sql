@@ -10,7 +10,7 @@ with landed_by_batch as (
     select
         batch_id as compared,
         usable_rows + rejected_rows as figure
-    from {{ source('landing', 'cdrs_receipts') }}
+    from {{ ref('stg_cdrs_receipts') }}
 ),
 
 entries_by_batch as (
@@ -34,7 +34,7 @@ rejected_by_batch as (
     select
         batch_id,
         count(*) as entries
-    from {{ source('landing', 'rejected_rows') }}
+    from {{ ref('stg_rejected_rows') }}
     group by batch_id
 ),
 
@@ -70,7 +70,7 @@ late_by_batch as (
     select
         batch_id as compared,
         usable_rows as figure
-    from {{ source('landing', 'late_receipts') }}
+    from {{ ref('stg_late_receipts') }}
 ),
 
 -- What became of late rows: what was stated is counted where it is stated.
@@ -107,7 +107,7 @@ due as (
             else 0
         end as net_count
     from {{ ref('int_judged_deliveries') }} as judged
-    cross join {{ source('landing', 'close') }} as close
+    cross join {{ ref('stg_close') }} as close
     where
         judged.is_latest
         -- What landed for the month before by its close was settled there.
@@ -355,7 +355,7 @@ alive_tenants as (
         lives.account_id as compared,
         1 as figure
     from {{ ref('int_tenant_lives') }} as lives
-    cross join {{ source('landing', 'close') }} as close
+    cross join {{ ref('stg_close') }} as close
     where
         lives.alive_from < close.month_end
         and close.month_start < coalesce(lives.archived_at, {{ end_of_time() }})
