@@ -14,13 +14,14 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, buil
 from orchestration.close import dbt_build
 from orchestration.landing.feeds import FEEDS
 
-GROUPS = {"staging": "staging", "intermediate": "attribution", "marts": "statements"}
+GROUPS = {"staging": "staging", "intermediate": "attribution", "marts": "statements", "invariants": "invariants"}
 OWNERS = ["team:billing"]
 # An operator's question of every box in the graph: may I rely on it yet?
 FINAL = {
     "reference_data": "Part of the software, read anew at every close.",
     "staging": "Made anew inside every close, private to it, and gone afterwards.",
     "attribution": "Made anew inside every close, private to it, and gone afterwards.",
+    "invariants": "Made anew inside every close, private to it, and gone afterwards.",
     "statements": "Final, and readable as files and in the warehouse, as soon as `frozen_month` is there.",
 }
 

@@ -1,7 +1,7 @@
 {#
     Second lookup of the attribution: by asset and UTC hour, for the few assets that change hands
     many times.
-    **Grain: one row per busy asset, holding and UTC hour that the holding touches within the month.**
+    **Grain: one row per busy asset, holding and UTC hour that it touches within the month.**
     Hours are floored in whole microseconds: rounding would lose the calls in the last half second
     of an hour.
 #}
