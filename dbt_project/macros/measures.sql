@@ -34,3 +34,8 @@ cast(coalesce(sum(case when {{ only }} then {{ column }} end), 0) as {{ type }})
         {{ minutes_of(total('billed_seconds', only)) }} as {{ prefix }}minutes,
         {{ total('cost', only) }} as {{ prefix }}cost
 {%- endmacro %}
+
+{# The measures that are plain sums; minutes come from billed seconds. #}
+{% macro added_measures() %}
+{{ return(['record_count', 'duration_seconds', 'billed_seconds', 'cost']) }}
+{% endmacro %}

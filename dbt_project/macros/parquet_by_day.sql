@@ -22,12 +22,12 @@
     )
 {%- endmacro %}
 
-{# Rows of one of the close's control relations, in order of the first column. Nothing while
-   parsing. #}
-{% macro control_rows(relation_name, columns) %}
+{# Rows of a staged control relation, in order of the first column. Nothing while parsing; the model
+   that asks names the relation with `depends_on`, so that the lineage shows it. #}
+{% macro control_rows(staged, columns) %}
 {%- if execute -%}
     {%- set query -%}
-        select {{ columns }} from {{ source('landing', relation_name) }} order by 1
+        select {{ columns }} from {{ ref(staged) }} order by 1
     {%- endset -%}
     {{ return(run_query(query).rows) }}
 {%- endif -%}
@@ -63,8 +63,8 @@
     {%- set target = this.incorporate(type='view') -%}
     {%- set file_order = config.require('file_order') | join(', ') -%}
     {%- set codes = ref(config.require('codes')) -%}
-    {%- set close = control_rows('close', 'out_dir')[0] -%}
-    {%- set days = control_rows('close_days', "cast(day as varchar), cast(day + 1 as varchar)") -%}
+    {%- set close = control_rows('stg_close', 'out_dir')[0] -%}
+    {%- set days = control_rows('stg_close_days', "cast(day as varchar), cast(day + 1 as varchar)") -%}
     {%- set beside = ref(config.require('beside')) -%}
     {%- set files = [] -%}
 

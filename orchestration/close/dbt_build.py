@@ -95,7 +95,7 @@ def made_from() -> str:
 def build(
     configuration: Settings, build_file: Path, progress: Callable[[str], None] = lambda _: None
 ) -> list[NodeResult]:
-    """Run every seed, model and data test on `build_file`; the `landing` relations are there already.
+    """Run every seed, model and data test on `build_file`; the relations of its sources are there already.
 
     Raises DoesNotAddUp when a model fails or a test finds something, with what and how many.
     """

@@ -1,4 +1,6 @@
-"""Pinning: the relations of dbt's `landing` source, over exactly the files of the receipts, in a private build.
+"""Pinning: the relations of dbt's sources, over exactly the files of receipts and manifests, in a private build.
+
+`landed` holds what has landed, `frozen` what frozen months state, `control` what the close says about itself.
 
 What belongs here: which files and rows a build may see, and under which names. What does not: any rule about them.
 """
@@ -69,13 +71,13 @@ TENANT_COLUMNS = {
 def create_assignment_sources(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
     """The sources that say who held what: everything landed in the three assignment feeds."""
     events.require_marked(receipts)
-    connection.execute("create schema if not exists landing")
+    connection.execute("create schema if not exists landed")
     for feed, columns in (
         ("tenants", TENANT_COLUMNS),
         ("number_assignments", NUMBER_COLUMNS),
         ("ip_assignments", IP_COLUMNS),
     ):
-        _view(connection, feed, columns, files_of_feed(receipts, feed))
+        _view(connection, f"landed.{feed}", columns, files_of_feed(receipts, feed))
 
 
 def create_close(
@@ -90,9 +92,10 @@ def create_close(
     out_dir: Path | None,
 ) -> None:
     """The one row that says what is being closed; without an end, the models that tell history give all of it."""
+    connection.execute("create schema if not exists control")
     connection.execute(
         """
-        create or replace table landing.close as
+        create or replace table control.close as
         select
             ? as month,
             coalesce(?::timestamptz, '-infinity'::timestamptz) as month_start,
@@ -115,7 +118,7 @@ def pin(
     rejected: Sequence[RejectedRow],
     out_dir: Path,
 ) -> None:
-    """Create every `landing` relation of the close of a month in `build_file`."""
+    """Create every relation that the close of a month reads in `build_file`."""
     previous = frozen[-1] if frozen else None
     first_month = frozen[0].month if frozen else month
     late = late_files(receipts, month, previous.landed_up_to) if previous else {}
@@ -133,38 +136,39 @@ def pin(
             default_currency=settings.default_currency,
             out_dir=out_dir,
         )
+        connection.execute("create schema frozen")
         connection.execute(
-            "create table landing.close_days as select unnest(?::date[]) as day",
+            "create table control.close_days as select unnest(?::date[]) as day",
             [[day.isoformat() for day in month.days]],
         )
-        _view(connection, "cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month]), row_id=True)
+        _view(connection, "landed.cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month]), row_id=True)
         near = [path for path in cdrs_files(receipts, [month.previous, month.next]) if path not in late]
-        _view(connection, "neighbouring_cdrs", CDRS_COLUMNS, near)
-        _view(connection, "late_cdrs", CDRS_COLUMNS, list(late))
-        _view(connection, "stated_records", {"record_id": "varchar"}, previous.usage_files if previous else [])
+        _view(connection, "landed.neighbouring_cdrs", CDRS_COLUMNS, near)
+        _view(connection, "landed.late_cdrs", CDRS_COLUMNS, list(late))
+        stated = previous.usage_files if previous else []
+        _view(connection, "frozen.stated_records", {"record_id": "varchar"}, stated)
         # Only a late delivery can concern any frozen month; without one, the month before is all there is to look at.
         _create_stated_entries(connection, frozen if late else frozen[-1:])
         connection.execute(
-            "create table landing.rejected_rows "
-            "(batch_id varchar, source_row bigint, record_id varchar, reason varchar)"
+            "create table landed.rejected_rows (batch_id varchar, source_row bigint, record_id varchar, reason varchar)"
         )
         if rejected:
             connection.executemany(
-                "insert into landing.rejected_rows values (?, ?, ?, ?)",
+                "insert into landed.rejected_rows values (?, ?, ?, ?)",
                 [(row.batch_id, row.source_row, row.record_id, row.reason) for row in rejected],
             )
         connection.execute(
-            "create table landing.cdrs_receipts (batch_id varchar, usable_rows bigint, rejected_rows bigint)"
+            "create table control.cdrs_receipts (batch_id varchar, usable_rows bigint, rejected_rows bigint)"
         )
         counts = receipt_counts(month, receipts, previous)
         if counts:
-            connection.executemany("insert into landing.cdrs_receipts values (?, ?, ?)", counts)
-        connection.execute("create table landing.late_receipts (batch_id varchar, usable_rows bigint)")
+            connection.executemany("insert into control.cdrs_receipts values (?, ?, ?)", counts)
+        connection.execute("create table control.late_receipts (batch_id varchar, usable_rows bigint)")
         if late:
             rows: Counter[str] = Counter()
             for receipt, file in late.values():
                 rows[receipt.batch_id] += file.rows
-            connection.executemany("insert into landing.late_receipts values (?, ?)", list(rows.items()))
+            connection.executemany("insert into control.late_receipts values (?, ?)", list(rows.items()))
 
 
 def _create_stated_entries(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
@@ -176,7 +180,7 @@ def _create_stated_entries(connection: duckdb.DuckDBPyConnection, frozen: Sequen
         where = f"{engine.text(manifest.month)} as stated_in, filename as stated_file"
         source = engine.parquet(manifest.usage_files, filename=True)
         selects.append(f"select {', '.join(columns)}, {where} from {source}")
-    connection.execute(f"create view landing.stated_entries as {' union all '.join(selects)}")
+    connection.execute(f"create view frozen.stated_entries as {' union all '.join(selects)}")
 
 
 def receipt_counts(month: Month, receipts: Sequence[Receipt], previous: Manifest | None) -> list[tuple[str, int, int]]:
@@ -215,4 +219,4 @@ def _view(
         empty = [f"null::{kind} as {column}" for column, kind in columns.items()]
         empty += ["null::bigint as row_id"] if row_id else []
         query = f"select {', '.join(empty)} where false"
-    connection.execute(f"create or replace view landing.{engine.identifier(name)} as {query}")
+    connection.execute(f"create or replace view {name} as {query}")

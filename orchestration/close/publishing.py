@@ -57,10 +57,10 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """What became of the landed rows: those of the month, and those that came late for frozen months."""
     landed, rejected = connection.execute(
         "select coalesce(sum(usable_rows + rejected_rows), 0)::bigint, coalesce(sum(rejected_rows), 0)::bigint "
-        "from landing.cdrs_receipts"
+        "from control.cdrs_receipts"
     ).fetchone()
     dropped = dict(
-        connection.execute("select outcome, count(*) from main.int_redelivered_cdrs group by outcome").fetchall()
+        connection.execute("select outcome, count(*) from main.int_dropped_deliveries group by outcome").fetchall()
     )
     accepted, attributed, conflicts = connection.execute(
         "select coalesce(sum(record_count), 0)::bigint, "
@@ -68,7 +68,7 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         "count(*) filter (conflict_header_ip) from main.usage where line_type = 'usage'"
     ).fetchone()
     (late_landed,) = connection.execute(
-        "select coalesce(sum(usable_rows), 0)::bigint from landing.late_receipts"
+        "select coalesce(sum(usable_rows), 0)::bigint from control.late_receipts"
     ).fetchone()
     late = dict(
         connection.execute(
@@ -98,7 +98,7 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def warnings(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> list[str]:
     """What was odd before the build, and the days of the month on which nothing was used."""
     days = connection.execute(
-        "select day::varchar from landing.close_days where day not in "
+        "select day::varchar from control.close_days where day not in "
         "(select (started_at at time zone 'UTC')::date from main.usage where line_type = 'usage') order by day"
     ).fetchall()
     silent = [f"No records on {', '.join(day for (day,) in days)} (UTC)."] if days else []

@@ -53,7 +53,7 @@ def require_intact_statements(connection: duckdb.DuckDBPyConnection, frozen: Seq
         for manifest in frozen
         for output in manifest.content["outputs"]
     }
-    used = connection.execute("select distinct stated_file from main.int_last_statements").fetchall()
+    used = connection.execute("select distinct stated_file from main.int_last_entries").fetchall()
     files.require_hashes({Path(name): listed[Path(name)] for (name,) in used})
 
 

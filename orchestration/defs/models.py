@@ -14,13 +14,14 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, buil
 from orchestration.close import dbt_build
 from orchestration.landing.feeds import FEEDS
 
-GROUPS = {"staging": "staging", "intermediate": "attribution", "marts": "statements"}
+GROUPS = {"staging": "staging", "intermediate": "attribution", "marts": "statements", "invariants": "invariants"}
 OWNERS = ["team:billing"]
 # An operator's question of every box in the graph: may I rely on it yet?
 FINAL = {
     "reference_data": "Part of the software, read anew at every close.",
     "staging": "Made anew inside every close, private to it, and gone afterwards.",
     "attribution": "Made anew inside every close, private to it, and gone afterwards.",
+    "invariants": "Made anew inside every close, private to it, and gone afterwards.",
     "statements": "Final, and readable as files and in the warehouse, as soon as `frozen_month` is there.",
 }
 
@@ -42,8 +43,9 @@ class Translator(DagsterDbtTranslator):
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         """What a close pins beside the feeds (receipts, neighbours, rejected rows …) comes with the records."""
-        if dbt_resource_props["resource_type"] == "source" and dbt_resource_props["name"] not in FEEDS:
-            return dg.AssetKey(["landing", "cdrs"])
+        if dbt_resource_props["resource_type"] == "source":
+            name = dbt_resource_props["name"]
+            return dg.AssetKey(["landing", name if name in FEEDS else "cdrs"])
         return super().get_asset_key(dbt_resource_props)
 
 

@@ -24,7 +24,7 @@ from orchestration.landing.records import CANONICAL
 from orchestration.settings import Settings
 from orchestration.warehouse import reader
 
-HISTORY_MODELS = ["int_tenant_lives", "int_asset_timeline", "int_assignment_periods", "int_number_types"]
+HISTORY_MODELS = ["int_tenant_lives", "int_holdings", "int_assignment_periods", "int_number_types"]
 
 
 def rebuild(settings: Settings) -> None:
@@ -135,19 +135,19 @@ def _create_assets(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Rec
         """
     )
     for kind, extra in (("number", "number_type, "), ("ip", "")):
-        typed = "left join build.main.int_number_types as typed on typed.number = spell.asset" if extra else ""
+        typed = "left join build.main.int_number_types as typed on typed.number = holding.asset" if extra else ""
         connection.execute(
             f"""
             create table warehouse.assets.{kind}_assignment_history as
                 select
-                    spell.asset as {kind}, {extra} spell.account_id, spell.valid_from, spell.valid_to,
-                    spell.recorded_at, spell.is_late, spell.assignment_id,
+                    holding.asset as {kind}, {extra} holding.account_id, holding.valid_from, holding.valid_to,
+                    holding.recorded_at, holding.is_late, holding.assignment_id,
                     life.alive_from as tenant_alive_from, life.archived_at as tenant_archived_at
-                from build.main.int_asset_timeline as spell
-                left join build.main.int_tenant_lives as life on life.account_id = spell.account_id
+                from build.main.int_holdings as holding
+                left join build.main.int_tenant_lives as life on life.account_id = holding.account_id
                 {typed}
-                where spell.asset_type = '{kind}'
-                order by spell.asset, spell.valid_from
+                where holding.asset_type = '{kind}'
+                order by holding.asset, holding.valid_from
             """
         )
         # A view, so that it is right at the time it is asked: a change may be ordered for a later instant.

@@ -84,11 +84,14 @@ RELATIONS = {
     | LINEAGE,
     "ip_assignments": {"ip": "varchar", "account_id": "varchar", "event_type": "varchar"} | EVENT | FLAGS | LINEAGE,
 }
+# The schemas of the relations that have not landed themselves.
+SCHEMAS = {"stated_records": "frozen", "stated_entries": "frozen"}
+SCHEMAS |= dict.fromkeys(("close", "close_days", "cdrs_receipts", "late_receipts"), "control")
 
 
 @dataclass
 class Landing:
-    """The rows of the `landing` schema; what is not said about a row has an ordinary value."""
+    """The rows of dbt's sources; what is not said about a row has an ordinary value."""
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {name: [] for name in RELATIONS})
 
@@ -186,10 +189,10 @@ def create_landing(landing: Landing, folder: Path) -> None:
         landing.rows["late_receipts"] = [{"batch_id": batch, "usable_rows": rows} for batch, rows in late.items()]
     with duckdb.connect(str(folder / "build.duckdb")) as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute("create schema landing")
+        connection.execute("create schema landed; create schema frozen; create schema control")
         for relation, columns in RELATIONS.items():
             declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-            connection.execute(f"create table landing.{relation} ({declared})")
+            connection.execute(f"create table {SCHEMAS.get(relation, 'landed')}.{relation} ({declared})")
             insert_rows(connection, relation, columns, landing.rows[relation])
 
 
@@ -201,7 +204,7 @@ def insert_rows(
     given = pyarrow.table({name: pyarrow.array(values, pyarrow.string()) for name, values in text.items()})
     connection.register("given", given)
     casts = ", ".join(f"cast({name} as {kind})" for name, kind in columns.items())
-    connection.execute(f"insert into landing.{relation} select {casts} from given")
+    connection.execute(f"insert into {SCHEMAS.get(relation, 'landed')}.{relation} select {casts} from given")
     connection.unregister("given")
 
 
@@ -467,7 +470,9 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
         ("stated long ago", "3", 9, 1),
         ("there and back", "4", 3, 1),
     ]
-    outcomes = built.ask("select record_id, batch_id[8:8], source_row, outcome from int_redelivered_cdrs order by all")
+    outcomes = built.ask(
+        "select record_id, batch_id[8:8], source_row, outcome from int_dropped_deliveries order by all"
+    )
     assert outcomes == [
         ("changed", "2", 2, "superseded"),
         ("moved day", "2", 4, "superseded"),

@@ -93,7 +93,7 @@ def test_what_is_explained_is_still_there():
 @pytest.mark.parametrize(
     ("subject", "mutant", "test"),
     [
-        ("sql", "'keyed.started_at < spells.valid_until' → 'true'", BUILD),
+        ("sql", "'keyed.started_at < holdings.valid_until' → 'true'", BUILD),
         ("publishing", "'digest != listed[name]'", "tests/unit/test_files.py"),
     ],
 )

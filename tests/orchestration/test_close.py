@@ -363,35 +363,36 @@ def seen_in_each(build: Built, query: str, *relations: str) -> dict[str, list]:
 
 
 def test_a_build_is_told_what_is_being_closed(built, built_april):
-    row = "select month, month_start, month_end, first_month_start, history_start, default_currency from landing.close"
+    row = "select month, month_start, month_end, first_month_start, history_start, default_currency from control.close"
     assert seen(built, row) == [("2026-03", MARCH.start, MARCH.end, MARCH.start, MARCH.start, "USD")]
     assert seen(built_april, row) == [("2026-04", APRIL.start, APRIL.end, MARCH.start, MARCH.start, "USD")]
-    days = "select count(*), min(day), max(day) from landing.close_days"
+    days = "select count(*), min(day), max(day) from control.close_days"
     assert seen(built, days) == [(31, MARCH.days[0], MARCH.days[-1])]
     assert seen(built_april, days) == [(30, APRIL.days[0], APRIL.days[-1])]
 
 
 def test_a_build_sees_exactly_what_was_pinned_for_it(built, built_april):
-    ids = "select record_id from landing.{}"
-    names = ("cdrs", "neighbouring_cdrs", "late_cdrs", "stated_records", "stated_entries", "rejected_rows")
+    ids = "select record_id from {}"
+    names = ("landed.cdrs", "landed.neighbouring_cdrs", "landed.late_cdrs", "landed.rejected_rows")
+    names += ("frozen.stated_records", "frozen.stated_entries")
     march = sorted({row["record_id"] for row in IN_MARCH} - {"in-february"})
     assert seen_in_each(built, ids, *names) == {
-        "cdrs": sorted([*march, "twice"]),
-        "neighbouring_cdrs": ["in-february"],
-        "late_cdrs": [],
-        "stated_records": [],
-        "stated_entries": [],
-        "rejected_rows": ["broken"],
+        "landed.cdrs": sorted([*march, "twice"]),
+        "landed.neighbouring_cdrs": ["in-february"],
+        "landed.late_cdrs": [],
+        "frozen.stated_records": [],
+        "frozen.stated_entries": [],
+        "landed.rejected_rows": ["broken"],
     }
     assert seen_in_each(built_april, ids, *names) == {
-        "cdrs": ["april"],
-        "neighbouring_cdrs": sorted([*march, "twice", "may"]),
-        "late_cdrs": ["in-alpha", "late"],
-        "stated_records": march,
-        "stated_entries": march,
-        "rejected_rows": [],
+        "landed.cdrs": ["april"],
+        "landed.neighbouring_cdrs": sorted([*march, "twice", "may"]),
+        "landed.late_cdrs": ["in-alpha", "late"],
+        "frozen.stated_records": march,
+        "frozen.stated_entries": march,
+        "landed.rejected_rows": [],
     }
-    rows, late = ("select * exclude batch_id from landing." + name for name in ("cdrs_receipts", "late_receipts"))
+    rows, late = ("select * exclude batch_id from control." + name for name in ("cdrs_receipts", "late_receipts"))
     assert (seen(built, rows), seen(built, late)) == ([(9, 1)], [])
     assert (seen(built_april, rows), seen(built_april, late)) == ([(1, 0)], [(2,)])
 
@@ -405,7 +406,7 @@ def test_a_build_sees_the_columns_of_its_sources_and_no_others(built, built_apri
         "ip_assignments": pinning.IP_COLUMNS,
     }
     for build in (built, built_april):
-        columns = seen_in_each(build, "select column_name from (describe landing.{})", *sources)
+        columns = seen_in_each(build, "select column_name from (describe landed.{})", *sources)
         assert columns == {name: sorted(listed) for name, listed in sources.items()}
 
 
@@ -417,7 +418,7 @@ def test_all_frozen_months_are_looked_at_only_when_something_came_late(closed_ap
         build_file = tmp_path / f"{number}.duckdb"
         pinning.pin(configuration, build_file, APRIL.next, known, frozen, [], tmp_path)
         with duckdb.connect(str(build_file), read_only=True) as connection:
-            found = connection.execute("select distinct stated_in from landing.stated_entries order by 1").fetchall()
+            found = connection.execute("select distinct stated_in from frozen.stated_entries order by 1").fetchall()
             stated.append([month for (month,) in found])
     assert stated == [["2026-04"], ["2026-03", "2026-04"]]
 
@@ -436,9 +437,9 @@ def freeze_after(built, *statements: str) -> None:
 
 
 ALTERED = {
-    "1 landed": ["update landing.cdrs_receipts set usable_rows = usable_rows + 1"],
-    "1 landed = accepted + redelivered + rejected, per batch": ["delete from landing.rejected_rows"],
-    "1 landed = accepted": ["delete from main.int_redelivered_cdrs"],
+    "1 landed": ["update control.cdrs_receipts set usable_rows = usable_rows + 1"],
+    "1 landed = accepted + redelivered + rejected, per batch": ["delete from landed.rejected_rows"],
+    "1 landed = accepted": ["delete from main.int_dropped_deliveries"],
     "2 accepted = attributed + unattributed": ["update main.int_usage_totals set account_id = 'beta', reason = reason where account_id is null"],
     "usage of tenants against their lines": ["delete from main.statement_lines where account_id = 'alpha'"],
     "3 accepted records = organization, cost": ["update main.organization_statement set cost = cost + 0.000000001"],
@@ -461,8 +462,8 @@ def test_a_violated_invariant_is_named_and_nothing_is_published(built, invariant
 
 
 ALTERED_CORRECTIONS = {
-    "1 late = stated + redelivered + before the first month, per batch": ["update landing.late_receipts set usable_rows = usable_rows + 1"],
-    "landed late against stated, duplicate, superseded": ["delete from landing.late_receipts"],
+    "1 late = stated + redelivered + before the first month, per batch": ["update control.late_receipts set usable_rows = usable_rows + 1"],
+    "landed late against stated, duplicate, superseded": ["delete from control.late_receipts"],
     "3 late and reversed records = corrections of the organization, cost": ["update main.organization_statement set cost = cost + 1 where line_type = 'correction'"],
     "all usage against the organization": ["update main.int_corrections set cost = cost - 1 where entry = 'reversal'"],
     "4 records count once over all statements, or not at all": ["update main.int_judged_deliveries set started_at = '2020-01-01' where outcome = 'late'"],
@@ -483,8 +484,8 @@ def test_a_frozen_file_that_a_correction_takes_from_is_hashed_again(copy_of, clo
     land(line, "cdrs", *LATE)
     (changed,) = line.data.glob("statements/month=2026-03/usage/day=05.parquet")
     connection = duckdb.connect()
-    connection.execute("create table int_last_statements (stated_file varchar)")
-    connection.execute("insert into int_last_statements values (?)", [str(changed)])
+    connection.execute("create table int_last_entries (stated_file varchar)")
+    connection.execute("insert into int_last_entries values (?)", [str(changed)])
     known = manifests.load(settings_of(line))
     verify.require_intact_statements(connection, known)
     changed.chmod(0o600)

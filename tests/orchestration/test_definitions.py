@@ -23,7 +23,7 @@ MARTS = {"usage", "statements", "statement_lines", "organization_statement", "or
 CHECKS = {
     "assert_reconciliation_has_no_differences",
     "int_assignment_periods_does_not_overlap",
-    "int_asset_timeline_does_not_overlap",
+    "int_holdings_does_not_overlap",
     "statements_has_no_row_twice",
     "statements_add_up_over_their_sections",
     "usage_has_either_a_tenant_or_a_reason",
@@ -31,7 +31,8 @@ CHECKS = {
 }
 WARNINGS = {"unattributed_share_is_as_usual", "rejected_rows_are_as_usual", "every_day_has_records"}
 VERIFYING = {"nothing_frozen_has_changed", "nothing_landed_has_changed"}
-GROUPS = {"landed_feeds", "reference_data", "staging", "attribution", "statements", "frozen_statements", "warehouse"}
+GROUPS = {"landed_feeds", "reference_data", "staging", "attribution", "statements", "invariants", "frozen_statements",
+          "warehouse"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,9 @@ def test_the_assets_are_feeds_models_the_frozen_month_and_the_warehouse(graph):
     made = {found.to_user_string() for found in graph.materializable_asset_keys}
     others = made - MARTS - {"frozen_month", "warehouse"}
     assert made >= MARTS | {"frozen_month", "warehouse"}
-    assert all(name.startswith(("stg_", "int_")) or name in ("services", "toll_free_prefixes") for name in others)
+    assert all(
+        name.startswith(("stg_", "int_", "invariant_")) or name in ("services", "toll_free_prefixes") for name in others
+    )
     assert graph.external_asset_keys == {key(feed) for feed in FEEDS}
 
 

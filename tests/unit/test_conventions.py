@@ -48,7 +48,7 @@ def test_no_compiled_sql_asks_the_clock_counts_in_floats_or_closes_an_interval()
 
 def test_models_point_downwards_only():
     nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"]
-    layers = {"staging": 0, "intermediate": 1, "marts": 2}
+    layers = {"staging": 0, "intermediate": 1, "marts": 2, "invariants": 2}
     models = {key: layers[node["fqn"][1]] for key, node in nodes.items() if node["resource_type"] == "model"}
     upwards = {
         (nodes[parent]["name"], nodes[child]["name"])
@@ -58,6 +58,15 @@ def test_models_point_downwards_only():
     }
     # The usage is written as files once; everything that adds it up reads what was written.
     assert {parent for parent, _ in upwards} <= {"usage"}
+
+
+def test_staging_alone_reads_sources():
+    nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"].values()
+    models = [node for node in nodes if node["resource_type"] == "model"]
+    readers = {
+        node["fqn"][1] for node in models for parent in node["depends_on"]["nodes"] if parent.startswith("source.")
+    }
+    assert readers == {"staging"}
 
 
 def test_no_dbt_package_is_needed():

@@ -232,9 +232,9 @@ def test_each_later_manifest_carries_the_chain_on(batches, tmp_path):
 def test_days_without_a_record_are_warned_of():
     with duckdb.connect() as connection:
         connection.execute("set timezone to 'Asia/Kolkata'")
-        connection.execute("create schema landing")
+        connection.execute("create schema control")
         connection.execute(
-            "create table landing.close_days as select unnest(['2026-05-02', '2026-05-01']::date[]) as day"
+            "create table control.close_days as select unnest(['2026-05-02', '2026-05-01']::date[]) as day"
         )
         connection.execute("create table main.usage (started_at timestamptz, line_type varchar)")
         connection.execute("insert into main.usage values ('2026-05-01 12:00:00Z', 'correction')")

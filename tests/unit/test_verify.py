@@ -227,10 +227,10 @@ def test_only_the_frozen_files_that_a_build_used_are_hashed_again(tmp_path):
     outputs += [{"name": "other.parquet", "sha256": HASH}]
     frozen = [replace(manifest(MARCH, outputs=outputs), folder=tmp_path)]
     with duckdb.connect() as connection:
-        connection.execute("create table main.int_last_statements (stated_file varchar)")
+        connection.execute("create table main.int_last_entries (stated_file varchar)")
         verify.require_intact_statements(connection, frozen)
-        connection.execute("insert into main.int_last_statements values (?)", [str(tmp_path / "used.parquet")])
+        connection.execute("insert into main.int_last_entries values (?)", [str(tmp_path / "used.parquet")])
         verify.require_intact_statements(connection, frozen)
-        connection.execute("insert into main.int_last_statements values (?)", [str(tmp_path / "other.parquet")])
+        connection.execute("insert into main.int_last_entries values (?)", [str(tmp_path / "other.parquet")])
         with pytest.raises(Damaged, match=r"other\.parquet does not match"):
             verify.require_intact_statements(connection, frozen)

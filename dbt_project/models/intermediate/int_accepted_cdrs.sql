@@ -8,7 +8,7 @@ with cdrs as (
 ),
 
 redelivered as (
-    select row_id from {{ ref('int_redelivered_cdrs') }}
+    select row_id from {{ ref('int_dropped_deliveries') }}
 ),
 
 final as (

@@ -13,7 +13,7 @@ with close as (
     select
         history_start,
         month_end
-    from {{ source('landing', 'close') }}
+    from {{ ref('stg_close') }}
 ),
 
 -- Not materialized: each reader takes a few columns of a long history.

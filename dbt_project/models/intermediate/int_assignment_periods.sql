@@ -3,8 +3,8 @@
     tenant's life.
     **Grain: one row per asset and unbroken holding by a living tenant.**
 #}
-with timeline as (
-    select * from {{ ref('int_asset_timeline') }}
+with holdings as (
+    select * from {{ ref('int_holdings') }}
 ),
 
 lives as (
@@ -13,21 +13,21 @@ lives as (
 
 cut as (
     select
-        timeline.asset_type,
-        timeline.asset,
-        timeline.account_id,
-        greatest(timeline.valid_from, lives.alive_from) as valid_from,
+        holdings.asset_type,
+        holdings.asset,
+        holdings.account_id,
+        greatest(holdings.valid_from, lives.alive_from) as valid_from,
         -- `least` passes over nulls: an open holding of an archived tenant ends with the tenant.
-        least(timeline.valid_to, lives.archived_at) as valid_to,
-        timeline.assignment_id,
-        timeline.recorded_at,
-        timeline.is_late,
-        timeline.valid_from >= lives.alive_from as began_by_change,
-        timeline.valid_to is not null
-        and (lives.archived_at is null or timeline.valid_to <= lives.archived_at) as ended_by_change
-    from timeline
+        least(holdings.valid_to, lives.archived_at) as valid_to,
+        holdings.assignment_id,
+        holdings.recorded_at,
+        holdings.is_late,
+        holdings.valid_from >= lives.alive_from as began_by_change,
+        holdings.valid_to is not null
+        and (lives.archived_at is null or holdings.valid_to <= lives.archived_at) as ended_by_change
+    from holdings
     inner join lives
-        on timeline.account_id = lives.account_id
+        on holdings.account_id = lives.account_id
 ),
 
 final as (

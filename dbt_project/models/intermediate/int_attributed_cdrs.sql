@@ -9,7 +9,7 @@
     are unknown to it.
 #}
 with cdrs as (
-    select * from {{ ref('int_cdrs_to_state') }}
+    select * from {{ ref('int_cdrs_of_this_close') }}
 ),
 
 services as (
@@ -24,15 +24,15 @@ lives as (
     from {{ ref('int_tenant_lives') }}
 ),
 
-spells as (
+holdings as (
     select *
-    from {{ ref('int_asset_spells') }}
+    from {{ ref('int_holdings_by_asset') }}
     where {{ overlaps_written_day('valid_from', 'valid_until') }}
 ),
 
-busy_spells as (
+holdings_by_hour as (
     select *
-    from {{ ref('int_busy_asset_spells') }}
+    from {{ ref('int_holdings_by_asset_and_hour') }}
     where {{ overlaps_written_day('valid_from', 'valid_until') }}
 ),
 
@@ -65,24 +65,24 @@ keyed as (
 matched as (
     select
         keyed.*,
-        coalesce(spells.account_id, busy_spells.account_id) as holder,
-        coalesce(spells.alive_from, busy_spells.alive_from) as holder_alive_from,
-        coalesce(spells.alive_until, busy_spells.alive_until) as holder_alive_until,
-        coalesce(spells.assignment_id, busy_spells.assignment_id) as holder_event,
+        coalesce(holdings.account_id, holdings_by_hour.account_id) as holder,
+        coalesce(holdings.alive_from, holdings_by_hour.alive_from) as holder_alive_from,
+        coalesce(holdings.alive_until, holdings_by_hour.alive_until) as holder_alive_until,
+        coalesce(holdings.assignment_id, holdings_by_hour.assignment_id) as holder_event,
         lives.account_id as header_account,
         lives.alive_from as header_alive_from,
         lives.alive_until as header_alive_until,
         lives.assignment_id as header_event
     from keyed
-    left join spells
-        on keyed.asset_key = spells.asset
-        and keyed.started_at >= spells.valid_from
-        and keyed.started_at < spells.valid_until
-    left join busy_spells
-        on spells.busy_asset = busy_spells.busy_asset
-        and {{ utc_hour('keyed.started_at') }} = busy_spells.utc_hour
-        and keyed.started_at >= busy_spells.valid_from
-        and keyed.started_at < busy_spells.valid_until
+    left join holdings
+        on keyed.asset_key = holdings.asset
+        and keyed.started_at >= holdings.valid_from
+        and keyed.started_at < holdings.valid_until
+    left join holdings_by_hour
+        on holdings.busy_asset = holdings_by_hour.busy_asset
+        and {{ utc_hour('keyed.started_at') }} = holdings_by_hour.utc_hour
+        and keyed.started_at >= holdings_by_hour.valid_from
+        and keyed.started_at < holdings_by_hour.valid_until
     left join lives
         on keyed.header_key = lives.account_key
 ),

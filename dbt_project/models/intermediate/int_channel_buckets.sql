@@ -7,7 +7,7 @@
     peak. The width changes the work, never the result.
 #}
 with close as (
-    select month_start, month_end from {{ source('landing', 'close') }}
+    select month_start, month_end from {{ ref('stg_close') }}
 ),
 
 calls as (

@@ -12,7 +12,7 @@ with attributed as (
 ),
 
 reversed as (
-    select * from {{ ref('int_reversed_entries') }}
+    select * from {{ ref('int_entries_to_reverse') }}
 ),
 
 entries as (

@@ -8,7 +8,7 @@
     of the month, `late` and `restatement` are corrections, and `before_first_month` is never stated.
 #}
 with close as (
-    select first_month_start from {{ source('landing', 'close') }}
+    select first_month_start from {{ ref('stg_close') }}
 ),
 
 in_question as (
@@ -19,7 +19,7 @@ last_statements as (
     select
         *,
         record_count = 1 as stands
-    from {{ ref('int_last_statements') }}
+    from {{ ref('int_last_entries') }}
 ),
 
 deliveries as (
@@ -40,7 +40,7 @@ deliveries as (
         source_row,
         cast(null as bigint) as row_id,
         'near' as came_as
-    from {{ source('landing', 'neighbouring_cdrs') }} as near
+    from {{ ref('stg_neighbouring_cdrs') }} as near
     where
         {{ fingerprint('record_id') }} in (select in_question.fingerprint from in_question)
         and not exists (
@@ -60,7 +60,7 @@ deliveries as (
         source_row,
         cast(null as bigint) as row_id,
         'late' as came_as
-    from {{ source('landing', 'late_cdrs') }}
+    from {{ ref('stg_late_cdrs') }}
 
     union all
 

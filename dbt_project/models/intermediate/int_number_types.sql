@@ -4,7 +4,7 @@
     The type is the latest one that was stated; without one, the area code tells.
 #}
 with close as (
-    select month_end from {{ source('landing', 'close') }}
+    select month_end from {{ ref('stg_close') }}
 ),
 
 events as (

@@ -7,24 +7,24 @@
     states is looked for among the records of this month and of the next.
 #}
 with close as (
-    select month_end from {{ source('landing', 'close') }}
+    select month_end from {{ ref('stg_close') }}
 ),
 
 next_month as (
     select {{ fingerprint('neighbouring_cdrs.record_id') }} as fingerprint
-    from {{ source('landing', 'neighbouring_cdrs') }} as neighbouring_cdrs
+    from {{ ref('stg_neighbouring_cdrs') }} as neighbouring_cdrs
     cross join close
     where neighbouring_cdrs.started_at >= close.month_end
 ),
 
 elsewhere as (
     select {{ fingerprint('record_id') }} as fingerprint
-    from {{ source('landing', 'neighbouring_cdrs') }}
+    from {{ ref('stg_neighbouring_cdrs') }}
 
     union all
 
     select {{ fingerprint('record_id') }} as fingerprint
-    from {{ source('landing', 'stated_records') }}
+    from {{ ref('stg_stated_records') }}
 ),
 
 final as (
@@ -44,13 +44,13 @@ final as (
     union
 
     select {{ fingerprint('record_id') }} as fingerprint
-    from {{ source('landing', 'stated_records') }}
+    from {{ ref('stg_stated_records') }}
     where {{ fingerprint('record_id') }} in (select next_month.fingerprint from next_month)
 
     union
 
     select {{ fingerprint('record_id') }} as fingerprint
-    from {{ source('landing', 'late_cdrs') }}
+    from {{ ref('stg_late_cdrs') }}
 )
 
 select fingerprint from final

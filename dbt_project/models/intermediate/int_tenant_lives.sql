@@ -4,7 +4,7 @@
     An event that takes effect at or after the end of the month is not known yet.
 #}
 with close as (
-    select month_end from {{ source('landing', 'close') }}
+    select month_end from {{ ref('stg_close') }}
 ),
 
 events as (

@@ -17,7 +17,7 @@ currencies as (
 ),
 
 receipts as (
-    select batch_id from {{ source('landing', 'cdrs_receipts') }}
+    select batch_id from {{ ref('stg_cdrs_receipts') }}
 ),
 
 fixed_values as (

@@ -4,7 +4,7 @@
     **Grain: one row per currency**; one row in the default currency if nothing was used at all.
 #}
 with close as (
-    select * from {{ source('landing', 'close') }}
+    select * from {{ ref('stg_close') }}
 ),
 
 lines as (

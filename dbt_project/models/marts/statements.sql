@@ -5,7 +5,7 @@
     and inventory concern the whole tenant and repeat on each of its currencies.
 #}
 with close as (
-    select * from {{ source('landing', 'close') }}
+    select * from {{ ref('stg_close') }}
 ),
 
 lives as (

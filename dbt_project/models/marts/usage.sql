@@ -11,6 +11,8 @@
     The month's own records are written as one file per UTC day; `file_order` is total because a
     record id is accepted once.
 #}
+-- depends_on: {{ ref('stg_close') }}
+-- depends_on: {{ ref('stg_close_days') }}
 -- depends_on: {{ ref('int_corrections') }}
 -- depends_on: {{ ref('int_usage_codes') }}
 with attributed as (

@@ -5,11 +5,11 @@
     landed are left out: they change nothing.
 #}
 with number_events as (
-    select * from {{ source('landing', 'number_assignments') }}
+    select * from {{ source('landed', 'number_assignments') }}
 ),
 
 ip_events as (
-    select * from {{ source('landing', 'ip_assignments') }}
+    select * from {{ source('landed', 'ip_assignments') }}
 ),
 
 unified as (

@@ -3,7 +3,7 @@
     **Grain: one row per delivery of a record (`row_id`).** Re-deliveries are still in here.
 #}
 with source as (
-    select * from {{ source('landing', 'cdrs') }}
+    select * from {{ source('landed', 'cdrs') }}
 ),
 
 final as (

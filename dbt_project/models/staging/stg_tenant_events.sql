@@ -4,7 +4,7 @@
     **Grain: one row per landed tenant event.** Overtaken events are left out: they change nothing.
 #}
 with source as (
-    select * from {{ source('landing', 'tenants') }}
+    select * from {{ source('landed', 'tenants') }}
 ),
 
 final as (

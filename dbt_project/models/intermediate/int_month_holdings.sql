@@ -1,16 +1,16 @@
 {#
-    The part of the timeline that records of this month can meet, with the holder's life beside it;
-    of assets that late records name, from the first of those on.
-    **Grain: one row per asset and spell that overlaps the month, or what late records need before it.**
+    The holdings that records of this month can meet, with the holder's life beside each; of assets
+    that late records name, from the first of those on.
+    **Grain: one row per asset and holding that overlaps the month, or that late records need.**
     Assets whose text is malformed are left out, so a key that matches here is well-formed by that
     alone.
 #}
 with close as (
-    select month_start, month_end from {{ source('landing', 'close') }}
+    select month_start, month_end from {{ ref('stg_close') }}
 ),
 
-timeline as (
-    select * from {{ ref('int_asset_timeline') }}
+holdings as (
+    select * from {{ ref('int_holdings') }}
 ),
 
 lives as (
@@ -23,7 +23,7 @@ late_assets as (
 
 well_formed as (
     select *
-    from timeline
+    from holdings
     where
         (asset_type = 'number' and {{ is_e164('asset') }})
         or (asset_type = 'ip' and {{ is_canonical_ip('asset') }})
@@ -34,7 +34,7 @@ overlapping as (
         well_formed.*,
         coalesce(late_assets.needed_from, close.month_start) as needed_from,
         close.month_end,
-        count(*) over (partition by well_formed.asset) as spells_of_asset
+        count(*) over (partition by well_formed.asset) as holdings_of_asset
     from well_formed
     cross join close
     left join late_assets
@@ -56,10 +56,10 @@ final as (
         lives.alive_from,
         coalesce(lives.archived_at, {{ end_of_time() }}) as alive_until,
         overlapping.assignment_id,
-        -- Above four spells, testing them one by one for each record costs more than a finer key.
-        overlapping.spells_of_asset > 4 as is_busy,
+        -- Above four holdings, testing them one by one for each record costs more than a finer key.
+        overlapping.holdings_of_asset > 4 as is_busy,
         {{ utc_hour('greatest(overlapping.valid_from, overlapping.needed_from)') }} as first_hour,
-        -- The hour of the spell's last microsecond, not of its end.
+        -- The hour of the holding's last microsecond, not of its end.
         {{ whole(
             microseconds('least(coalesce(overlapping.valid_to, overlapping.month_end), overlapping.month_end)')
             ~ ' - 1', 3600000000

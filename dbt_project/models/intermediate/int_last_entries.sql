@@ -6,7 +6,7 @@
 #}
 with entries as (
     select *
-    from {{ source('landing', 'stated_entries') }}
+    from {{ ref('stg_stated_entries') }}
     where {{ fingerprint('record_id') }} in (
         select in_question.fingerprint from {{ ref('int_records_in_question') }} as in_question
     )

@@ -1,17 +1,17 @@
 {#
     First of the two lookups of the attribution: by asset, for the many with few changes.
-    **Grain: one row per asset and spell; an asset with many spells has one row that only gives its
-    `busy_asset` number**, the key of `int_busy_asset_spells`.
+    **Grain: one row per asset and holding; an asset with many holdings has one row that only gives
+    its `busy_asset` number**, the key of `int_holdings_by_asset_and_hour`.
 #}
-with spells as (
-    select * from {{ ref('int_month_spells') }}
+with holdings as (
+    select * from {{ ref('int_month_holdings') }}
 ),
 
 busy_assets as (
     select distinct
         asset,
         busy_asset
-    from {{ ref('int_busy_asset_spells') }}
+    from {{ ref('int_holdings_by_asset_and_hour') }}
 ),
 
 final as (
@@ -24,7 +24,7 @@ final as (
         alive_until,
         assignment_id,
         cast(null as bigint) as busy_asset
-    from spells
+    from holdings
     where not is_busy
 
     union all

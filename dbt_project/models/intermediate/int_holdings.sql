@@ -1,9 +1,9 @@
 {#
-    Who was named as the holder of each number and IP, from the holding on that the month began with.
-    **Grain: one row per asset and unbroken holding**; a released spell is a row too, with no
-    account.
-    Spells are half-open and touch each other. An event that leaves the holder as it was begins no
-    new spell.
+    Who was named as the holder of each number and IP, from the holding on that the month began
+    with.
+    **Grain: one row per asset and unbroken holding**; a release begins one too, with no account.
+    Holdings are half-open and touch each other. An event that leaves the holder as it was begins no
+    new holding.
 #}
 with events as (
     select

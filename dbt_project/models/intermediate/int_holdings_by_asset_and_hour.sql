@@ -1,19 +1,19 @@
 {#
     Second lookup of the attribution: by asset and UTC hour, for the few assets that change hands
     many times.
-    **Grain: one row per busy asset, spell and UTC hour that the spell touches within the month.**
+    **Grain: one row per busy asset, holding and UTC hour that it touches within the month.**
     Hours are floored in whole microseconds: rounding would lose the calls in the last half second
     of an hour.
 #}
-with spells as (
-    select * from {{ ref('int_month_spells') }}
+with holdings as (
+    select * from {{ ref('int_month_holdings') }}
 ),
 
-busy_spells as (
+holdings_by_hour as (
     select
         *,
         cast(dense_rank() over (order by asset) as bigint) as busy_asset
-    from spells
+    from holdings
     where is_busy
 ),
 
@@ -28,7 +28,7 @@ final as (
         alive_from,
         alive_until,
         assignment_id
-    from busy_spells
+    from holdings_by_hour
 )
 
 select * from final

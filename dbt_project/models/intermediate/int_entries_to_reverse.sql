@@ -5,7 +5,7 @@
     **Grain: one row per record (`record_id`)**, as it was last stated.
 #}
 with last_statements as (
-    select * from {{ ref('int_last_statements') }}
+    select * from {{ ref('int_last_entries') }}
 ),
 
 changed as (
