@@ -60,6 +60,23 @@ def test_models_point_downwards_only():
     assert {parent for parent, _ in upwards} <= {"usage"}
 
 
+def test_every_model_has_a_test_of_its_grain_or_says_beside_it_what_holds_it():
+    nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"]
+    names = {node["name"] for node in nodes.values()}
+    tested = {
+        node["attached_node"]
+        for node in nodes.values()
+        if node.get("test_metadata", {}).get("name") in ("unique_grain", "periods_do_not_overlap", "has_one_row")
+    }
+    for unique_id, node in nodes.items():
+        if node["resource_type"] in ("model", "seed") and unique_id not in tested:
+            held_by = node["config"]["meta"].get("grain_is_held_by")
+            assert held_by, f"{node['name']} has no test of its grain"
+            # Columns, models and tests that are named have to exist.
+            named = set(re.findall(r"`(\w+)`", held_by)) - node["columns"].keys()
+            assert named <= names, node["name"]
+
+
 def test_staging_alone_reads_sources():
     nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"].values()
     models = [node for node in nodes if node["resource_type"] == "model"]
