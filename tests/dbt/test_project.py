@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import os
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from dbt.contracts.graph.manifest import Manifest
 from jinja2 import Environment
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+# What each model that is an optimization would be without it, by its name.
+PLAIN = Path(__file__).with_name("plain")
 START = datetime(2026, 2, 1, tzinfo=UTC)
 END = datetime(2026, 3, 1, tzinfo=UTC)
 LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
@@ -216,7 +219,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return result.result
 
 
-def run_dbt(folder: Path, manifest: Manifest | None, *arguments: str) -> Any:
+def run_dbt(folder: Path, manifest: Manifest | None, *arguments: str, project: Path = PROJECT) -> Any:
     """Run dbt in this process, and let go of the build file afterwards."""
     os.environ["STATEMENTS_BUILD_FILE"] = str(folder / "build.duckdb")
     os.environ["STATEMENTS_TEMP_DIRECTORY"] = str(folder / "spilled")
@@ -224,8 +227,8 @@ def run_dbt(folder: Path, manifest: Manifest | None, *arguments: str) -> Any:
         return dbtRunner(manifest=manifest).invoke(
             [
                 *arguments,
-                f"--project-dir={PROJECT}",
-                f"--profiles-dir={PROJECT}",
+                f"--project-dir={project}",
+                f"--profiles-dir={project}",
                 f"--target-path={folder / 'target'}",
                 "--log-level=none",
                 "--log-level-file=none",
@@ -243,12 +246,14 @@ Build = Callable[..., Built]
 
 @pytest.fixture(scope="module")
 def build(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Land, build, and insist that it succeeded unless `may_fail`."""
+    """Land, build, and insist that it succeeded unless `may_fail`. Another `project` is parsed first."""
 
-    def run(landing: Landing, *arguments: str, may_fail: bool = False) -> Built:
+    def run(landing: Landing, *arguments: str, may_fail: bool = False, project: Path | None = None) -> Built:
         folder = tmp_path_factory.mktemp("close")
         create_landing(landing, folder)
-        result = run_dbt(folder, manifest, "build", *(arguments or ("--exclude-resource-type", "unit_test")))
+        parsed, project = (None, project) if project else (manifest, PROJECT)
+        wanted = arguments or ("--exclude-resource-type", "unit_test")
+        result = run_dbt(folder, parsed, "build", *wanted, project=project)
         outcomes = result.result.results if result.result else []
         failures = [f"{one.node.name}: {one.message}" for one in outcomes if one.status not in ("success", "pass")]
         if not may_fail:
@@ -643,3 +648,87 @@ def test_a_difference_in_the_reconciliation_fails_the_build(build: Build) -> Non
     landing.add("cdrs_receipts", batch_id="00000002-bbbbbbbbbbbb", usable_rows=5, rejected_rows=0)
     built = build(landing, may_fail=True)
     assert any(failure.startswith("assert_reconciliation_has_no_differences") for failure in built.failures)
+
+
+def busy_landing() -> Landing:
+    """Assets with few and with many changes, of long ago, with ends and releases; every kind of delivery; many calls."""
+    source = random.Random(11)
+    landing = Landing()
+    accounts = ["a", "b", "c", "d"]
+    for account_id in accounts:
+        landing.tenant(account_id)
+    landing.tenant("c", recorded_at=START + timedelta(days=9), archived=True)
+    assets = {f"+120255500{n:02}": changes for n, changes in enumerate((1, 2, 3, 4, 5, 9, 200))}
+    assets |= {f"203.0.113.{n}": changes for n, changes in enumerate((1, 4, 5, 90))}
+    for asset, changes in assets.items():
+        span = END - LONG_AGO if changes < 100 else END - FIRST
+        instants = sorted({END - source.random() * span for _ in range(changes)})
+        holder = None
+        for instant in instants:
+            if holder and source.random() < 0.3:
+                landing.assign(asset, holder, instant, event_type="end")
+                holder = None
+            else:
+                holder = source.choice([*accounts, None])
+                landing.assign(asset, holder, instant)
+    first, second, third = (f"0000000{n}-bbbbbbbbbbbb" for n in (2, 3, 4))
+    for number in range(1500):
+        asset = source.choice(list(assets))
+        values = {"duration_seconds": source.choice([0, 1, 60, 600, 7200]), "x_tenant": None}
+        if asset.startswith("+"):
+            values |= {"number": asset}
+        else:
+            header = source.choice([None, None, None, "a", "A", "c", "nobody"])
+            values |= {"number": None, "source_ip": asset, "x_tenant": header}
+            values |= {"service": "outbound_conversational", "direction": "outbound"}
+        record_id, row = f"r{number}", {"source_row": number}
+        instant = FIRST + source.random() * (END - FIRST)
+        if instant >= START:
+            landing.cdr(record_id, instant, batch_id=first, **row, **values)
+            if number % 10 == 0:
+                landing.cdr(record_id, instant, batch_id=second, **row, **values)
+            if number % 10 == 1:
+                landing.cdr(record_id, instant, batch_id=second, **row, **values | {"cost": Decimal(7)})
+            if number % 10 == 2:
+                landing.cdr(record_id, END, "neighbouring_cdrs", batch_id=second, **row, **values)
+        elif number % 3 == 0:
+            landing.cdr(record_id, instant, "late_cdrs", batch_id=third, **row, **values)
+        elif number % 3 == 1:
+            stated_in = f"{instant:%Y-%m}"
+            landing.state(record_id, instant, stated_in, batch_id=first, **row, **values)
+            if stated_in == "2026-01":
+                landing.cdr(record_id, instant, "neighbouring_cdrs", batch_id=first, **row, **values)
+            if number % 2:
+                landing.cdr(record_id, instant, "late_cdrs", batch_id=third, **row, **values | {"cost": Decimal(3)})
+    return landing
+
+
+def test_results_do_not_change_without_the_optimizations(build: Build, tmp_path: Path) -> None:
+    models = [path for path in PROJECT.glob("models/**/*.sql") if "**Optimization only:**" in path.read_text()]
+    assert {path.name for path in models} == {path.name for path in PLAIN.glob("*.sql")}
+    plain = tmp_path / "dbt_project"
+    shutil.copytree(PROJECT, plain, ignore=shutil.ignore_patterns("target"))
+    shutil.copytree(PROJECT.parent / "seeds", tmp_path / "seeds")
+    for path in models:
+        shutil.copy(PLAIN / path.name, plain / path.relative_to(PROJECT))
+    told, wanted = build(busy_landing()), build(busy_landing(), project=plain)
+    # Every optimization has something to do.
+    looks = {
+        "int_asset_events": "count(*)",
+        "int_holdings_by_asset": "count(*)",
+        "int_holdings_by_asset_and_hour": "count(*)",
+        "int_records_in_question": "count(*)",
+        "int_usage_codes": "count(*)",
+        "int_channel_buckets": "max(bucket_width)",
+    }
+    assert looks.keys() == {path.stem for path in models}
+    for model, look in looks.items():
+        query = f"select {look} from {model}"
+        assert told.ask(query) != wanted.ask(query), model
+    marts = [path.stem for path in PROJECT.glob("models/marts/*.sql")]
+    for relation in [*marts, "int_dropped_deliveries", "int_corrections", "int_peak_channels"]:
+        # How many records are in question is all that may differ.
+        where = "where check_name not like '4 %'" if relation == "reconciliation" else ""
+        query = f"select * from {relation} {where} order by all"
+        assert told.ask(query) == wanted.ask(query), relation
+        assert told.ask(query), relation

@@ -4,6 +4,7 @@
     which records are stated (`history_start`; there may be late ones), and before it only what its
     last holding goes back to. Who held what in earlier years is neither sorted nor kept.
     **Grain: one row per assignment event.**
+    **Optimization only:** all events ever landed give the same holdings from that month on.
     Where the last two events before that month name different holders at two instants of their own,
     the earlier one ended whatever came before it: it and what follows is all that matters. In every
     other case, and where ends occur, whose effect depends on all before them, the asset keeps its

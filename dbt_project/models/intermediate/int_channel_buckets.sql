@@ -2,9 +2,10 @@
     How wide the time buckets of the peak search are, for each tenant and for the whole organization
     (`*`, which is not a possible Account ID).
     **Grain: one row per tenant with calls, and one for the organization.**
+    **Optimization only:** one bucket for all time gives the same peaks.
     The peak stands out of what is usually in progress by a few times the root of it. With about twice
     the root of calls beginning in a bucket, there are few buckets, and most of them cannot hold the
-    peak. The width changes the work, never the result.
+    peak.
 #}
 with close as (
     select month_start, month_end from {{ ref('stg_close') }}

@@ -2,6 +2,7 @@
     First of the two lookups of the attribution: by asset, for the many with few changes.
     **Grain: one row per asset and holding; an asset with many holdings has one row that only gives
     its `busy_asset` number**, the key of `int_holdings_by_asset_and_hour`.
+    **Optimization only:** with every holding in here, the other lookup could be empty.
 #}
 with holdings as (
     select * from {{ ref('int_month_holdings') }}

@@ -2,6 +2,7 @@
     Second lookup of the attribution: by asset and UTC hour, for the few assets that change hands
     many times.
     **Grain: one row per busy asset, holding and UTC hour that it touches within the month.**
+    **Optimization only:** the first lookup would find the same, holding by holding.
     Hours are floored in whole microseconds: rounding would lose the calls in the last half second
     of an hour.
 #}

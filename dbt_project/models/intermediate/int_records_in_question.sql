@@ -2,6 +2,8 @@
     Which records need a closer look, because more than one thing was said about them: delivered
     again, stated before, or late.
     **Grain: one row per fingerprint of a record id.**
+    **Optimization only:** to look closely at every record would give the same, only later. That two
+    ids share a fingerprint therefore does no harm.
     Ids are compared as 64-bit fingerprints; full ids and rows are read for these few alone.
     The month's own records are looked for in the months beside it; what the frozen month before
     states is looked for among the records of this month and of the next.

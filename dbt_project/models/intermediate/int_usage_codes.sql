@@ -2,6 +2,7 @@
     Every value that the columns of `usage` with few values can hold, so that they can be sorted and
     written as codes.
     **Grain: one row per column and value.**
+    **Optimization only:** without any code the files read the same.
     A value that appears in `usage` and not here fails the close.
 #}
 with accounts as (
