@@ -69,7 +69,7 @@ def test_every_model_has_a_test_of_its_grain_or_says_beside_it_what_holds_it():
         if node.get("test_metadata", {}).get("name") in ("unique_grain", "periods_do_not_overlap", "has_one_row")
     }
     for unique_id, node in nodes.items():
-        if node["resource_type"] in ("model", "seed") and unique_id not in tested:
+        if node["resource_type"] == "model" and unique_id not in tested:
             held_by = node["config"]["meta"].get("grain_is_held_by")
             assert held_by, f"{node['name']} has no test of its grain"
             # Columns, models and tests that are named have to exist.
