@@ -51,7 +51,8 @@ def materialize(ui: Ui, page: Page, months: str) -> None:
 
 def test_the_graph_reads_as_the_story(ui, page):
     page.goto(f"{ui.url}/asset-groups")
-    for group in ("landed_feeds", "staging", "attribution", "statements", "invariants", "frozen_statements", "warehouse"):
+    groups = ("landed_feeds", "staging", "attribution", "statements", "invariants", "frozen_statements", "warehouse")
+    for group in groups:
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
     picture(page, "graph")
 
