@@ -66,7 +66,8 @@ def is_test(path: Path) -> bool:
 
 def test_the_rules_are_numbered_without_a_gap_and_each_has_an_anchor_of_its_number():
     headings = HEADING.findall(RULEBOOK.read_text(encoding="utf-8"))
-    assert headings == [(str(number), str(number)) for number in range(1, 31)]
+    assert len(headings) >= 30
+    assert headings == [(str(number), str(number)) for number, _ in enumerate(headings, start=1)]
 
 
 def test_a_mark_of_what_is_not_built_is_one_line():
