@@ -357,6 +357,7 @@ def number_of(account_id: str) -> str:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_peak_channels_equals_a_sweep_over_all_calls(build: Build, seed: int) -> None:
+    """Rule 25: peak channels."""
     calls = random_calls(random.Random(seed))
     landing = Landing()
     for account_id in ("busy", "middling", "quiet", "silent", "chained"):
@@ -426,6 +427,7 @@ def test_assets_with_many_changes_are_attributed_like_a_plain_search(build: Buil
 
 
 def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
+    """Rule 18."""
     landing = Landing()
     first, second, third = (f"0000000{n}-bbbbbbbbbbbb" for n in (2, 3, 4))
     before, after = START - timedelta(days=1), END
@@ -498,6 +500,7 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
 
 
 def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
+    """Rule 26."""
     landing = Landing()
     landing.tenant("acme")
     landing.tenant("other")
@@ -591,6 +594,7 @@ def test_money_and_minutes_are_exact(build: Build) -> None:
 
 @pytest.mark.parametrize("seconds", [0, 1, 2, 29, 30, 31, 59, 60, 61, 119, 3601, 10**9 - 1, 10**17 + 7])
 def test_minutes_round_half_away_from_zero(manifest: Manifest, seconds: int) -> None:
+    """Rule 25: minutes."""
     macros = {one.name: one.macro_sql for one in manifest.macros.values()}
     source = macros["whole"] + macros["minutes_of"] + "{{ minutes_of('given.seconds') }}"
     expression = Environment().from_string(source).render().strip()
@@ -603,6 +607,7 @@ def test_minutes_round_half_away_from_zero(manifest: Manifest, seconds: int) -> 
 
 
 def test_a_release_an_archived_tenant_and_an_unknown_one_have_their_own_reasons(build: Build) -> None:
+    """Rule 16."""
     landing = Landing()
     created, archived = START + timedelta(days=14), START + timedelta(days=20)
     landing.tenant("late", recorded_at=created)
@@ -628,6 +633,7 @@ def test_a_release_an_archived_tenant_and_an_unknown_one_have_their_own_reasons(
 
 
 def test_a_tenant_has_one_row_per_currency_with_tenant_wide_figures_repeated(build: Build) -> None:
+    """Rules 23 and 25."""
     landing = Landing()
     landing.tenant("acme")
     landing.assign("+12025550100", "acme", START)

@@ -101,6 +101,7 @@ def _same(expected: dict, found: dict) -> None:
 
 
 def test_every_record_goes_where_the_oracle_says(built):
+    """Rules 8 to 11, 15 and 16."""
     expected = {
         answer.record.record_id: (
             answer.attribution.account_id,
@@ -123,6 +124,7 @@ def test_every_record_goes_where_the_oracle_says(built):
 
 
 def test_the_deciding_event_is_the_one_the_oracle_names(built):
+    """Rule 17: the evidence of each record."""
     expected = {
         answer.record.record_id: tuple(answer.attribution.assignment)
         for answer in built.answer.records
@@ -138,12 +140,14 @@ def test_the_deciding_event_is_the_one_the_oracle_names(built):
 
 
 def test_what_became_of_the_deliveries_is_counted_alike(built):
+    """Rule 18."""
     names = ("accepted", "duplicate", "superseded")
     (found,) = built.rows(f"select {', '.join(names)} from operations.closes")
     assert dict(zip(names, found, strict=True)) == {name: built.answer.counts[name] for name in names}
 
 
 def test_every_line_is_the_oracles_to_the_last_decimal(built):
+    """Rules 24 and 25."""
     expected = {
         key: (m.record_count, m.duration_seconds, m.billed_seconds, m.minutes, m.cost)
         for key, m in built.answer.lines.items()
@@ -159,6 +163,7 @@ def test_every_line_is_the_oracles_to_the_last_decimal(built):
 
 
 def test_every_statement_is_the_oracles_in_every_column(built):
+    """Rules 23 to 25."""
     columns = [name for name, *_ in built.rows("describe statements.statements")]
     found = {
         (row["account_id"], row["currency"]): row
@@ -179,6 +184,7 @@ def test_every_statement_is_the_oracles_in_every_column(built):
 
 
 def test_the_inventory_is_the_oracles(built):
+    """Rule 25: inventory."""
     rows = built.rows("select number, account_id, number_type, held_from from statements.number_inventory")
     found = {number: tuple(values) for number, *values in rows}
     expected = {
@@ -188,6 +194,7 @@ def test_the_inventory_is_the_oracles(built):
 
 
 def test_unattributed_usage_adds_up_by_reason(built):
+    """Rule 16."""
     expected = {key: (m.record_count, m.cost) for key, m in built.answer.unattributed.items()}
     found = {
         row[:4]: row[4:]
@@ -211,6 +218,7 @@ HISTORY_BEFORE = """
 
 
 def test_no_forged_file_changes_who_held_anything_before_the_seal(built, tmp_path):
+    """Rule 13."""
     shutil.copytree(built.configuration.data, tmp_path / "data")
     configuration = settings.load(tmp_path / "data")
     # A life that is over by then stays over, one that is not goes on to the seal at least.

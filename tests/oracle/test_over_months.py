@@ -191,6 +191,7 @@ def due(entries: list[Entry]) -> list[tuple]:
 
 
 def test_every_close_states_what_the_books_say(company: Company) -> None:
+    """Rule 26."""
     expected, found = Counter(due(list(company.books.entries()))), Counter(stated(company))
     missing, extra = list((expected - found).elements()), list((found - expected).elements())
     assert (missing[:3], extra[:3]) == ([], []), f"seed {SEED}: {len(missing)} missing, {len(extra)} too many"

@@ -55,6 +55,7 @@ def refused(line: CommandLine, command: str, words: str) -> str:
 
 
 def test_the_running_month_is_refused_until_its_grace_is_over(copy_of, landed_march):
+    """Rule 21."""
     line = copy_of(landed_march)
     for instant, words in [
         ("2026-03-31T23:59:59.999999+00:00", "has not ended"),
@@ -83,6 +84,7 @@ def test_a_month_of_which_nothing_landed_cannot_be_the_first(copy_of, landed_mar
 
 
 def test_without_a_first_month_close_refuses_and_lists_the_months(copy_of, landed_march):
+    """Rule 22."""
     said = refused(copy_of(landed_march), "close", "Which month is the first")
     assert "2026-02 (1 records), 2026-03 (9 records)" in said
 
@@ -94,6 +96,7 @@ def test_the_first_month_of_the_settings_is_the_first(copy_of, landed_march, mon
 
 
 def test_a_gap_and_a_month_before_the_first_are_refused(copy_of, closed_march):
+    """Rule 22."""
     line = copy_of(closed_march, "2026-07-02T12:00:00+00:00")
     refused(line, "close 2026-05", "close 2026-04 before 2026-05")
     refused(line, "close 2026-02", "before the first frozen month, 2026-03")
@@ -123,6 +126,7 @@ def test_an_empty_data_folder_has_nothing_to_close(tmp_path, monkeypatch):
 
 
 def test_rejected_rows_stand_against_a_close_with_their_reasons(copy_of, landed_march):
+    """Rule 19."""
     said = refused(copy_of(landed_march), "close 2026-03", "1 rejected rows stand against closing 2026-03")
     assert "1 × cost_unusable" in said
     assert "--accept-rejected" in said
@@ -244,6 +248,7 @@ def test_landing_the_mended_row_clears_what_was_rejected(copy_of, landed_march):
 
 
 def test_closing_again_verifies_and_changes_nothing(copy_of, closed_march):
+    """Rule 27."""
     line = copy_of(closed_march)
     folder = line.data / "statements"
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in [folder, *folder.rglob("*")]}
@@ -283,6 +288,7 @@ def test_closing_a_damaged_month_again_is_exit_3_and_mends_nothing(copy_of, clos
 
 
 def test_a_dry_run_shows_the_figures_and_publishes_nothing(copy_of, landed_march):
+    """Rule 27."""
     line = copy_of(landed_march)
     before = tree(line.data)
     said = line.must("close 2026-03 --dry-run").stdout

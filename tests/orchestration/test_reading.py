@@ -114,6 +114,7 @@ def test_tenant_list_shows_lives_and_no_contact_data(line):
 
 
 def test_assignments_shows_who_held_what_also_when_it_is_spelled_otherwise(line):
+    """Rule 5: the history of an asset."""
     history = json_of(line, "assignments '(201) 555-0103'")
     assert [(row["account_id"], row["valid_from"], row["valid_to"]) for row in history] == [
         ("alpha", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"),
@@ -141,6 +142,7 @@ def test_assignments_shows_who_held_what_also_when_it_is_spelled_otherwise(line)
     ],
 )  # fmt: skip
 def test_explain_says_why(line, record_id, sentences):
+    """Rule 17."""
     said = line.must(f"explain {record_id}").stdout
     assert [words for words in sentences if words not in said] == [], said
     found = json_of(line, f"explain {record_id}")

@@ -46,6 +46,7 @@ def test_a_bill_may_leave_out_directions_and_counts(line):
 
 
 def test_every_difference_of_totals_is_told_and_ends_with_1(line):
+    """Rule 28."""
     rows = [
         AGREED[0] | {"cost": "25.010000001"},
         AGREED[1] | {"record_count": "4"},

@@ -29,6 +29,7 @@ def refused(warehouse, words: str, feed: str, *paths, **options) -> str:
 
 
 def test_the_fields_that_a_tenant_lacks_are_listed_by_row(warehouse, tmp_path):
+    """Rule 3."""
     rows = [tenant("alpha"), tenant("beta", city="", contact_phone=""), tenant("gamma", name="")]
     said = refused(warehouse, "all fields of a tenant are required", "tenants", write_csv(tmp_path / "t.csv", *rows))
     assert "row 2 (city contact_phone); row 3 (name)" in said
@@ -64,6 +65,7 @@ def test_what_cannot_be_an_account_id(warehouse, tmp_path):
 
 
 def test_account_ids_that_differ_by_case_alone_are_refused_within_a_file_and_across_files(warehouse, tmp_path):
+    """Rule 2."""
     twins = write_csv(tmp_path / "twins.csv", tenant("alpha"), tenant("Alpha"))
     said = refused(warehouse, "other upper and lower case", "tenants", twins)
     assert "row 1 (alpha); row 2 (Alpha)" in said
@@ -73,6 +75,7 @@ def test_account_ids_that_differ_by_case_alone_are_refused_within_a_file_and_acr
 
 
 def test_archiving_is_final(warehouse, tmp_path):
+    """Rule 4."""
     archived = tenant("alpha", archived="true", recorded_at="2026-02-01T00:00:00Z")
     warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha"), archived))
     again = write_csv(tmp_path / "again.csv", tenant("alpha", recorded_at="2026-03-01T00:00:00Z"))
@@ -285,6 +288,7 @@ def test_an_earlier_cutoff_does_not_open_the_seal_again(warehouse, tmp_path):
 
 
 def test_an_end_is_an_event_of_its_own(warehouse, tmp_path):
+    """Rule 14."""
     row = ip_of("alpha", valid_from="2026-01-05T00:00:00Z", valid_to="2026-02-01T00:00:00Z")
     warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", row))
     assert warehouse.usable("ip_assignments", "event_type, account_id, valid_from, recorded_at", "valid_from") == [

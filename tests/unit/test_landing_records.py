@@ -32,6 +32,7 @@ REJECTED = {
 
 
 def test_every_reason_to_reject_has_its_row_and_its_number(warehouse, tmp_path):
+    """Rule 19."""
     receipt = warehouse.receipt("cdrs", write_csv(tmp_path / "bad.csv", record("good"), *REJECTED.values()))
     found = dict(warehouse.rejected("reason, source_row"))
     assert found == {reason: number for number, reason in enumerate(REJECTED, start=2)}
@@ -77,6 +78,7 @@ def test_rejected_rows_keep_what_they_held(warehouse, tmp_path, form):
 
 
 def test_rejected_rows_belong_to_the_month_of_their_readable_time(warehouse, tmp_path):
+    """Rule 19."""
     rows = [
         record("a", cost=""),
         record("b", started_at="2026-02-28T23:59:59.999999Z", cost=""),
@@ -159,6 +161,7 @@ def test_every_row_twice_is_as_many_duplicates(warehouse, tmp_path):
 
 
 def test_equal_after_normalization_is_a_duplicate(warehouse, tmp_path):
+    """Rule 18."""
     first = record(
         "a", number="+12015550101", cost="0.5", started_at="2026-03-05T10:00:00Z", x_tenant="alpha", billed_seconds=""
     )
@@ -175,6 +178,7 @@ def test_equal_after_normalization_is_a_duplicate(warehouse, tmp_path):
 
 
 def test_any_other_value_in_any_column_supersedes(warehouse, tmp_path):
+    """Rule 18."""
     changes = [
         {"cost": "0.02"}, {"call_id": "c"}, {"duration_seconds": "61", "billed_seconds": "60"}, {"billed_seconds": "6"},
         {"number": "+12015550102"}, {"routed_to": "x"}, {"currency": "EUR"}, {"from_number": "1"}, {"to_number": "2"},

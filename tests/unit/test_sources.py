@@ -226,6 +226,7 @@ def instants_by_zoneinfo(shown: datetime, zone: ZoneInfo) -> set[datetime]:
     ],
 )
 def test_local_times_around_a_change_of_clocks_are_what_zoneinfo_says(zone, day):
+    """Rule 20."""
     start = datetime.fromisoformat(day) - timedelta(days=1)
     shown = [start + timedelta(minutes=5 * step, microseconds=step % 3) for step in range(12 * 24 * 3)]
     with duckdb.connect() as connection:
