@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration import settings
-from orchestration.close import manifests
+from orchestration.close import manifests, readback
 from orchestration.close.readback import read_back
 from orchestration.errors import Refused
 from orchestration.months import Month
@@ -127,3 +127,36 @@ def test_five_problems_are_told_and_none_at_length(copied):
     assert beginning == "The written files do not add up, so nothing was published"
     assert len(problems.split("; ")) == 5
     assert max(map(len, problems.split("; "))) == 300
+
+
+def repeat_a_dictionary_value(path: Path) -> None:
+    """Write a file of usage anew, the same rows, with one value twice in the dictionary of the last row group's services.
+
+    No row has that value. The one after it that no row has either keeps every code within the dictionary's bounds.
+    """
+    table = pq.read_table(path)
+    services = table.column("service").to_pylist()
+    values = ["nobody's-1", "nobody's-2", *sorted(set(services)), "nobody's-3"]
+    codes = pa.array([values.index(service) for service in services], pa.int32())
+    place = table.schema.get_field_index("service")
+    coded = table.set_column(place, "service", pa.DictionaryArray.from_arrays(codes, pa.array(values)))
+    pq.write_table(coded, path, row_group_size=2, compression="none", store_schema=False)
+    before, value, after = path.read_bytes().rpartition(b"nobody's-2")
+    assert value
+    path.write_bytes(before + b"nobody's-1" + after)
+    assert pq.read_table(path) == table
+
+
+def test_a_dictionary_that_holds_a_value_twice_is_read_as_it_was_written(copied):
+    folder, counted = copied(MARCH)
+    intact = read_back(folder, counted)
+    repeat_a_dictionary_value(folder / "usage" / "day=05.parquet")
+    assert read_back(folder, counted) == intact
+
+
+def test_columns_are_read_as_codes_unless_a_dictionary_of_theirs_holds_a_value_twice(copied):
+    folder, _ = copied(MARCH)
+    path = folder / "usage" / "day=05.parquet"
+    assert readback.read_as_codes(path, readback.TENANT) == readback.TENANT
+    repeat_a_dictionary_value(path)
+    assert readback.read_as_codes(path, readback.TENANT) == ["direction", "currency", "account_id"]
