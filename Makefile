@@ -3,18 +3,31 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-sip bench audit lint docs clean
+.PHONY: help setup lock demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-sip bench audit lint docs clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
 
-.venv/ready: requirements.lock pyproject.toml
+.venv/locked: requirements.lock
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+# The version that the package names is the one of its last installation.
+.venv/ready: .venv/locked pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m orchestration.close.dbt_build
+	@touch $@
+
+lock: build/lock/bin/uv  ## Write requirements.lock anew from pyproject.toml: make lock [LOCK="--upgrade-package duckdb"].
+	build/lock/bin/uv pip compile --quiet $(LOCK) --output-file requirements.lock pyproject.toml
+
+# Exactly this version, so that two people's locks differ in packages and not in form.
+build/lock/bin/uv: Makefile
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 	@touch $@
 
 demo: setup  ## Land a made-up carrier's last four months, close them, show a statement.
