@@ -6,13 +6,14 @@ What belongs here: reading one from the warehouse and laying it out. What does n
 from typing import Any
 
 from orchestration import frozen, screen
+from orchestration.engine import text
 from orchestration.errors import Refused
 from orchestration.months import Month
-from orchestration.settings import Settings
+from orchestration.settings import SEEDS, Settings
 from orchestration.warehouse import reader
 
 LINE = ["section", "service", "direction", "record_count", "minutes", "cost"]
-SECTIONS = "list_position(['outbound', 'inbound', 'features', 'messaging', 'numbers'], section)"
+SECTIONS = f"read_csv({text(SEEDS / 'sections.csv')}, columns = {{'section': 'varchar', 'position': 'integer'}})"
 
 
 def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, Any]:
@@ -35,8 +36,8 @@ def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, 
         ),
         "lines": reader.records(
             settings,
-            f"select * from statements.{lines} where {where} "
-            f"order by currency, line_type desc, usage_month, {SECTIONS}, service, direction",
+            f"select lines.* from statements.{lines} as lines left join {SECTIONS} as sections using (section) "
+            f"where {where} order by currency, line_type desc, usage_month, position, service, direction",
             values,
         ),
     }

@@ -649,6 +649,23 @@ def test_a_tenant_has_one_row_per_currency_with_tenant_wide_figures_repeated(bui
     assert built.ask("select asset_changes, is_partial_month from statements") == [(1, False)] * 2
 
 
+def test_a_service_in_a_new_section_fails_the_build_by_name(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing was charged for it yet."""
+    seeds = Path(shutil.copytree(PROJECT.parent / "seeds", tmp_path / "seeds"))
+    with (seeds / "services.csv").open("a", encoding="utf-8") as handle:
+        handle.write("chat_message,outbound,number,each,chat\n")
+    for node in manifest.nodes.values():
+        if node.resource_type == "seed":
+            monkeypatch.setattr(node, "root_path", str(tmp_path / PROJECT.name))
+    (tmp_path / PROJECT.name).mkdir()
+    create_landing(small_landing(), tmp_path / "close")
+    outcomes = run_dbt(tmp_path / "close", manifest, "build", "--select", "resource_type:seed").result.results
+    failures = {one.node.name: one.failures for one in outcomes if one.status not in ("success", "pass")}
+    assert failures == {"services_stand_in_a_section_of_sections_csv": 1}
+
+
 def test_a_difference_in_the_reconciliation_fails_the_build(build: Build) -> None:
     landing = small_landing()
     landing.add("cdrs_receipts", batch_id="00000002-bbbbbbbbbbbb", usable_rows=5, rejected_rows=0)

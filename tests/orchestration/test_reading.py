@@ -68,6 +68,7 @@ def test_show_tells_the_organizations_month_attributed_and_not(line):
     attributed = sum(Decimal(row["attributed_cost"]) for row in found["lines"])
     assert (attributed, unattributed) == (Decimal("4.01"), Decimal(28))
     assert "Organization, 2026-03, USD" in line.must("show 2026-03").stdout
+    assert [row["section"] for row in found["lines"]] == ["outbound", "inbound"]
 
 
 def test_show_refuses_whom_it_does_not_know(line):
