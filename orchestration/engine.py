@@ -1,11 +1,13 @@
 """DuckDB connections, all with the same settings: UTC, bounded memory and spilling, no network.
 
-What belongs here: how a connection is made, and quoting of what cannot be a parameter. What does not: any query.
+What belongs here: how a connection is made, how rows become values, and quoting of what cannot be a parameter. What
+does not: any query.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -23,12 +25,14 @@ MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.Transa
 
 
 @contextmanager
-def connect(settings: Settings, path: Path | None = None, *, keep_order: bool = False):
+def connect(
+    settings: Settings, path: Path | None = None, *, keep_order: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to `path` (in memory without one), closed at the end.
 
     `keep_order` keeps the order of the rows of a file that is copied, which costs memory; leave it off elsewhere.
     """
-    options = {
+    options: dict[str, str | bool | int | float | list[str]] = {
         "threads": settings.threads,
         "memory_limit": settings.memory_limit,
         "max_temp_directory_size": settings.spill_limit,
@@ -48,7 +52,7 @@ def connect(settings: Settings, path: Path | None = None, *, keep_order: bool = 
 
 
 @contextmanager
-def spill_folder(settings: Settings):
+def spill_folder(settings: Settings) -> Iterator[str]:
     """A folder for what one connection spills: DuckDB gives its files the same names in each process."""
     with files.own_folder(settings.spill) as folder:
         yield str(folder)
@@ -57,6 +61,22 @@ def spill_folder(settings: Settings):
 def load_macros(connection: duckdb.DuckDBPyConnection, script: Path) -> None:
     """Define the macros of a SQL file in this connection."""
     connection.execute(script.read_text(encoding="utf-8"))
+
+
+def records(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()
+) -> list[dict[str, Any]]:
+    """The rows of a query, each as a mapping from column to value."""
+    cursor = connection.execute(query, list(parameters))
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def only_row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
+    """The row of a query that has just one, such as a sum over everything."""
+    (row,) = connection.execute(query, list(parameters)).fetchall()
+    values: tuple[Any, ...] = row
+    return values
 
 
 def first_line(error: Exception) -> str:

@@ -54,23 +54,29 @@ def only_writer(lock: Path) -> Iterator[None]:
 def own_folder(parent: Path) -> Iterator[Path]:
     """A folder that nobody else uses, gone at the end. Those that killed processes left behind go now.
 
-    Whose process lives is told by a lock on the folder itself, which the kernel takes back. The names are numbered, so
+    A folder is in use while its flock is held; the kernel releases it when the process dies. The names are numbered, so
     that one process alone makes the same calls each time.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(f"{OWN_FOLDER}*"):
         _remove_if_left(left)
-    for number in itertools.count(1):
-        folder = parent / f"{OWN_FOLDER}{number}"
-        with suppress(FileExistsError):
-            folder.mkdir(mode=stat.S_IRWXU)
-            if (descriptor := _locked(folder)) is not None:
-                break
+    folder, descriptor = _new_folder(parent)
     try:
         yield folder
     finally:
         remove(folder)
         os.close(descriptor)
+
+
+def _new_folder(parent: Path) -> tuple[Path, int]:
+    """A folder with the first number that is free, and the descriptor that locks it."""
+    numbers = itertools.count(1)
+    while True:
+        folder = parent / f"{OWN_FOLDER}{next(numbers)}"
+        with suppress(FileExistsError):
+            folder.mkdir(mode=stat.S_IRWXU)
+            if (descriptor := _locked(folder)) is not None:
+                return folder, descriptor
 
 
 def _remove_if_left(folder: Path) -> None:

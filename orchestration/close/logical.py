@@ -51,15 +51,16 @@ def of_rows(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, Any
     """Rows and logical hash of a relation."""
     values = ", ".join(_text(name, kind) for name, kind in said(connection, source).items())
     # Halves, since the sum of whole numbers of 128 bits would not fit; md5_number once, since it is the cost.
-    rows, low, high = connection.execute(
+    rows, low, high = engine.only_row(
+        connection,
         f"""
         select
             count(*),
             coalesce(sum((digest & {LOW_HALF}::uhugeint)::ubigint), 0),
             coalesce(sum((digest >> 64)::ubigint), 0)
         from (select md5_number(json_array({values})::varchar) as digest from {source})
-        """
-    ).fetchone()
+        """,
+    )
     return {"rows": rows, "logical_hash": f"{(int(low) + (int(high) << 64)) % (1 << 128):032x}"}
 
 

@@ -77,13 +77,12 @@ def _deliveries(settings: Settings, record_id: str) -> list[dict[str, Any]]:
     if not paths:
         return []
     with engine.connect(settings) as connection:
-        cursor = connection.execute(
+        return engine.records(
+            connection,
             f"select {CANONICAL}, batch_id, source_row from {engine.parquet(paths)} where record_id = ? "
             "order by batch_id, source_row",
             [record_id],
         )
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:

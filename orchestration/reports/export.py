@@ -6,6 +6,8 @@ which are never handed out by copying.
 
 from pathlib import Path
 
+import duckdb
+
 from orchestration import engine, files, frozen, guarded_csv
 from orchestration.close import manifests, tables
 from orchestration.close.manifests import Manifest
@@ -38,7 +40,7 @@ def export(settings: Settings, month: Month, account_id: str | None, formats: li
         ]
 
 
-def _require_statement(connection, manifest: Manifest, account_id: str) -> None:
+def _require_statement(connection: duckdb.DuckDBPyConnection, manifest: Manifest, account_id: str) -> None:
     source = engine.parquet([manifest.folder / "statements.parquet"])
     if connection.execute(f"select 1 from {source} where account_id = ? limit 1", [account_id]).fetchone() is None:
         raise Refused(
@@ -46,7 +48,7 @@ def _require_statement(connection, manifest: Manifest, account_id: str) -> None:
         )
 
 
-def _query(connection, manifest: Manifest, table: Table, account_id: str | None) -> str:
+def _query(connection: duckdb.DuckDBPyConnection, manifest: Manifest, table: Table, account_id: str | None) -> str:
     paths = [manifest.folder / f"{table.name}.parquet"]
     if table is tables.USAGE:
         paths = manifest.usage_files
@@ -57,7 +59,7 @@ def _query(connection, manifest: Manifest, table: Table, account_id: str | None)
     return f"select {listed} from {source}{only}"
 
 
-def _write(connection, query: str, table: Table, format_name: str, folder: Path) -> Path:
+def _write(connection: duckdb.DuckDBPyConnection, query: str, table: Table, format_name: str, folder: Path) -> Path:
     """Write beside the target and put it in place whole: a reader never sees half of an export."""
     target = folder / f"{table.name}.{format_name}"
     staged = folder / f".{table.name}.{format_name}.part"

@@ -73,7 +73,9 @@ def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, 
         return _summary(connection, out)
 
 
-def _create_bill(connection, settings: Settings, bill: Path, source: str | None, scratch: Path) -> tuple[bool, bool]:
+def _create_bill(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, bill: Path, source: str | None, scratch: Path
+) -> tuple[bool, bool]:
     """Create table `bill`. Returns whether it has records, and whether it says what was charged for."""
     if source:
         opened = mapping.open_source(connection, declaration.load(settings, source), bill, scratch)
@@ -158,11 +160,11 @@ def _create_notes(connection: duckdb.DuckDBPyConnection, settings: Settings) -> 
     )
 
 
-def _compare(connection, *, by_record: bool, by_service: bool) -> None:
+def _compare(connection: duckdb.DuckDBPyConnection, *, by_record: bool, by_service: bool) -> None:
     """Create table `compared`: a row for each total and, if the bill has records, one for each record."""
     keys = "service, direction, currency" if by_service else "currency"
     # A carrier that does not say the direction charges for the service in whichever.
-    has_direction = connection.execute("select count(direction) > 0 from bill").fetchone()[0]
+    has_direction = engine.only_row(connection, "select count(direction) > 0 from bill")[0]
     if by_service and not has_direction:
         keys = "service, currency"
     counted = "count(*)" if by_record else "case when count(record_count) = count(*) then sum(record_count) end"
@@ -214,7 +216,7 @@ def _comparison(level: str, keys: str, bill: str, ours: str) -> str:
     """
 
 
-def _write(connection, out: Path) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     staged = out.with_name(f".{out.name}.part")
     try:
@@ -229,23 +231,17 @@ def _write(connection, out: Path) -> None:
         staged.unlink(missing_ok=True)
 
 
-def _summary(connection, out: Path) -> Reconciliation:
+def _summary(connection: duckdb.DuckDBPyConnection, out: Path) -> Reconciliation:
     counts = dict(connection.execute("select status, count(*) from compared group by all order by all").fetchall())
-    totals = _rows(
+    totals = engine.records(
         connection,
         "select service, direction, currency, carrier_count, our_count, carrier_cost, our_cost, difference, status "
         "from compared where level = 'total' order by all",
     )
-    records = _rows(
+    records = engine.records(
         connection,
         "select record_id, currency, carrier_cost, our_cost, difference, status, note from compared "
         f"where level = 'record' and status <> {text(MATCHED)} "
         f"order by abs(difference) desc, record_id limit {RECORDS_SHOWN}",
     )
     return Reconciliation(totals, records, counts, out)
-
-
-def _rows(connection, query: str) -> list[dict[str, Any]]:
-    cursor = connection.execute(query)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

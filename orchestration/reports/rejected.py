@@ -32,9 +32,9 @@ def rows(settings: Settings, month: Month | None) -> list[dict[str, Any]]:
     `state`: open; cleared, when a later delivery of its record was usable; left out, when a close had to do without.
     """
     with _rejected(settings) as connection:
-        cursor = connection.execute(f"select {LISTED} from rejected where {_of(month)} order by batch_id, source_row")
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return engine.records(
+            connection, f"select {LISTED} from rejected where {_of(month)} order by batch_id, source_row"
+        )
 
 
 def export(settings: Settings, month: Month | None, source: str | None, target: Path) -> int:
@@ -71,7 +71,8 @@ def export(settings: Settings, month: Month | None, source: str | None, target: 
                 files.swap(staged, target)
             finally:
                 staged.unlink(missing_ok=True)
-        return connection.execute("select count(*) from wanted").fetchone()[0]
+        (rows_written,) = engine.only_row(connection, "select count(*) from wanted")
+        return int(rows_written)
 
 
 def _of(month: Month | None) -> str:
@@ -114,7 +115,7 @@ def _rejected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def _create_batches(connection, batches: Sequence[Receipt]) -> None:
+def _create_batches(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
     connection.register(
         "batch",
         pa.table(
@@ -171,7 +172,7 @@ def _about_rejection() -> dict[str, str]:
     return dict(zip(MENDED_COLUMNS, ("record_id", "reason", "file_name", "source_row"), strict=True))
 
 
-def _write_csv(connection, target: Path) -> None:
+def _write_csv(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
     # The columns in the order of the file that had most of them.
     names = connection.execute(
         "select key from (select unnest(json_keys(source_values)) as key, "
@@ -187,7 +188,7 @@ def _write_csv(connection, target: Path) -> None:
     guarded_csv.write(connection, query, ("rejected_file", "rejected_row"), target)
 
 
-def _write_json(connection, target: Path) -> None:
+def _write_json(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
     beside = ", ".join(f"{text(name)}, {expression}" for name, expression in _about_rejection().items())
     connection.execute(
         f"""

@@ -14,7 +14,7 @@ from orchestration.errors import Refused
 from orchestration.settings import Settings
 
 
-def rows(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[tuple]:
+def rows(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
     """Rows of a query on the published warehouse, opened for reading and closed at once."""
     with reading(settings) as connection:
         return connection.execute(query, list(parameters)).fetchall()
@@ -23,9 +23,7 @@ def rows(settings: Settings, query: str, parameters: Sequence[object] = ()) -> l
 def records(settings: Settings, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
     """The same, each row as a mapping from column to value."""
     with reading(settings) as connection:
-        cursor = connection.execute(query, list(parameters))
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return engine.records(connection, query, parameters)
 
 
 @contextmanager
