@@ -395,23 +395,23 @@ def _close_one(configuration: settings.Settings, month: Month, *, accept_rejecte
     with screen.progress(f"{'Verifying' if was_frozen else 'Closing'} {month}"):
         already_frozen = dagster_run.close_through_dagster(configuration, month, accept_rejected=accept_rejected)
     frozen = manifests.read(configuration, month)
-    counts = frozen.content["counts"]
+    counts = frozen.content.counts
     if already_frozen:
         screen.say(
             f"{month} is frozen already, and verified: every byte and every sum is as it was. Head {frozen.sha256}"
         )
         return
     totals = ", ".join(
-        f"{screen.amount(_decimal(cost))} {currency}" for currency, cost in frozen.content["totals"].items()
+        f"{screen.amount(_decimal(cost))} {currency}" for currency, cost in frozen.content.totals.items()
     )
-    corrections = sum(counts[entry] for entry in ("late", "reversal", "restatement"))
+    corrections = counts.late + counts.reversal + counts.restatement
     screen.say(
-        f"Closed {month}: {counts['accepted']:,} records, {counts['unattributed']:,} unattributed, "
+        f"Closed {month}: {counts.accepted:,} records, {counts.unattributed:,} unattributed, "
         f"{corrections:,} corrections, total {totals or '0'}. Head {frozen.sha256}"
     )
-    for warning in frozen.content["warnings"]:
+    for warning in frozen.content.warnings:
         screen.complain(f"Warning: {warning}")
-    rejected = [row for row in frozen.content["rejected"]["rows"] if not row["cleared"]]
+    rejected = frozen.content.rejected.left_out
     if rejected:
         screen.say(f"  {len(rejected)} rejected rows were left out, as accepted; the manifest names them.")
 

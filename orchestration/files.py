@@ -15,7 +15,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from orchestration.errors import Damaged, Refused, refused_by_machine
@@ -60,7 +60,8 @@ def own_folder(parent: Path) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(f"{OWN_FOLDER}*"):
         _remove_if_left(left)
-    folder, descriptor = _new_folder(parent)
+    numbered = (parent / f"{OWN_FOLDER}{number}" for number in itertools.count(1))
+    folder, descriptor = next(made for path in numbered if (made := _made_and_locked(path)))
     try:
         yield folder
     finally:
@@ -68,15 +69,14 @@ def own_folder(parent: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _new_folder(parent: Path) -> tuple[Path, int]:
-    """A folder with the first number that is free, and the descriptor that locks it."""
-    numbers = itertools.count(1)
-    while True:
-        folder = parent / f"{OWN_FOLDER}{next(numbers)}"
-        with suppress(FileExistsError):
-            folder.mkdir(mode=stat.S_IRWXU)
-            if (descriptor := _locked(folder)) is not None:
-                return folder, descriptor
+def _made_and_locked(folder: Path) -> tuple[Path, int] | None:
+    """A new folder and the descriptor that locks it; None when the name is taken."""
+    try:
+        folder.mkdir(mode=stat.S_IRWXU)
+    except FileExistsError:
+        return None
+    descriptor = _locked(folder)
+    return None if descriptor is None else (folder, descriptor)
 
 
 def _remove_if_left(folder: Path) -> None:

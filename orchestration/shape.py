@@ -1,30 +1,57 @@
-"""Whether stored JSON has the form that its readers rely on: they may then take every name and kind for granted.
+"""Dataclasses as JSON and back, and whether stored JSON has the form that its readers rely on.
 
-What belongs here: comparing a value with a form. What does not: any form itself, which stands beside what it describes.
+What belongs here: comparing a value with a form, and building from it. What does not: any form itself.
 """
 
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
+
+from orchestration.errors import Refused
+from orchestration.months import Month
+
+Form = TypeVar("Form")
+
+
+def build(value: Any, shape: type[Form]) -> Form:
+    """The dataclass that a JSON object describes. Raises ValueError when the object has another form.
+
+    Names that the dataclass does not have are left out: a later version may have written them.
+    """
+    if not has_shape(value, shape):
+        raise ValueError("another form")
+    built: Form = _built(value, shape)
+    return built
+
+
+def as_json(value: Any) -> Any:
+    """A dataclass as JSON has it: an object of its names, with instants and months as text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Month):
+        return str(value)
+    if is_dataclass(value):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    return value
 
 
 def has_shape(value: Any, shape: Any) -> bool:
-    """Whether a value is of a type such as `list[int | None]`, or has every name of a dataclass or a mapping to shapes.
+    """Whether a value is of a type such as `list[int | None]`, or has every name of a dataclass.
 
-    What a dataclass has a default for may be absent: who wrote it may not have known of it yet. A list of one shape
-    stands for a list of such. An instant stands in JSON as text in ISO 8601 with a zone.
+    What a dataclass has a default for may be absent: who wrote it may not have known of it yet. An instant stands in
+    JSON as text in ISO 8601 with a zone, a month as YYYY-MM.
     """
     parts = get_args(shape)
-    if is_dataclass(shape):
+    if is_dataclass(shape) and shape is not Month:
         return isinstance(value, dict) and all(
             has_shape(value[field.name], field.type) if field.name in value else _has_default(field)
             for field in fields(shape)
         )
-    if isinstance(shape, dict):
-        return isinstance(value, dict) and all(name in value and has_shape(value[name], shape[name]) for name in shape)
-    if isinstance(shape, list):
-        return isinstance(value, list) and all(has_shape(item, shape[0]) for item in value)
     if get_origin(shape) is UnionType:
         return any(has_shape(value, part) for part in parts)
     if get_origin(shape) is list:
@@ -33,11 +60,32 @@ def has_shape(value: Any, shape: Any) -> bool:
         return isinstance(value, dict) and all(has_shape(item, parts[1]) for item in value.values())
     if shape is datetime:
         return isinstance(value, str) and _is_instant(value)
+    if shape is Month:
+        return isinstance(value, str) and _is_month(value)
     # True is no number here.
     return type(value) is shape
 
 
-def _has_default(field: Field) -> bool:
+def _built(value: Any, shape: Any) -> Any:
+    """A value of a form as what the form stands for."""
+    parts = get_args(shape)
+    if shape is datetime:
+        return datetime.fromisoformat(value)
+    if shape is Month:
+        return Month.parse(value)
+    if is_dataclass(shape) and isinstance(shape, type):
+        return shape(**{field.name: _built(value[field.name], field.type) for field in fields(shape)
+                        if field.name in value})  # fmt: skip
+    if get_origin(shape) is UnionType:
+        return _built(value, next(part for part in parts if has_shape(value, part)))
+    if get_origin(shape) is list:
+        return [_built(item, parts[0]) for item in value]
+    if get_origin(shape) is dict:
+        return {key: _built(item, parts[1]) for key, item in value.items()}
+    return value
+
+
+def _has_default(field: Field[Any]) -> bool:
     return field.default is not MISSING or field.default_factory is not MISSING
 
 
@@ -46,3 +94,11 @@ def _is_instant(text: str) -> bool:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
         return False
+
+
+def _is_month(text: str) -> bool:
+    try:
+        Month.parse(text)
+    except Refused:
+        return False
+    return True

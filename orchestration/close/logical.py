@@ -9,19 +9,19 @@ forgery stands the SHA-256 of the files.
 """
 
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from orchestration import engine
 from orchestration.close import tables
+from orchestration.close.manifests import TableHash
 
 # Where a row was found; the same records delivered in other files are the same statement.
 LINEAGE = ("batch_id", "source_row", "assignment_id")
 LOW_HALF = (1 << 64) - 1
 
 
-def of_statements(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, dict[str, Any]]:
+def of_statements(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, TableHash]:
     """Table → its rows and logical hash, of a month's tables beside `usage`.
 
     The digest of each single record would cost a close a fifth of its time. What the records say stands added up in
@@ -30,7 +30,7 @@ def of_statements(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[s
     return {table.name: of_rows(connection, engine.parquet(files_of(table, folder))) for table in tables.TABLES}
 
 
-def of_month(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, dict[str, Any]]:
+def of_month(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, TableHash]:
     """The same of every table, `usage` included."""
     usage = of_rows(connection, engine.parquet(files_of(tables.USAGE, folder)))
     return {tables.USAGE.name: usage} | of_statements(connection, folder)
@@ -41,15 +41,15 @@ def files_of(table: tables.Table, folder: Path) -> list[Path]:
     return sorted((folder / "usage").iterdir()) if table is tables.USAGE else [folder / f"{table.name}.parquet"]
 
 
-def said(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+def columns_of(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
     """Column → type of a relation, lineage left out."""
     columns = connection.execute(f"describe select * from {source}").fetchall()
     return {name: kind for name, kind, *_ in columns if name not in LINEAGE}
 
 
-def of_rows(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, Any]:
+def of_rows(connection: duckdb.DuckDBPyConnection, source: str) -> TableHash:
     """Rows and logical hash of a relation."""
-    values = ", ".join(_text(name, kind) for name, kind in said(connection, source).items())
+    values = ", ".join(_text(name, kind) for name, kind in columns_of(connection, source).items())
     # Halves, since the sum of whole numbers of 128 bits would not fit; md5_number once, since it is the cost.
     rows, low, high = engine.only_row(
         connection,
@@ -61,7 +61,7 @@ def of_rows(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, Any
         from (select md5_number(json_array({values})::varchar) as digest from {source})
         """,
     )
-    return {"rows": rows, "logical_hash": f"{(int(low) + (int(high) << 64)) % (1 << 128):032x}"}
+    return TableHash(rows, f"{(int(low) + (int(high) << 64)) % (1 << 128):032x}")
 
 
 def _text(name: str, kind: str) -> str:

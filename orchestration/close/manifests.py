@@ -4,11 +4,8 @@ What belongs here: its content, its canonical JSON, and reading it again. What d
 """
 
 import hashlib
-import importlib.metadata
 import json
-import platform
-import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
@@ -17,57 +14,154 @@ from typing import Any
 
 import rfc8785
 
-from orchestration import files, frozen
-from orchestration.close import dbt_build
-from orchestration.errors import Damaged, Refused
-from orchestration.frozen import frozen_months
+from orchestration import frozen
+from orchestration.close.versions import Versions
+from orchestration.errors import Damaged
 from orchestration.months import Month
-from orchestration.settings import PROJECT_ROOT, Settings
-from orchestration.shape import has_shape
+from orchestration.settings import Settings
+from orchestration.shape import build
 
 MANIFEST = "manifest.json"
-LOCK = PROJECT_ROOT / "requirements.lock"
+FORMAT = 1
 NO_PREVIOUS = "0" * 64
-ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "dagster", "pyarrow", "tenant-statements")
-# What became of the landed rows, and what was stated late.
-LATE_COUNTS = (
-    "late_landed", "late_duplicate", "late_superseded", "before_first_month", "late", "restatement", "reversal",
-)  # fmt: skip
-COUNTS = ("landed", "accepted", "duplicate", "superseded", "rejected", "attributed", "unattributed", *LATE_COUNTS)
-# What manifests of 0.1.0 do not say: nothing was stated late then, and the rest is not known.
-NOT_YET_SAID = {
-    "counts": dict.fromkeys(LATE_COUNTS, 0),
-    "settings": {"grace_hours": None, "default_currency": None},
-    "tables": {},
-}
-# What a manifest says at least, and in which form.
-SHAPE = {
-    "format": int,
-    "month": str,
-    "period_start": datetime,
-    "period_end": datetime,
-    "first_month": str,
-    "closed_at": datetime,
-    "previous_month": str | None,
-    "previous_manifest_sha256": str,
-    "landed_up_to": int,
-    "settings": {"grace_hours": int | None, "default_currency": str | None},
-    "inputs": [
-        {"feed": str, "batch_id": str, "file_name": str, "source_sha256": str, "receipt_sha256": str, "files": list}
-    ],
-    "outputs": [{"name": str, "bytes": int, "rows": int | None, "sha256": str}],
-    "tables": dict[str, dict],
-    "counts": dict.fromkeys((*COUNTS, "conflict_header_ip"), int),
-    "totals": dict[str, str],
-    "totals_by_service": [{"service": str, "direction": str, "currency": str, "records": int, "cost": str}],
-    "totals_since_first_month": dict[str, str],
-    "rejected": {
-        "accepted_by_operator": bool,
-        "rows": [{"batch_id": str, "source_row": int, "reason": str, "cleared": bool}],
-    },
-    "warnings": list[str],
-    "versions": dict[str, str | None],
-}
+
+
+@dataclass(frozen=True)
+class CloseSettings:
+    """The settings on which a close depends. Manifests of 0.1.0 do not say them."""
+
+    grace_hours: int | None
+    default_currency: str | None
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A landed Parquet file that the close opened."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """A batch that the close read, with the hash of its receipt and the files of it that were opened."""
+
+    feed: str
+    batch_id: str
+    file_name: str
+    source_sha256: str
+    receipt_sha256: str
+    files: list[InputFile]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file of the month. `rows`: of a Parquet file."""
+
+    name: str
+    bytes: int
+    rows: int | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class TableHash:
+    """What a table of the month says, whatever its bytes (`close.logical`)."""
+
+    rows: int
+    logical_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What became of the rows that landed for the month, of those that came late, and the corrections stated.
+
+    Nothing was stated late by 0.1.0, so its manifests do not have those counts.
+    """
+
+    landed: int
+    accepted: int
+    duplicate: int
+    superseded: int
+    rejected: int
+    attributed: int
+    unattributed: int
+    late_landed: int = 0
+    late_duplicate: int = 0
+    late_superseded: int = 0
+    before_first_month: int = 0
+    late: int = 0
+    restatement: int = 0
+    reversal: int = 0
+    conflict_header_ip: int
+
+
+@dataclass(frozen=True)
+class ServiceTotal:
+    """What was charged for a service in one direction. `cost` is exact, as text."""
+
+    service: str
+    direction: str
+    currency: str
+    records: int
+    cost: str
+
+
+@dataclass(frozen=True)
+class AnsweredRow:
+    """A rejected row that the close answered for. `cleared`: a later delivery of its record was usable."""
+
+    batch_id: str
+    source_row: int
+    reason: str
+    cleared: bool
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The rejected rows that the close answered for, and whether an operator left some of them out."""
+
+    accepted_by_operator: bool
+    rows: list[AnsweredRow]
+
+    @property
+    def left_out(self) -> list[AnsweredRow]:
+        return [row for row in self.rows if not row.cleared]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What stands in a manifest. Amounts are text by currency, so that they are exact and read alike everywhere.
+
+    `landed_up_to` is the landing sequence of the last batch that the close knew of.
+    """
+
+    format: int
+    month: Month
+    period_start: datetime
+    period_end: datetime
+    first_month: Month
+    closed_at: datetime
+    previous_month: Month | None
+    previous_manifest_sha256: str
+    landed_up_to: int
+    settings: CloseSettings = CloseSettings(None, None)
+    inputs: list[Input]
+    outputs: list[Output]
+    tables: dict[str, TableHash] = field(default_factory=dict)
+    counts: Counts
+    totals: dict[str, str]
+    totals_by_service: list[ServiceTotal]
+    totals_since_first_month: dict[str, str]
+    rejected: Rejected
+    warnings: list[str]
+    versions: Versions
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Name → SHA-256 of each file of the month."""
+        return {output.name: output.sha256 for output in self.outputs}
 
 
 @dataclass(frozen=True)
@@ -75,62 +169,22 @@ class Manifest:
     """A manifest as it was read: its month, content and hash (the head of the chain, when it is the last)."""
 
     month: Month
-    content: dict[str, Any]
+    content: Content
     sha256: str
     folder: Path
 
     @property
     def closed_at(self) -> datetime:
-        return datetime.fromisoformat(self.content["closed_at"])
+        return self.content.closed_at
 
     @property
     def landed_up_to(self) -> int:
-        """The landing sequence of the last batch that the close knew of."""
-        return self.content["landed_up_to"]
+        return self.content.landed_up_to
 
     @property
     def usage_files(self) -> list[Path]:
         """Every entry that the month states: its days, and its corrections."""
-        return [
-            self.folder / output["name"] for output in self.content["outputs"] if output["name"].startswith("usage/")
-        ]
-
-
-def versions() -> dict[str, str | None]:
-    """What computed the month: the commit where there is one, hashes of the code and of what it was installed with."""
-    return {name: importlib.metadata.version(name) for name in ENGINES} | {
-        "python": platform.python_version(),
-        "git_commit": _git_commit(),
-        "models_sha256": dbt_build.made_from(),
-        "code_sha256": _code_sha256(),
-        "requirements_sha256": files.sha256(LOCK) if LOCK.is_file() else None,
-    }
-
-
-def of_code(stated: dict[str, str | None]) -> dict[str, str | None]:
-    """What of the versions can make a difference to a figure: a commit may concern the documentation alone."""
-    return {name: value for name, value in stated.items() if name != "git_commit"}
-
-
-def _git_commit() -> str | None:
-    try:
-        told = subprocess.run(
-            ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return told.stdout.strip()
-
-
-def _code_sha256() -> str:
-    digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".sql")):
-        digest.update(str(path.relative_to(package)).encode() + path.read_bytes())
-    return digest.hexdigest()
+        return [self.folder / output.name for output in self.content.outputs if output.name.startswith("usage/")]
 
 
 def canonical(content: dict[str, Any]) -> bytes:
@@ -139,38 +193,31 @@ def canonical(content: dict[str, Any]) -> bytes:
 
 
 def read(settings: Settings, month: Month) -> Manifest:
+    """The manifest of a frozen month. Raises Damaged when it is not byte for byte one that a close writes."""
     folder = frozen.month_folder(settings, month)
     try:
         raw = (folder / MANIFEST).read_bytes()
-        content = json.loads(raw)
-        as_written = canonical(content)
-        content = _completed(content)
-        _require_form(content)
-        if content["month"] != str(month) or as_written != raw:
-            raise ValueError("another month's, or another form")
+        parsed = json.loads(raw)
+        if canonical(parsed) != raw:
+            raise ValueError("another form")
+        content = build(parsed, Content)
+        _require_sense(content)
+        if content.month != month:
+            raise ValueError("another month's")
         return Manifest(month, content, hashlib.sha256(raw).hexdigest(), folder)
-    except (OSError, ValueError, ArithmeticError, RecursionError, Refused) as error:
+    except (OSError, ValueError, ArithmeticError, RecursionError) as error:
         raise Damaged(f"{folder / MANIFEST} is not the manifest that was frozen. Restore it from a backup.") from error
 
 
-def _completed(content: Any) -> Any:
-    """The content, with what its version did not say yet."""
-    if not has_shape(content, {"counts": dict}):
-        return content
-    return NOT_YET_SAID | content | {"counts": NOT_YET_SAID["counts"] | content["counts"]}
-
-
-def _require_form(content: Any) -> None:
-    """Raise unless everything is there that readers take for granted, each value of its kind."""
-    if not has_shape(content, SHAPE) or content["format"] != 1:
-        raise ValueError("another form")
-    for month in (content["month"], content["first_month"], content["previous_month"] or content["month"]):
-        Month.parse(month)
-    by_service = (service["cost"] for service in content["totals_by_service"])
-    for amount in chain(content["totals"].values(), content["totals_since_first_month"].values(), by_service):
+def _require_sense(content: Content) -> None:
+    """Raise unless the format is the one that is read here, and each amount is one."""
+    if content.format != FORMAT:
+        raise ValueError("another format")
+    by_service = (service.cost for service in content.totals_by_service)
+    for amount in chain(content.totals.values(), content.totals_since_first_month.values(), by_service):
         Decimal(amount)
 
 
 def load(settings: Settings) -> list[Manifest]:
     """The manifests of all frozen months, oldest first."""
-    return [read(settings, month) for month in frozen_months(settings)]
+    return [read(settings, month) for month in frozen.frozen_months(settings)]

@@ -194,7 +194,7 @@ def receipt_counts(month: Month, receipts: Sequence[Receipt], previous: Manifest
             rejected += sum(
                 rows
                 for name, rows in receipt.rejected_by_month.items()
-                if name == "" or (previous and previous.content["first_month"] <= name <= str(previous.month))
+                if name == "" or (previous and str(previous.content.first_month) <= name <= str(previous.month))
             )
         if usable or rejected:
             counts.append((receipt.batch_id, usable, rejected))

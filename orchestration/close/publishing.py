@@ -9,19 +9,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 
 from orchestration import engine, files, frozen, guarded_csv
-from orchestration.close import logical, manifests, tables
-from orchestration.close.manifests import MANIFEST, Manifest
+from orchestration.close import logical, manifests, tables, versions
+from orchestration.close.manifests import (
+    MANIFEST,
+    AnsweredRow,
+    CloseSettings,
+    Content,
+    Counts,
+    Input,
+    InputFile,
+    Manifest,
+    Output,
+    Rejected,
+    ServiceTotal,
+    TableHash,
+)
 from orchestration.close.readback import Figures, read_back
 from orchestration.close.readiness import RejectedRow, pinned_files
 from orchestration.landing.receipts import RECEIPT, Receipt
 from orchestration.months import Month
 from orchestration.settings import Settings
+from orchestration.shape import as_json
 
 
 @dataclass(frozen=True)
@@ -35,11 +48,23 @@ class Inputs:
     accepted_rejected: bool
     warnings: Sequence[str]
     closed_at: datetime
-    settings: dict[str, Any]
+    settings: CloseSettings
 
     @property
     def previous(self) -> Manifest | None:
         return self.frozen[-1] if self.frozen else None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A month as it was written to a folder: the hash of each file and table, what was counted, what is odd."""
+
+    folder: Path
+    hashes: dict[str, str]
+    tables: dict[str, TableHash]
+    counts: Counts
+    warnings: list[str]
+    figures: Figures
 
 
 def write_tables(connection: duckdb.DuckDBPyConnection, out_dir: Path) -> None:
@@ -105,55 +130,44 @@ def warnings(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> list[str]
     return [*inputs.warnings, *silent]
 
 
-def compose(
-    inputs: Inputs,
-    counted: dict[str, int],
-    odd: list[str],
-    figures: Figures,
-    hashes: dict[str, str],
-    stated: dict[str, dict[str, Any]],
-    out_dir: Path,
-) -> dict[str, Any]:
+def compose(inputs: Inputs, written: Written) -> Content:
     """The manifest's content. Figures come from the files as a second reader found them."""
-    month, previous = inputs.month, inputs.previous
-    carried = previous.content["totals_since_first_month"] if previous else {}
-    return {
-        "format": 1,
-        "month": str(month),
-        "period_start": month.start.isoformat(),
-        "period_end": month.end.isoformat(),
-        "first_month": previous.content["first_month"] if previous else str(month),
-        "closed_at": inputs.closed_at.isoformat(),
-        "previous_month": str(previous.month) if previous else None,
-        "previous_manifest_sha256": previous.sha256 if previous else manifests.NO_PREVIOUS,
-        "landed_up_to": max(receipt.sequence for receipt in inputs.receipts),
-        "settings": inputs.settings,
-        "inputs": named_inputs(inputs.receipts, month, inputs.frozen),
-        "outputs": [_output(out_dir / name, name, digest) for name, digest in hashes.items()],
-        "tables": stated,
-        "counts": counted,
-        "totals": {currency: str(cost) for currency, cost in figures.cost_by_currency.items()},
-        "totals_by_service": [
-            {"service": service, "direction": direction, "currency": currency, "records": records, "cost": str(cost)}
-            for (service, direction, currency), (records, cost) in sorted(figures.by_service.items())
+    month, previous, costs = inputs.month, inputs.previous, written.figures.cost_by_currency
+    carried = previous.content.totals_since_first_month if previous else {}
+    return Content(
+        format=manifests.FORMAT,
+        month=month,
+        period_start=month.start,
+        period_end=month.end,
+        first_month=previous.content.first_month if previous else month,
+        closed_at=inputs.closed_at,
+        previous_month=previous.month if previous else None,
+        previous_manifest_sha256=previous.sha256 if previous else manifests.NO_PREVIOUS,
+        landed_up_to=max(receipt.sequence for receipt in inputs.receipts),
+        settings=inputs.settings,
+        inputs=named_inputs(inputs.receipts, month, inputs.frozen),
+        outputs=[_output(written.folder / name, name, digest) for name, digest in written.hashes.items()],
+        tables=written.tables,
+        counts=written.counts,
+        totals={currency: str(cost) for currency, cost in costs.items()},
+        totals_by_service=[
+            ServiceTotal(service, direction, currency, records, str(cost))
+            for (service, direction, currency), (records, cost) in sorted(written.figures.by_service.items())
         ],
-        "totals_since_first_month": {
-            currency: str(Decimal(carried.get(currency, "0")) + figures.cost_by_currency.get(currency, Decimal(0)))
-            for currency in carried.keys() | figures.cost_by_currency.keys()
+        totals_since_first_month={
+            currency: str(Decimal(carried.get(currency, "0")) + costs.get(currency, Decimal(0)))
+            for currency in carried.keys() | costs.keys()
         },
-        "rejected": {
-            "accepted_by_operator": inputs.accepted_rejected,
-            "rows": [
-                {"batch_id": row.batch_id, "source_row": row.source_row, "reason": row.reason, "cleared": row.cleared}
-                for row in inputs.rejected
-            ],
-        },
-        "warnings": odd,
-        "versions": manifests.versions(),
-    }
+        rejected=Rejected(
+            inputs.accepted_rejected,
+            [AnsweredRow(row.batch_id, row.source_row, row.reason, row.cleared) for row in inputs.rejected],
+        ),
+        warnings=written.warnings,
+        versions=versions.installed(),
+    )
 
 
-def named_inputs(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Manifest]) -> list[dict[str, Any]]:
+def named_inputs(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Manifest]) -> list[Input]:
     """Each batch that a close reads, with the hashes of its receipt and of the files that it opens."""
     opened = pinned_files(receipts, month, frozen)
     listed = []
@@ -161,39 +175,38 @@ def named_inputs(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Man
         used = [file for file in [*receipt.files, receipt.rejected] if file and receipt.path(file) in opened]
         if used or receipt.feed != "cdrs":
             listed.append(
-                {
-                    "feed": receipt.feed,
-                    "batch_id": receipt.batch_id,
-                    "file_name": receipt.file_name,
-                    "source_sha256": receipt.source_sha256,
-                    "receipt_sha256": files.sha256(receipt.folder / RECEIPT),
-                    "files": [{"name": file.name, "rows": file.rows, "sha256": file.sha256} for file in used],
-                }
+                Input(
+                    feed=receipt.feed,
+                    batch_id=receipt.batch_id,
+                    file_name=receipt.file_name,
+                    source_sha256=receipt.source_sha256,
+                    receipt_sha256=files.sha256(receipt.folder / RECEIPT),
+                    files=[InputFile(file.name, file.rows, file.sha256) for file in used],
+                )
             )
     return listed
 
 
-def _output(path: Path, name: str, digest: str) -> dict[str, Any]:
+def _output(path: Path, name: str, digest: str) -> Output:
     rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
-    return {"name": name, "bytes": path.stat().st_size, "rows": rows, "sha256": digest}
+    return Output(name, path.stat().st_size, rows, digest)
 
 
-def write_month(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> dict[str, Any]:
+def write_month(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> Content:
     """Write a build's tables, read them back, and give the content of the manifest that lists them."""
     with engine.connect(settings, build_file) as connection:
         write_tables(connection, out_dir)
-        counted = counts(connection)
+        counted = Counts(**counts(connection))
         odd = warnings(connection, inputs)
-        stated = logical.of_statements(connection, out_dir)
+        hashes = logical.of_statements(connection, out_dir)
     figures = read_back(out_dir, counted)
-    return compose(inputs, counted, odd, figures, files.hashes_below(out_dir), stated, out_dir)
+    return compose(inputs, Written(out_dir, files.hashes_below(out_dir), hashes, counted, odd, figures))
 
 
 def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> Manifest:
     """Write, read back, list and publish. Returns the manifest of the frozen month."""
     content = write_month(settings, inputs, build_file, out_dir)
-    (out_dir / MANIFEST).write_bytes(manifests.canonical(content))
-    hashes = {output["name"]: output["sha256"] for output in content["outputs"]}
-    files.seal_folder(out_dir, hashes | {MANIFEST: files.sha256(out_dir / MANIFEST)})
+    (out_dir / MANIFEST).write_bytes(manifests.canonical(as_json(content)))
+    files.seal_folder(out_dir, content.hashes | {MANIFEST: files.sha256(out_dir / MANIFEST)})
     files.publish(out_dir, frozen.month_folder(settings, inputs.month))
     return manifests.read(settings, inputs.month)

@@ -4,25 +4,30 @@ What belongs here: re-adding what is about to be frozen, or was. What does not: 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestration.close import dictionary_pages
+from orchestration.close.manifests import Counts
 from orchestration.errors import Refused
 
 SERVICE = ["service", "direction", "currency"]
 TENANT = [*SERVICE, "account_id"]
 # Key → record count, duration, billed seconds, cost.
-Sums = dict[tuple, tuple]
+Sums = dict[tuple[Any, ...], tuple[Any, ...]]
+# What is compared, and its two sides.
+Comparison = tuple[str, object, object]
+# Kind of a correction, and the count of records that each such entry has.
+Entry = tuple[str, int]
 MEASURES = ["record_count", "duration_seconds", "billed_seconds", "cost"]
-LATE_AND_NOT_STATED = ("late_duplicate", "late_superseded", "before_first_month")
 # A batch of rows that is grouped at once: large enough to be fast, small enough for a small machine.
 BATCH_ROWS = 1_000_000
 
@@ -35,93 +40,113 @@ class Figures:
     cost_by_currency: dict[str, Decimal] = field(default_factory=dict)
 
 
-def read_back(folder: Path, counted: dict[str, int]) -> Figures:
+def read_back(folder: Path, counted: Counts) -> Figures:
     """Add a month's files up in every direction that must agree; Refused says which do not.
 
     `counted` is what the build says became of the landed rows.
     """
-    problems: list[str] = []
-
-    def agree(what: str, left: object, right: object) -> None:
-        if left != right:
-            problems.append(f"{what}: {left} against {right}")
-
-    days = [path for path in sorted((folder / "usage").iterdir()) if path.name.startswith("day=")]
-    own = _sums(days, TENANT)
-    corrections = _sums([folder / "usage" / "corrections.parquet"], TENANT)
-    usage = _added(chain(own.items(), corrections.items()))
-    lines = _sums([folder / "statement_lines.parquet"], TENANT)
-    by_asset = _sums([folder / "usage_by_asset.parquet"], TENANT)
-    unattributed = _sums([folder / "unattributed.parquet"], SERVICE)
-    organization = _sums([folder / "organization_statement.parquet"], SERVICE)
-
-    attributed = {key: value for key, value in usage.items() if key[3] is not None}
-    agree("usage of tenants against their lines", attributed, lines)
-    agree("usage of tenants against their assets", attributed, by_asset)
-    agree(
-        "usage of nobody against unattributed",
-        {key[:3]: value for key, value in usage.items() if key[3] is None},
-        unattributed,
+    added = _AddedUp.of(folder)
+    comparisons = chain(
+        _of_tables(added), _of_counts(added, folder, counted), _of_statements(added, folder), _of_invariants(folder)
     )
-    agree("all usage against the organization", _without_account(usage), organization)
-    agree(
-        "tenants and unattributed against the organization",
-        _added(chain(_without_account(lines).items(), unattributed.items())),
-        organization,
-    )
-
-    agree(
-        "landed against accepted, duplicate, superseded and rejected",
-        counted["landed"],
-        sum(counted[name] for name in ("accepted", "duplicate", "superseded", "rejected")),
-    )
-    agree(
-        "landed late against stated, duplicate, superseded and before the first month",
-        counted["late_landed"],
-        sum(counted[name] for name in ("late", "restatement", *LATE_AND_NOT_STATED)),
-    )
-    agree("accepted against written usage", counted["accepted"], sum(value[0] for value in own.values()))
-    agree(
-        "attributed against written usage",
-        counted["attributed"],
-        sum(value[0] for key, value in own.items() if key[3] is not None),
-    )
-    agree("corrections against those written", *_correction_counts(folder, counted))
-
-    statements = {
-        (row["account_id"], row["currency"]): row["total_cost"]
-        for row in _rows(folder / "statements.parquet", ["account_id", "currency", "total_cost"])
-    }
-    per_statement: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for (_, _, currency, account), value in lines.items():
-        per_statement[account, currency] += value[3]
-    agree(
-        "statements against their lines",
-        {key: cost for key, cost in statements.items() if cost or key in per_statement},
-        dict(per_statement),
-    )
-    for row in _rows(folder / "reconciliation.parquet", ["check_name", "compared", "difference"]):
-        agree(f"{row['check_name']} of {row['compared']}", row["difference"], 0)
+    problems = [f"{title}: {left} against {right}" for title, left, right in comparisons if left != right]
     if problems:
         raise Refused(
             "The written files do not add up, so nothing was published. "
             + "; ".join(problem[:300] for problem in problems[:5])
         )
     costs: dict[str, Decimal] = defaultdict(Decimal)
-    for (_, _, currency), value in organization.items():
+    for (_, _, currency), value in added.organization.items():
         costs[currency] += value[3]
-    return Figures({key: (value[0], value[3]) for key, value in organization.items()}, dict(costs))
+    return Figures({key: (value[0], value[3]) for key, value in added.organization.items()}, dict(costs))
 
 
-def _correction_counts(folder: Path, counted: dict[str, int]) -> tuple[dict, dict]:
+@dataclass(frozen=True)
+class _AddedUp:
+    """The sums of each table. Those of usage, lines and assets are by tenant, None for nobody."""
+
+    usage_of_month: Sums
+    usage: Sums
+    lines: Sums
+    by_asset: Sums
+    unattributed: Sums
+    organization: Sums
+
+    @classmethod
+    def of(cls, folder: Path) -> "_AddedUp":
+        days = [path for path in sorted((folder / "usage").iterdir()) if path.name.startswith("day=")]
+        own = _sums(days, TENANT)
+        corrections = _sums([folder / "usage" / "corrections.parquet"], TENANT)
+        return cls(
+            usage_of_month=own,
+            usage=_added(chain(own.items(), corrections.items())),
+            lines=_sums([folder / "statement_lines.parquet"], TENANT),
+            by_asset=_sums([folder / "usage_by_asset.parquet"], TENANT),
+            unattributed=_sums([folder / "unattributed.parquet"], SERVICE),
+            organization=_sums([folder / "organization_statement.parquet"], SERVICE),
+        )
+
+
+def _of_tables(added: _AddedUp) -> Iterator[Comparison]:
+    """The tables against each other."""
+    attributed = {key: value for key, value in added.usage.items() if key[3] is not None}
+    nobodys = {key[:3]: value for key, value in added.usage.items() if key[3] is None}
+    yield "usage of tenants against their lines", attributed, added.lines
+    yield "usage of tenants against their assets", attributed, added.by_asset
+    yield "usage of nobody against unattributed", nobodys, added.unattributed
+    yield "all usage against the organization", _without_account(added.usage), added.organization
+    parts = _added(chain(_without_account(added.lines).items(), added.unattributed.items()))
+    yield "tenants and unattributed against the organization", parts, added.organization
+
+
+def _of_counts(added: _AddedUp, folder: Path, counted: Counts) -> Iterator[Comparison]:
+    """The build's counts against each other, and against the written usage."""
+    settled = counted.accepted + counted.duplicate + counted.superseded + counted.rejected
+    yield "landed against accepted, duplicate, superseded and rejected", counted.landed, settled
+    stated = counted.late + counted.restatement
+    not_stated = counted.late_duplicate + counted.late_superseded + counted.before_first_month
+    title = "landed late against stated, duplicate, superseded and before the first month"
+    yield title, counted.late_landed, stated + not_stated
+    written = added.usage_of_month
+    yield "accepted against written usage", counted.accepted, sum(value[0] for value in written.values())
+    attributed = sum(value[0] for key, value in written.items() if key[3] is not None)
+    yield "attributed against written usage", counted.attributed, attributed
+    yield "corrections against those written", *_correction_counts(folder, counted)
+
+
+def _correction_counts(folder: Path, counted: Counts) -> tuple[dict[Entry, int], dict[Entry, int]]:
     """How many entries of each kind there are, with the count of records that each has: as counted, and as written."""
-    signs = {"late": 1, "restatement": 1, "reversal": -1}
     entries = pq.read_table(folder / "usage" / "corrections.parquet", columns=["entry", "record_count"])
     written = Counter(zip(*(entries.column(name).to_pylist() for name in entries.column_names), strict=True))
-    return {(entry, sign): counted[entry] for entry, sign in signs.items() if counted[entry]}, dict(written)
+    as_counted = {
+        ("late", 1): counted.late,
+        ("restatement", 1): counted.restatement,
+        ("reversal", -1): counted.reversal,
+    }
+    return {entry: count for entry, count in as_counted.items() if count}, dict(written)
 
 
-def _rows(path: Path, columns: list[str]) -> list[dict]:
+def _of_statements(added: _AddedUp, folder: Path) -> Iterator[Comparison]:
+    """Each statement's total against its lines."""
+    statements = {
+        (row["account_id"], row["currency"]): row["total_cost"]
+        for row in _rows(folder / "statements.parquet", ["account_id", "currency", "total_cost"])
+    }
+    per_statement: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for (_, _, currency, account), value in added.lines.items():
+        per_statement[account, currency] += value[3]
+    # A tenant without usage has a statement over nothing, and no line.
+    stated = {key: cost for key, cost in statements.items() if cost or key in per_statement}
+    yield "statements against their lines", stated, dict(per_statement)
+
+
+def _of_invariants(folder: Path) -> Iterator[Comparison]:
+    """Each difference that the build found against none."""
+    for row in _rows(folder / "reconciliation.parquet", ["check_name", "compared", "difference"]):
+        yield f"{row['check_name']} of {row['compared']}", row["difference"], 0
+
+
+def _rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
     return pq.read_table(path, columns=columns).to_pylist()
 
 
@@ -191,10 +216,10 @@ def _without_account(sums: Sums) -> Sums:
     return _added((key[:3], value) for key, value in sums.items())
 
 
-def _added(groups: Iterable[tuple[tuple, tuple]]) -> Sums:
-    added: dict[tuple, list] = {}
+def _added(groups: Iterable[tuple[tuple[Any, ...], tuple[Any, ...]]]) -> Sums:
+    added: dict[tuple[Any, ...], list[Any]] = {}
     for key, figures in groups:
-        known = added.setdefault(key, [0, 0, 0, Decimal(0)])
+        sums = added.setdefault(key, [0, 0, 0, Decimal(0)])
         for place, figure in enumerate(figures):
-            known[place] += figure
+            sums[place] += figure
     return {key: tuple(figures) for key, figures in added.items()}

@@ -5,15 +5,14 @@ bytes and sums of what is stored (`verify`), or changing anything that is.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from orchestration import engine, files, guarded_csv
-from orchestration.close import dbt_build, logical, manifests, pinning, publishing, readiness, tables
-from orchestration.close.manifests import Manifest
+from orchestration.close import dbt_build, logical, manifests, pinning, publishing, readiness, tables, versions
+from orchestration.close.manifests import Content, Manifest
 from orchestration.close.publishing import Inputs
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
@@ -31,17 +30,18 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
     """
     known = manifests.load(settings)
     frozen = next(manifest for manifest in known if manifest.month == month)
-    if frozen.content["settings"]["default_currency"] is None:
+    currency = frozen.content.settings.default_currency
+    if currency is None:
         raise Refused(
             f"The manifest of {month} does not say enough to compute it again: version "
-            f"{frozen.content['versions'].get('tenant-statements')} did not write down its settings. "
+            f"{frozen.content.versions.get('tenant-statements')} did not write down its settings. "
             "`statements verify` without --recompute holds its bytes and sums against it."
         )
     inputs = _inputs(settings, frozen, [manifest for manifest in known if manifest.month < month])
-    if publishing.named_inputs(inputs.receipts, month, inputs.frozen) != frozen.content["inputs"]:
+    if publishing.named_inputs(inputs.receipts, month, inputs.frozen) != frozen.content.inputs:
         return [f"what has landed is not what the manifest of {month} was made from"]
     # The statement of a tenant without usage depends on this setting, which may have changed since.
-    configuration = replace(settings, default_currency=inputs.settings["default_currency"])
+    configuration = replace(settings, default_currency=currency)
     report = settings.data / "differences" / f"month={month}"
     files.remove(report)
     folder = settings.build / "recompute"
@@ -75,13 +75,14 @@ def _inputs(settings: Settings, frozen: Manifest, earlier: list[Manifest]) -> In
         accepted_rejected=any(not row.cleared for row in rejected),
         warnings=readiness.warnings(frozen.month, receipts),
         closed_at=frozen.closed_at,
-        settings=frozen.content["settings"],
+        settings=frozen.content.settings,
     )
 
 
-def _figures(frozen: dict[str, Any], again: dict[str, Any]) -> list[str]:
+def _figures(frozen: Content, again: Content) -> list[str]:
     """The parts of the manifest that come out otherwise."""
-    return [f"{name} of the manifest" for name in again if name not in NOT_COMPUTED and again[name] != frozen[name]]
+    names = [field.name for field in fields(Content) if field.name not in NOT_COMPUTED]
+    return [f"{name} of the manifest" for name in names if getattr(again, name) != getattr(frozen, name)]
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, frozen: Manifest, out_dir: Path, report: Path) -> list[str]:
@@ -90,9 +91,9 @@ def _tables(connection: duckdb.DuckDBPyConnection, frozen: Manifest, out_dir: Pa
     found = []
     for table in (tables.USAGE, *tables.TABLES):
         now, then = again[table.name], stored[table.name]
-        if now == then == frozen.content["tables"].get(table.name, then):
+        if now == then == frozen.content.tables.get(table.name, then):
             continue
-        found.append(f"{table.name} ({now['rows']} rows again, {then['rows']} frozen)")
+        found.append(f"{table.name} ({now.rows} rows again, {then.rows} frozen)")
         _write_rows(connection, table, frozen.folder, out_dir, report)
     return found
 
@@ -102,7 +103,7 @@ def _write_rows(
 ) -> None:
     """Write the rows that only one of the two has, each with the side that it stands on."""
     sources = [engine.parquet(logical.files_of(table, folder)) for folder in (frozen, again)]
-    columns = [logical.said(connection, source) for source in sources]
+    columns = [logical.columns_of(connection, source) for source in sources]
     # A column that only one of the two has makes every row another; what can be compared is.
     listed = ", ".join(engine.identifier(name) for name in columns[0] if name in columns[1])
     then, now = (f"select {listed} from {source}" for source in sources)
@@ -114,10 +115,10 @@ def _write_rows(
     guarded_csv.write(connection, query, (*table.key, "side"), report / f"{table.name}.csv")
 
 
-def _texts(frozen: dict[str, Any], again: dict[str, Any]) -> list[str]:
+def _texts(frozen: Content, again: Content) -> list[str]:
     """The CSV files that differ by a byte: how a value is written in one is fixed."""
     then, now = (
-        {output["name"]: output["sha256"] for output in content["outputs"] if output["name"].endswith(".csv")}
+        {name: digest for name, digest in content.hashes.items() if name.endswith(".csv")}
         for content in (frozen, again)
     )
     return [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
@@ -128,7 +129,7 @@ def _told(frozen: Manifest, found: list[str], report: Path) -> list[str]:
         return []
     said = f"{frozen.month} computed again from what its close read differs in {'; '.join(found)}"
     said += f" (the rows are in {report})" if report.is_dir() else ""
-    was, now = (manifests.of_code(versions) for versions in (frozen.content["versions"], manifests.versions()))
+    was, now = (versions.of_code(named) for named in (frozen.content.versions, versions.installed()))
     if was == now:
         return [said]
     other = ", ".join(f"{name} {was.get(name)} then, {now.get(name)} now" for name in sorted(was.keys() | now.keys())

@@ -4,9 +4,8 @@ What belongs here: comparing what manifests say. What does not: invariants, whic
 """
 
 from decimal import Decimal
-from typing import Any
 
-from orchestration.close.manifests import Manifest
+from orchestration.close.manifests import Counts, Manifest
 
 # Twice as much as a month ago is worth a look …
 JUMP = 2
@@ -15,18 +14,18 @@ LITTLE_SHARE = Decimal("0.5")
 LITTLE_ROWS = 10
 
 
-def unattributed_percent(counts: dict[str, Any]) -> Decimal:
+def unattributed_percent(counts: Counts) -> Decimal:
     """The share of the accepted records that nobody can be charged for, in percent."""
-    if not counts["accepted"]:
+    if not counts.accepted:
         return Decimal("0.00")
-    return (Decimal(100 * counts["unattributed"]) / counts["accepted"]).quantize(Decimal("0.01"))
+    return (Decimal(100 * counts.unattributed) / counts.accepted).quantize(Decimal("0.01"))
 
 
 def share_jumped(manifest: Manifest, previous: Manifest | None) -> bool:
     """Whether far more is unattributed than a month ago: an assignment that was forgotten, or a header misspelt."""
     if previous is None:
         return False
-    now, before = (unattributed_percent(one.content["counts"]) for one in (manifest, previous))
+    now, before = (unattributed_percent(one.content.counts) for one in (manifest, previous))
     return now > LITTLE_SHARE and now > JUMP * before
 
 
@@ -34,16 +33,16 @@ def rejected_jumped(manifest: Manifest, previous: Manifest | None) -> bool:
     """Whether far more rows were rejected than a month ago: the carrier may have changed its files."""
     if previous is None:
         return False
-    now, before = (one.content["counts"]["rejected"] for one in (manifest, previous))
+    now, before = (one.content.counts.rejected for one in (manifest, previous))
     return now > LITTLE_ROWS and now > JUMP * before
 
 
 def records_by_day(manifest: Manifest) -> dict[str, int]:
     """Day of the month (two digits, UTC) → records that started on it."""
     return {
-        output["name"].removeprefix("usage/day=").removesuffix(".parquet"): output["rows"]
-        for output in manifest.content["outputs"]
-        if output["name"].startswith("usage/day=")
+        output.name.removeprefix("usage/day=").removesuffix(".parquet"): output.rows or 0
+        for output in manifest.content.outputs
+        if output.name.startswith("usage/day=")
     }
 
 

@@ -48,11 +48,7 @@ def require_intact_statements(connection: duckdb.DuckDBPyConnection, frozen: Seq
 
     The month before is checked whole ahead of every close; of older ones only what is used.
     """
-    listed = {
-        manifest.folder / output["name"]: output["sha256"]
-        for manifest in frozen
-        for output in manifest.content["outputs"]
-    }
+    listed = {manifest.folder / name: digest for manifest in frozen for name, digest in manifest.content.hashes.items()}
     used = connection.execute("select distinct stated_file from main.int_last_entries").fetchall()
     files.require_hashes({Path(name): listed[Path(name)] for (name,) in used})
 
@@ -93,7 +89,7 @@ def month_problems(settings: Settings, month: Month) -> list[str]:
         return problems
     try:
         manifest = manifests.read(settings, month)
-        listed = {output["name"]: output["sha256"] for output in manifest.content["outputs"]}
+        listed = manifest.content.hashes
         # Each file has just been found to be what the sums say.
         sums = {name: digest for name, digest in files.sums(folder).items() if name != MANIFEST}
         if listed.keys() != sums.keys():
@@ -109,11 +105,11 @@ def month_problems(settings: Settings, month: Month) -> list[str]:
 
 
 def _figure_problems(manifest: Manifest) -> list[str]:
-    figures = read_back(manifest.folder, manifest.content["counts"])
-    totals = {currency: Decimal(cost) for currency, cost in manifest.content["totals"].items()}
+    figures = read_back(manifest.folder, manifest.content.counts)
+    totals = {currency: Decimal(cost) for currency, cost in manifest.content.totals.items()}
     by_service = {
-        (stated["service"], stated["direction"], stated["currency"]): (stated["records"], Decimal(stated["cost"]))
-        for stated in manifest.content["totals_by_service"]
+        (total.service, total.direction, total.currency): (total.records, Decimal(total.cost))
+        for total in manifest.content.totals_by_service
     }
     if (totals, by_service) != (figures.cost_by_currency, figures.by_service):
         return [f"the files of {manifest.month} add up to other totals than its manifest says"]
@@ -125,7 +121,7 @@ def chain_problems(known: Sequence[Manifest]) -> list[str]:
     problems = []
     for earlier, manifest in pairwise([None, *known]):
         content = manifest.content
-        named = (content["previous_month"], content["previous_manifest_sha256"])
+        named = (content.previous_month, content.previous_manifest_sha256)
         if named[0] is None and named[1] != NO_PREVIOUS:
             problems.append(f"{manifest.month} names a previous manifest, but no month")
         elif earlier is None:
@@ -133,17 +129,17 @@ def chain_problems(known: Sequence[Manifest]) -> list[str]:
                 problems.append(f"{named[0]}, after which {manifest.month} was frozen, is missing")
         elif earlier.month.next != manifest.month:
             problems.append(f"{earlier.month.next} is missing between {earlier.month} and {manifest.month}")
-        elif named != (str(earlier.month), earlier.sha256):
+        elif named != (earlier.month, earlier.sha256):
             problems.append(f"{manifest.month} was frozen after another {earlier.month} than the one that is here")
-        if content["first_month"] != str(known[0].month):
-            problems.append(f"{manifest.month} counts from {content['first_month']}, not from {known[0].month}")
-        if _grown(earlier, content["totals"]) != _amounts(content["totals_since_first_month"]):
+        if content.first_month != known[0].month:
+            problems.append(f"{manifest.month} counts from {content.first_month}, not from {known[0].month}")
+        if _grown(earlier, content.totals) != _amounts(content.totals_since_first_month):
             problems.append(f"the totals since the first month do not grow by those of {manifest.month}")
     return problems
 
 
 def _grown(earlier: Manifest | None, totals: dict[str, str]) -> dict[str, Decimal]:
-    before, own = _amounts(earlier.content["totals_since_first_month"] if earlier else {}), _amounts(totals)
+    before, own = _amounts(earlier.content.totals_since_first_month if earlier else {}), _amounts(totals)
     return {currency: before.get(currency, Decimal()) + own.get(currency, Decimal()) for currency in before | own}
 
 
@@ -174,7 +170,7 @@ def batch_problems(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> li
     if missing := sorted(set(range(1, last + 1)) - numbers.keys()):
         problems.append(f"landed batches are missing: numbers {', '.join(map(str, missing[:10]))}")
     present = {receipt.batch_id: receipt for receipt in receipts}
-    named = {(item["batch_id"], item["receipt_sha256"]) for manifest in known for item in manifest.content["inputs"]}
+    named = {(item.batch_id, item.receipt_sha256) for manifest in known for item in manifest.content.inputs}
     for batch_id, sha256 in sorted(named):
         if batch_id not in present:
             problems.append(f"batch {batch_id}, from which a frozen month was made, is missing")

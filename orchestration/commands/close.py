@@ -12,7 +12,7 @@ from typing import TypeVar
 from orchestration import clock, engine, files
 from orchestration.close import dbt_build, manifests, pinning, publishing, readiness, verify
 from orchestration.close.dbt_build import NodeResult
-from orchestration.close.manifests import Manifest
+from orchestration.close.manifests import CloseSettings, Manifest
 from orchestration.close.publishing import Inputs
 from orchestration.errors import Refused
 from orchestration.frozen import month_folder
@@ -115,10 +115,7 @@ def _inputs(
         accepted_rejected=accept_rejected and any(not row.cleared for row in rejected),
         warnings=readiness.warnings(month, receipts),
         closed_at=now,
-        settings={
-            "grace_hours": int(settings.grace.total_seconds() // 3600),
-            "default_currency": settings.default_currency,
-        },
+        settings=CloseSettings(int(settings.grace.total_seconds() // 3600), settings.default_currency),
     )
 
 

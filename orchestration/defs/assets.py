@@ -178,14 +178,14 @@ def _checks_held() -> list[dg.AssetCheckResult]:
 def _month_checks(configuration: Settings, manifest: Manifest) -> Iterator[dg.AssetCheckResult]:
     earlier = [one for one in manifests.load(configuration) if one.month == manifest.month.previous]
     previous = earlier[0] if earlier else None
-    counts = manifest.content["counts"]
+    counts = manifest.content.counts
     yield dg.AssetCheckResult(
         asset_key=FROZEN.key,
         check_name=ADDS_UP.name,
         passed=True,
         metadata=showing.adding_up(configuration, manifest),
     )
-    before = previous.content["counts"] if previous else None
+    before = previous.content.counts if previous else None
     silent = unusual.silent_days(manifest)
     for name, unremarkable, metadata in (
         (
@@ -199,7 +199,7 @@ def _month_checks(configuration: Settings, manifest: Manifest) -> Iterator[dg.As
         (
             "rejected_rows_are_as_usual",
             not unusual.rejected_jumped(manifest, previous),
-            {"rows": counts["rejected"], "rows_the_month_before": before["rejected"] if before else "none"},
+            {"rows": counts.rejected, "rows_the_month_before": before.rejected if before else "none"},
         ),
         ("every_day_has_records", not silent, {"days": ", ".join(silent) or "none"}),
     ):

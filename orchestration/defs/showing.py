@@ -6,6 +6,7 @@ even a tenant's name: what Dagster is told stays in its history.
 
 import base64
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
@@ -50,7 +51,6 @@ order by total_cost desc;
 
 def month(settings: Settings, manifest: Manifest) -> dict[str, object]:
     """Metadata of a frozen month."""
-    counts = manifest.content["counts"]
     return {
         "statement": _markdown(
             f"**{manifest.month}**, closed {manifest.closed_at:%Y-%m-%d %H:%M} UTC",
@@ -69,17 +69,17 @@ def month(settings: Settings, manifest: Manifest) -> dict[str, object]:
             table(["reason", "currency", "records", "cost"], _rows(settings, manifest, UNATTRIBUTED))
         ),
         "records_per_day": _markdown(chart(unusual.records_by_day(manifest))),
-        "counts": _markdown(table(["of the month's rows", "rows"], counts.items())),
-        "warnings": _markdown("\n".join(f"- {warning}" for warning in manifest.content["warnings"]) or "None."),
-        "rejected_rows_left_out": sum(not row["cleared"] for row in manifest.content["rejected"]["rows"]),
+        "counts": _markdown(table(["of the month's rows", "rows"], asdict(manifest.content.counts).items())),
+        "warnings": _markdown("\n".join(f"- {warning}" for warning in manifest.content.warnings) or "None."),
+        "rejected_rows_left_out": len(manifest.content.rejected.left_out),
         "manifest_sha256": manifest.sha256,
         "folder": dg.MetadataValue.path(str(manifest.folder)),
         "files": _markdown(
             table(
                 ["file", "rows", "bytes", "SHA-256"],
                 [
-                    (output["name"], output["rows"], output["bytes"], output["sha256"][:12] + "…")
-                    for output in manifest.content["outputs"]
+                    (output.name, output.rows, output.bytes, output.sha256[:12] + "…")
+                    for output in manifest.content.outputs
                 ],
             )
         ),
@@ -90,8 +90,8 @@ def adding_up(settings: Settings, manifest: Manifest) -> dict[str, object]:
     """Metadata of the invariants: what was compared, both figures, and the largest difference, which is 0."""
     rows = _rows(settings, manifest, RECONCILIATION)
     return {
-        **manifest.content["counts"],
-        "unattributed_percent": str(unusual.unattributed_percent(manifest.content["counts"])),
+        **asdict(manifest.content.counts),
+        "unattributed_percent": str(unusual.unattributed_percent(manifest.content.counts)),
         "difference": str(max((row[-1] for row in rows), default=0)),
         "invariants": _markdown(table(["invariant", "compared", "expected", "actual", "difference"], rows)),
     }
@@ -100,9 +100,9 @@ def adding_up(settings: Settings, manifest: Manifest) -> dict[str, object]:
 def rows_of_table(manifest: Manifest, name: str) -> int | None:
     """How many rows a frozen table has; `usage` is one file a day."""
     counted = [
-        output["rows"]
-        for output in manifest.content["outputs"]
-        if output["name"] == f"{name}.parquet" or output["name"].startswith(f"{name}/")
+        output.rows or 0
+        for output in manifest.content.outputs
+        if output.name == f"{name}.parquet" or output.name.startswith(f"{name}/")
     ]
     return sum(counted) if counted else None
 

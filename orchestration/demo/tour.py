@@ -59,10 +59,10 @@ def _close(settings: Settings, month: Month) -> None:
     with screen.progress(f"Closing {month}"):
         dagster_run.close_through_dagster(settings, month, accept_rejected=False)
     frozen = manifests.read(settings, month)
-    counts = frozen.content["counts"]
+    counts = frozen.content.counts
     screen.say(
-        f"  {'verified' if known else 'closed'} {month}: {counts['accepted']:,} records, "
-        f"{counts['unattributed']:,} unattributed, head {frozen.sha256[:16]}…"
+        f"  {'verified' if known else 'closed'} {month}: {counts.accepted:,} records, "
+        f"{counts.unattributed:,} unattributed, head {frozen.sha256[:16]}…"
     )
 
 

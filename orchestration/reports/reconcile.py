@@ -119,7 +119,6 @@ def _value(opened: SourceFile, name: str) -> str:
 
 def _create_ours(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
     """What the month states, corrections included: they are charges that this close was the first to know of."""
-    usage = [manifest.folder / item["name"] for item in manifest.content["outputs"] if "usage/" in item["name"]]
     connection.execute(
         f"""
         create temp view our_total as
@@ -128,14 +127,11 @@ def _create_ours(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> N
         group by all
         """
     )
-    stated = "(select null::varchar as record_id, null::varchar as currency, 0 as record_count, 0 as cost limit 0)"
-    if usage:
-        stated = engine.parquet(usage)
     connection.execute(
         f"""
         create temp view our_record as
         select record_id, currency, sum(record_count) as record_count, sum(cost)::decimal(38, 9) as cost
-        from {stated}
+        from {engine.parquet(manifest.usage_files)}
         group by record_id, currency
         having sum(record_count) <> 0 or sum(cost) <> 0
         """

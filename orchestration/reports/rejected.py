@@ -141,9 +141,9 @@ def _keeps_lines(receipt: Receipt) -> bool:
 def _answered(known) -> pa.Table:
     """The rejected rows that each manifest names."""
     named = [
-        {"batch_id": row["batch_id"], "source_row": row["source_row"], "month": str(manifest.month)}
+        {"batch_id": row.batch_id, "source_row": row.source_row, "month": str(manifest.month)}
         for manifest in known
-        for row in manifest.content["rejected"]["rows"]
+        for row in manifest.content.rejected.rows
     ]
     return pa.Table.from_pylist(
         named, pa.schema([("batch_id", pa.string()), ("source_row", pa.int64()), ("month", pa.string())])

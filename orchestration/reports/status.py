@@ -23,9 +23,9 @@ def closed_months(settings: Settings) -> list[dict[str, Any]]:
         {
             "month": str(manifest.month),
             "closed_at": manifest.closed_at,
-            "records": manifest.content["counts"]["accepted"],
-            "unattributed": manifest.content["counts"]["unattributed"],
-            "totals": manifest.content["totals"],
+            "records": manifest.content.counts.accepted,
+            "unattributed": manifest.content.counts.unattributed,
+            "totals": manifest.content.totals,
             "manifest_sha256": manifest.sha256,
         }
         for manifest in manifests.load(settings)
@@ -80,8 +80,8 @@ def months(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> list[dict[
             "landed_rows": rows.get(month, 0) + rejected.get(month, 0),
             "rejected_rows": rejected.get(month, 0),
             "state": "closed" if month in frozen else "open",
-            "unattributed": frozen[month].content["counts"]["unattributed"] if month in frozen else None,
-            "conflict_header_ip": frozen[month].content["counts"]["conflict_header_ip"] if month in frozen else None,
+            "unattributed": frozen[month].content.counts.unattributed if month in frozen else None,
+            "conflict_header_ip": frozen[month].content.counts.conflict_header_ip if month in frozen else None,
         }
         for month in sorted(rows.keys() | rejected.keys() | frozen.keys())
     ]

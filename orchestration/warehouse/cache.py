@@ -8,13 +8,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import duckdb
 
 from orchestration import engine, files
 from orchestration.close import dbt_build, manifests, pinning, tables
-from orchestration.close.manifests import Manifest
+from orchestration.close.manifests import Counts, Manifest
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
@@ -189,20 +190,20 @@ def _create_operations(
             for r in receipts
         ],
     )  # fmt: skip
-    names = manifests.COUNTS
+    names = [field.name for field in fields(Counts)]
     _create_from_rows(
         connection,
         "warehouse.operations.closes",
         "month varchar, period_start timestamptz, period_end timestamptz, closed_at timestamptz, "
         "manifest_sha256 varchar, previous_manifest_sha256 varchar, "
         + ", ".join(f"{name} bigint" for name in names)
-        + ", conflict_header_ip bigint, accepted_rejected boolean, totals json, warnings json, versions json",
+        + ", accepted_rejected boolean, totals json, warnings json, versions json",
         [
             [
                 str(m.month), m.month.start, m.month.end, m.closed_at, m.sha256,
-                m.content["previous_manifest_sha256"], *(m.content["counts"][name] for name in names),
-                m.content["counts"]["conflict_header_ip"], m.content["rejected"]["accepted_by_operator"],
-                json.dumps(m.content["totals"]), json.dumps(m.content["warnings"]), json.dumps(m.content["versions"]),
+                m.content.previous_manifest_sha256, *(getattr(m.content.counts, name) for name in names),
+                m.content.rejected.accepted_by_operator, json.dumps(m.content.totals), json.dumps(m.content.warnings),
+                json.dumps(m.content.versions),
             ]
             for m in known
         ],

@@ -1,5 +1,6 @@
 """A malformed file ends with a sentence or lands whole: no traceback, nothing half-landed, no row lost."""
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def test_what_landed_of_all_of_them_closes_and_every_row_is_accounted_for(tmp_pa
     records = [row["record_id"] for rows in usable for row in rows]
     rejected = [pq.read_table(r.path(r.rejected), columns=["month"]).to_pylist() for r in landed if r.rejected]
     left_out = [row for rows in rejected for row in rows if row["month"] in (None, str(month))]
-    counts = manifests.read(configuration, month).content["counts"]
+    counts = asdict(manifests.read(configuration, month).content.counts)
     assert (counts["landed"], counts["rejected"]) == (len(records) + len(left_out), len(left_out))
     assert counts["accepted"] == len(set(records))
     assert counts["landed"] == sum(counts[name] for name in ("accepted", "duplicate", "superseded", "rejected"))

@@ -84,6 +84,7 @@ SUBJECTS = {
             "orchestration/close/readback.py",
             "orchestration/close/readiness.py",
             "orchestration/close/verify.py",
+            "orchestration/close/versions.py",
         ),
         mutants=python_mutations.mutants,
         tests=(

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 
 from orchestration import engine, files, settings
 from orchestration.close import dbt_build, due, manifests, pinning, publishing, verify
+from orchestration.close.manifests import CloseSettings
 from orchestration.commands import close
 from orchestration.errors import Damaged, Refused
 from orchestration.landing import receipts as landed
 from orchestration.months import Month
+from orchestration.shape import as_json
 from orchestration.warehouse import cache, reader
 from tests.conftest import CommandLine
 from tests.orchestration.conftest import (
@@ -181,7 +184,7 @@ def test_what_an_operator_accepted_is_said_only_where_something_stood(copy_of, l
 
     first = inputs()
     assert first.accepted_rejected
-    assert first.settings == {"grace_hours": 12, "default_currency": "USD"}
+    assert first.settings == CloseSettings(grace_hours=12, default_currency="USD")
     land(line, "cdrs", record("broken", cost="0.5"))
     assert [row.cleared for row in inputs().rejected] == [True]
     assert not inputs().accepted_rejected
@@ -205,22 +208,24 @@ def test_a_frozen_month_is_these_files_and_nobody_may_write_to_them(closed_march
 
 def test_the_manifest_tells_what_went_in_and_what_came_out(closed_april):
     march, april = manifests.load(settings.load(closed_april / "data"))
-    assert march.content["counts"] == {
+    assert asdict(march.content.counts) == {
         "landed": 10, "accepted": 8, "duplicate": 0, "superseded": 1, "rejected": 1,
         "attributed": 5, "unattributed": 3, "conflict_header_ip": 1,
         "late_landed": 0, "late_duplicate": 0, "late_superseded": 0, "before_first_month": 0,
         "late": 0, "restatement": 0, "reversal": 0,
     }  # fmt: skip
-    corrections = {name: april.content["counts"][name] for name in ("late_landed", "late", "restatement", "reversal")}
+    corrections = {
+        name: getattr(april.content.counts, name) for name in ("late_landed", "late", "restatement", "reversal")
+    }
     assert corrections == {"late_landed": 2, "late": 1, "restatement": 1, "reversal": 1}
-    assert march.content["totals"] == {"USD": "32.010000000"}
-    assert march.content["rejected"]["accepted_by_operator"] is True
-    assert [row["reason"] for row in march.content["rejected"]["rows"]] == ["cost_unusable"]
-    assert (march.content["previous_month"], march.content["previous_manifest_sha256"]) == (None, "0" * 64)
-    assert (april.content["previous_month"], april.content["previous_manifest_sha256"]) == ("2026-03", march.sha256)
-    grown = Decimal(march.content["totals"]["USD"]) + Decimal(april.content["totals"]["USD"])
-    assert april.content["totals_since_first_month"] == {"USD": f"{grown:f}"}
-    warnings = " ".join(march.content["warnings"])
+    assert march.content.totals == {"USD": "32.010000000"}
+    assert march.content.rejected.accepted_by_operator is True
+    assert [row.reason for row in march.content.rejected.rows] == ["cost_unusable"]
+    assert (march.content.previous_month, march.content.previous_manifest_sha256) == (None, "0" * 64)
+    assert (april.content.previous_month, april.content.previous_manifest_sha256) == (MARCH, march.sha256)
+    grown = Decimal(march.content.totals["USD"]) + Decimal(april.content.totals["USD"])
+    assert april.content.totals_since_first_month == {"USD": f"{grown:f}"}
+    warnings = " ".join(march.content.warnings)
     assert all(f"{feed}: complete up to" in warnings for feed in ("tenants", "number_assignments", "ip_assignments"))
     assert "2026-03-04" in warnings
     assert "2026-03-05" not in warnings
@@ -239,7 +244,7 @@ def test_landing_the_mended_row_clears_what_was_rejected(copy_of, landed_march):
         "frozen", "Pinning what has landed", ["Freezing", "Refreshing the warehouse"],
     )  # fmt: skip
     assert {node.name for node in closed.nodes} >= {"usage", "statements"}
-    frozen = closed.manifest.content
+    frozen = as_json(closed.manifest.content)
     assert frozen["counts"]["accepted"] == 9
     assert frozen["rejected"] == {
         "accepted_by_operator": False,
@@ -661,4 +666,4 @@ def test_the_next_month_can_be_closed_in_a_moved_folder(copy_of, closed_march, t
     line.data.rename(tmp_path / "moved")
     line.data = tmp_path / "moved"
     land(line, "cdrs", *IN_APRIL)
-    assert closing(line, APRIL, accept_rejected=False).manifest.content["totals"] == {"USD": "128.000000000"}
+    assert closing(line, APRIL, accept_rejected=False).manifest.content.totals == {"USD": "128.000000000"}

@@ -233,8 +233,8 @@ def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
     assert {event.partition for event in made.values()} == {"2026-04"}
     told = {name: value.value for name, value in made["frozen_month"].metadata.items()}
     assert (told["outcome"], told["manifest_sha256"]) == ("frozen", head.sha256)
-    assert f"| accepted | {head.content['counts']['accepted']} |" in told["counts"]
-    assert f"| USD | usage | 1 | {head.content['totals']['USD']} |" in told["statement"]
+    assert f"| accepted | {head.content.counts.accepted} |" in told["counts"]
+    assert f"| USD | usage | 1 | {head.content.totals['USD']} |" in told["statement"]
     assert "at most 1\n\n![Records per UTC day](data:image/svg+xml;base64," in told["records_per_day"]
     # The UI folds up what is longer.
     assert len(told["records_per_day"]) < 1000

@@ -164,4 +164,4 @@ def test_what_comes_while_a_close_runs_waits_readers_do_not_and_the_month_is_the
     ]
     line.at(AFTER_APRIL)
     land(line, "cdrs", record("may", started_at="2026-05-01T00:00:00Z"))
-    assert closing(line, APRIL).manifest.content["counts"]["late"] == 1
+    assert closing(line, APRIL).manifest.content.counts.late == 1

@@ -4,6 +4,7 @@ What belongs here: `read_back` on altered copies of a frozen month. What does no
 """
 
 import shutil
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from orchestration import settings
 from orchestration.close import manifests, readback
+from orchestration.close.manifests import Counts
 from orchestration.close.readback import read_back
 from orchestration.errors import Refused
 from orchestration.months import Month
@@ -24,13 +26,13 @@ from tests.orchestration.conftest import APRIL, MARCH
 def copied(closed_april: Path, tmp_path: Path):
     """A function that gives a frozen month's files, to be altered, and what its build counted."""
 
-    def copy(month: Month) -> tuple[Path, dict[str, int]]:
+    def copy(month: Month) -> tuple[Path, Counts]:
         frozen = manifests.read(settings.load(closed_april / "data"), month)
         folder = tmp_path / "month"
         shutil.copytree(frozen.folder, folder)
         for path in [folder, *folder.rglob("*")]:
             path.chmod(0o700)
-        return folder, dict(frozen.content["counts"])
+        return folder, frozen.content.counts
 
     return copy
 
@@ -40,7 +42,7 @@ def test_what_was_frozen_adds_up_to_what_the_manifest_says(closed_april, copied,
     frozen = manifests.read(settings.load(closed_april / "data"), month)
     folder, counted = copied(month)
     figures = read_back(folder, counted)
-    assert {currency: str(cost) for currency, cost in figures.cost_by_currency.items()} == frozen.content["totals"]
+    assert {currency: str(cost) for currency, cost in figures.cost_by_currency.items()} == frozen.content.totals
     assert sum(records for records, _ in figures.by_service.values()) == sum(
         pc.sum(pq.read_table(path, columns=["record_count"])["record_count"]).as_py() or 0
         for path in (folder / "usage").glob("*.parquet")
@@ -68,7 +70,7 @@ def test_what_was_frozen_adds_up_to_what_the_manifest_says(closed_april, copied,
 @pytest.mark.parametrize("by", [1, -1])
 def test_a_count_that_is_off_by_one_is_named(copied, name, sentence, by):
     folder, counted = copied(APRIL)
-    counted[name] += by
+    counted = replace(counted, **{name: getattr(counted, name) + by})
     with pytest.raises(Refused, match=sentence):
         read_back(folder, counted)
 
@@ -120,7 +122,8 @@ def test_a_total_or_a_difference_that_is_off_is_named(copied, name, column, sent
 def test_five_problems_are_told_and_none_at_length(copied):
     folder, counted = copied(APRIL)
     alter(folder / "statement_lines.parquet", "cost")
-    counted |= {name: counted[name] + 1 for name in ("late_landed", "accepted", "attributed")} | {"landed": 10**300}
+    more = {name: getattr(counted, name) + 1 for name in ("late_landed", "accepted", "attributed")}
+    counted = replace(counted, **more | {"landed": 10**300})
     with pytest.raises(Refused) as refusal:
         read_back(folder, counted)
     beginning, problems = str(refusal.value).split(". ", 1)

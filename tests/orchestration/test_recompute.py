@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration import files
-from orchestration.close import manifests
+from orchestration.close import manifests, versions
 from tests.orchestration.conftest import AFTER_APRIL, APRIL, IN_APRIL, LATE, MARCH, closing, land, settings_of
 from tests.unit.deliveries import tree, write_csv
+from tests.unit.stored import LATE_COUNTS
 
 
 def outsiders_hash(paths):
@@ -130,8 +131,8 @@ def test_a_forgery_with_every_hash_made_again_is_found_by_recomputing_and_by_the
     by_head = line.run(f"verify --expect-head {head}")
     assert (by_head.exit_status, head in by_head.stderr) == (3, True)
     if as_other_code:
-        now = manifests.versions()
-        monkeypatch.setattr(manifests, "versions", lambda: now | {"duckdb": "9.9"})
+        now = versions.installed()
+        monkeypatch.setattr(versions, "installed", lambda: now | {"duckdb": "9.9"})
     outcome = line.run("verify --recompute")
     assert outcome.exit_status == (1 if as_other_code else 3)
     assert "statements (3 rows again, 3 frozen)" in outcome.stderr
@@ -162,7 +163,7 @@ def test_a_month_that_an_early_version_froze_verifies_and_the_next_one_follows_i
 
     def as_it_was(folder):
         content = json.loads((folder / "manifest.json").read_bytes())
-        for name in manifests.LATE_COUNTS:
+        for name in LATE_COUNTS:
             del content["counts"][name]
         for name in ("git_commit", "models_sha256", "code_sha256", "requirements_sha256"):
             del content["versions"][name]
@@ -176,7 +177,7 @@ def test_a_month_that_an_early_version_froze_verifies_and_the_next_one_follows_i
     assert (outcome.exit_status, "does not say enough to compute it again" in outcome.stderr) == (1, True)
     land(line, "cdrs", *LATE)
     land(line, "cdrs", *IN_APRIL)
-    assert closing(line, APRIL).manifest.content["counts"]["late"] == 1
+    assert closing(line, APRIL).manifest.content.counts.late == 1
     assert "Verified 2 frozen months" in line.must("verify").stdout
     line.must("verify 2026-04 --recompute")
 

@@ -21,6 +21,7 @@ from orchestration.commands import close
 from orchestration.commands.land import Delivery, land
 from orchestration.demo.carrier import CarrierFiles
 from orchestration.months import Month
+from orchestration.shape import as_json
 from tests.unit.deliveries import number_of, record, tenant, write_csv
 
 # Which delivery a record came with is not what its statement says.
@@ -108,7 +109,9 @@ def closed(files: Files, folder: Path, month: str, threads: int = 2) -> dict[str
 
 def told(manifest: manifests.Manifest) -> dict[str, list[str]]:
     """Every table as a sorted list of its rows, and the figures of the manifest. What is reconciled is file by file."""
-    found = {"manifest": [repr([manifest.content[name] for name in ("counts", "totals", "totals_by_service")])]}
+    found = {
+        "manifest": [repr([as_json(manifest.content)[name] for name in ("counts", "totals", "totals_by_service")])]
+    }
     for table in (*tables.TABLES, tables.USAGE):
         if table.name == "reconciliation":
             continue

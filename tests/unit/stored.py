@@ -10,14 +10,23 @@ from typing import Any
 
 from orchestration import settings
 from orchestration.close import manifests
-from orchestration.close.manifests import COUNTS, NO_PREVIOUS, Manifest
+from orchestration.close.manifests import NO_PREVIOUS, Content, Manifest
 from orchestration.landing.receipts import LandedFile, Receipt
 from orchestration.months import Month
 from orchestration.settings import Settings
+from orchestration.shape import build
 
 FEBRUARY, MARCH, APRIL, MAY, JUNE = (Month(2026, number) for number in range(2, 7))
 LANDED_AT = datetime(2026, 6, 1, tzinfo=UTC)
 HASH = "a" * 64
+# Manifests of 0.1.0 do not have these.
+LATE_COUNTS = (
+    "late_landed", "late_duplicate", "late_superseded", "before_first_month", "late", "restatement", "reversal",
+)  # fmt: skip
+COUNTS = (
+    "landed", "accepted", "duplicate", "superseded", "rejected", "attributed", "unattributed", "conflict_header_ip",
+    *LATE_COUNTS,
+)  # fmt: skip
 
 
 def receipt(sequence: int, feed: str = "cdrs", rows: dict[str | None, int] | None = None, **given: Any) -> Receipt:
@@ -48,6 +57,11 @@ def rejected(sequence: int, by_month: dict[str, int], **given: Any) -> Receipt:
     return receipt(sequence, rejected=file, rejected_by_month=by_month, **given)
 
 
+def counts(**given: int) -> dict[str, int]:
+    """Nothing of each kind, but what is given."""
+    return dict.fromkeys(COUNTS, 0) | given
+
+
 def content(month: Month, **given: Any) -> dict[str, Any]:
     """What a manifest says at least, of a month in which nothing happened."""
     return {
@@ -64,7 +78,7 @@ def content(month: Month, **given: Any) -> dict[str, Any]:
         "inputs": [],
         "outputs": [],
         "tables": {},
-        "counts": dict.fromkeys((*COUNTS, "conflict_header_ip"), 0),
+        "counts": counts(),
         "totals": {},
         "totals_by_service": [],
         "totals_since_first_month": {},
@@ -75,9 +89,9 @@ def content(month: Month, **given: Any) -> dict[str, Any]:
 
 
 def manifest(month: Month, **given: Any) -> Manifest:
-    said = content(month, **given)
-    sha256 = hashlib.sha256(manifests.canonical(said)).hexdigest()
-    return Manifest(month, said, sha256, Path("/statements") / f"month={month}")
+    stored = content(month, **given)
+    sha256 = hashlib.sha256(manifests.canonical(stored)).hexdigest()
+    return Manifest(month, build(stored, Content), sha256, Path("/statements") / f"month={month}")
 
 
 def chain(*months: Month, **given: Any) -> list[Manifest]:

@@ -15,15 +15,29 @@ import duckdb
 import pytest
 
 from orchestration import files
-from orchestration.close import dbt_build, manifests, pinning, publishing
-from orchestration.close.manifests import LATE_COUNTS, MANIFEST, NO_PREVIOUS
-from orchestration.close.publishing import Inputs
+from orchestration.close import dbt_build, manifests, pinning, publishing, versions
+from orchestration.close.manifests import MANIFEST, NO_PREVIOUS, CloseSettings, Counts, InputFile, TableHash
+from orchestration.close.publishing import Inputs, Written
 from orchestration.close.readback import Figures
 from orchestration.close.readiness import RejectedRow
 from orchestration.errors import Damaged
 from orchestration.landing.receipts import RECEIPT
 from orchestration.settings import PROJECT_ROOT
-from tests.unit.stored import APRIL, HASH, LANDED_AT, MARCH, MAY, chain, content, receipt, rejected, settings_in
+from orchestration.shape import as_json
+from tests.unit.stored import (
+    APRIL,
+    HASH,
+    LANDED_AT,
+    LATE_COUNTS,
+    MARCH,
+    MAY,
+    chain,
+    content,
+    counts,
+    receipt,
+    rejected,
+    settings_in,
+)
 
 # Reading --------------------------------------------------------------------------------------------------------------
 
@@ -43,7 +57,7 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
     raw = manifests.canonical(said)
     (read,) = manifests.load(written(tmp_path, raw))
     folder = tmp_path / "data" / "statements" / "month=2026-03"
-    assert (read.month, read.content, read.folder) == (MARCH, said, folder)
+    assert (read.month, as_json(read.content), read.folder) == (MARCH, said, folder)
     assert read.sha256 == hashlib.sha256(raw).hexdigest()
     assert (read.landed_up_to, read.closed_at.isoformat()) == (7, said["closed_at"])
     assert read.usage_files == [folder / "usage/b.parquet"]
@@ -56,9 +70,9 @@ def test_what_manifests_of_the_first_version_do_not_say_is_nothing(tmp_path):
         del said["counts"][name]
     said["counts"]["landed"] = 3
     read = manifests.read(written(tmp_path, manifests.canonical(said)), MARCH)
-    assert read.content["settings"] == {"grace_hours": None, "default_currency": None}
-    assert read.content["counts"]["landed"] == 3
-    assert {read.content["counts"][name] for name in LATE_COUNTS} == {0}
+    assert read.content.settings == CloseSettings(grace_hours=None, default_currency=None)
+    assert read.content.counts.landed == 3
+    assert {getattr(read.content.counts, name) for name in LATE_COUNTS} == {0}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +111,7 @@ def test_the_versions_name_all_that_can_make_a_difference():
     for path in sorted([*package.rglob("*.py"), *package.rglob("*.sql")]):
         digest.update(str(path.relative_to(package)).encode())
         digest.update(path.read_bytes())
-    said = manifests.versions()
+    said = versions.installed()
     commit = said.pop("git_commit")
     assert said == {
         "duckdb": importlib.metadata.version("duckdb"),
@@ -111,18 +125,18 @@ def test_the_versions_name_all_that_can_make_a_difference():
         "code_sha256": digest.hexdigest(),
         "requirements_sha256": hashlib.sha256((PROJECT_ROOT / "requirements.lock").read_bytes()).hexdigest(),
     }
-    assert manifests.of_code(said | {"git_commit": commit}) == said
+    assert versions.of_code(said | {"git_commit": commit}) == said
 
 
 def test_without_a_lock_no_hash_of_one_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifests, "LOCK", tmp_path / "requirements.lock")
-    assert manifests.versions()["requirements_sha256"] is None
+    monkeypatch.setattr(versions, "LOCK", tmp_path / "requirements.lock")
+    assert versions.installed()["requirements_sha256"] is None
 
 
 def test_the_commit_is_said_where_there_is_one_and_whether_it_is_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifests, "PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr(versions, "PROJECT_ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert manifests.versions()["git_commit"] is None
+    assert versions.installed()["git_commit"] is None
 
     def git(*words: str) -> str:
         identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
@@ -134,9 +148,9 @@ def test_the_commit_is_said_where_there_is_one_and_whether_it_is_all(tmp_path, m
     git("add", "code")
     git("commit", "--quiet", "--message=one", "--no-gpg-sign")
     commit = git("rev-parse", "HEAD")
-    assert manifests.versions()["git_commit"] == commit
+    assert versions.installed()["git_commit"] == commit
     (tmp_path / "code").write_text("two", encoding="utf-8")
-    assert manifests.versions()["git_commit"] == f"{commit}-dirty"
+    assert versions.installed()["git_commit"] == f"{commit}-dirty"
 
 
 # Composing ------------------------------------------------------------------------------------------------------------
@@ -151,7 +165,7 @@ def inputs(frozen=(), receipts=(), rows=()) -> Inputs:
         accepted_rejected=True,
         warnings=["odd before"],
         closed_at=LANDED_AT,
-        settings={"grace_hours": 12, "default_currency": "USD"},
+        settings=CloseSettings(grace_hours=12, default_currency="USD"),
     )
 
 
@@ -173,24 +187,25 @@ def batches(tmp_path):
 
 def test_each_batch_that_was_read_is_named_with_the_files_that_were_opened(batches):
     named = publishing.named_inputs(batches, MAY, [])
-    assert [(item["feed"], item["batch_id"]) for item in named] == [(batch.feed, batch.batch_id) for batch in batches]
-    assert [[file["name"] for file in item["files"]] for item in named] == [
+    assert [(item.feed, item.batch_id) for item in named] == [(batch.feed, batch.batch_id) for batch in batches]
+    assert [[file.name for file in item.files] for item in named] == [
         ["cdrs-2026-04.parquet", "cdrs-2026-05.parquet"],
         ["cdrs-2026-05.parquet", "rejected.parquet"],
         ["cdrs-2026-08.parquet"],
         ["tenants-None.parquet"],
         [],
     ]
-    assert named[0]["files"][1] == {"name": "cdrs-2026-05.parquet", "rows": 2, "sha256": batches[0].files[1].sha256}
-    assert named[0]["receipt_sha256"] == files.sha256(batches[0].folder / RECEIPT)
+    assert named[0].files[1] == InputFile("cdrs-2026-05.parquet", 2, batches[0].files[1].sha256)
+    assert named[0].receipt_sha256 == files.sha256(batches[0].folder / RECEIPT)
     # Nothing was rejected, so that nothing of August could have cleared it.
-    assert [int(item["batch_id"][:8]) for item in publishing.named_inputs(batches[2:], MAY, [])] == [4, 5]
+    assert [int(item.batch_id[:8]) for item in publishing.named_inputs(batches[2:], MAY, [])] == [4, 5]
 
 
 def composed(given: Inputs, folder: Path, figures: Figures) -> dict:
     (folder / "a.csv").write_text("a\n", encoding="utf-8")
-    hashes = {"a.csv": HASH}
-    return publishing.compose(given, {"landed": 1}, ["odd"], figures, hashes, {"usage": {"rows": 1}}, folder)
+    hashes, tables = {"a.csv": HASH}, {"usage": TableHash(1, "0")}
+    written = Written(folder, hashes, tables, Counts(**counts(landed=1)), ["odd"], figures)
+    return as_json(publishing.compose(given, written))
 
 
 def test_the_first_manifest_begins_the_chain(batches, tmp_path):

@@ -1,21 +1,20 @@
 """What is unusual about a month: jumps against the one before, and days without records."""
 
-from pathlib import Path
-
 import pytest
 
 from orchestration.close import unusual
-from orchestration.close.manifests import Manifest
-from orchestration.months import Month
+from orchestration.close.manifests import Counts, Manifest
+from tests.unit.stored import HASH, MARCH, counts, manifest
 
 
 def frozen(*, accepted: int = 1000, unattributed: int = 0, rejected: int = 0, rows: tuple[int, ...] = ()) -> Manifest:
-    content = {
-        "counts": {"accepted": accepted, "unattributed": unattributed, "rejected": rejected},
-        "outputs": [{"name": "usage/corrections.parquet", "rows": 0}, {"name": "usage_by_asset.parquet", "rows": 0}]
-        + [{"name": f"usage/day={day:02d}.parquet", "rows": count} for day, count in enumerate(rows, start=1)],
-    }
-    return Manifest(Month(2026, 3), content, "", Path())
+    files = {"usage/corrections.parquet": 0, "usage_by_asset.parquet": 0}
+    files |= {f"usage/day={day:02d}.parquet": count for day, count in enumerate(rows, start=1)}
+    return manifest(
+        MARCH,
+        counts=counts(accepted=accepted, unattributed=unattributed, rejected=rejected),
+        outputs=[{"name": name, "bytes": 1, "rows": count, "sha256": HASH} for name, count in files.items()],
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,7 @@ def test_the_first_month_has_nothing_to_be_compared_with():
 
 
 def test_a_month_without_records_has_no_share():
-    assert unusual.unattributed_percent({"accepted": 0, "unattributed": 0}) == 0
+    assert unusual.unattributed_percent(Counts(**counts())) == 0
     assert not unusual.share_jumped(frozen(accepted=0), frozen(accepted=0))
 
 

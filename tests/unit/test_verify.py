@@ -12,9 +12,10 @@ import pytest
 
 from orchestration import files
 from orchestration.close import manifests, verify
-from orchestration.close.manifests import MANIFEST, Manifest
+from orchestration.close.manifests import MANIFEST, Content, Manifest
 from orchestration.errors import Damaged
 from orchestration.landing.receipts import RECEIPT
+from orchestration.shape import as_json, build
 from tests.unit.stored import APRIL, HASH, JUNE, MARCH, MAY, chain, content, manifest, receipt, settings_in
 
 # The chain ------------------------------------------------------------------------------------------------------------
@@ -23,7 +24,7 @@ from tests.unit.stored import APRIL, HASH, JUNE, MARCH, MAY, chain, content, man
 def changed(known: list[Manifest], place: int, **given) -> list[Manifest]:
     """A chain with another content in one of its manifests, which keeps its hash: what it names is looked at alone."""
     one = known[place]
-    return [*known[:place], replace(one, content=one.content | given), *known[place + 1 :]]
+    return [*known[:place], replace(one, content=build(as_json(one.content) | given, Content)), *known[place + 1 :]]
 
 
 def test_a_whole_chain_has_no_problem():
@@ -107,23 +108,25 @@ def test_a_close_is_told_of_five_problems_at_most():
     verify.require_all_batches(twice[::2], [])
 
 
+def named(batch_id: str, receipt_sha256: str) -> dict:
+    """A batch as a manifest names it."""
+    item = {"feed": "cdrs", "file_name": "given.csv", "source_sha256": HASH, "files": []}
+    return item | {"batch_id": batch_id, "receipt_sha256": receipt_sha256}
+
+
 def test_what_frozen_months_were_made_from_has_to_be_here(tmp_path):
     batches = [replace(receipt(number), folder=tmp_path / str(number)) for number in range(1, 4)]
     for batch in batches:
         batch.folder.mkdir()
         batch.write()
-    inputs = [{"batch_id": batch.batch_id, "receipt_sha256": files.sha256(batch.folder / RECEIPT)} for batch in batches]
+    inputs = [named(batch.batch_id, files.sha256(batch.folder / RECEIPT)) for batch in batches]
     frozen = [manifest(MARCH, inputs=inputs[:2]), manifest(APRIL, inputs=inputs)]
     assert verify.batch_problems(batches, frozen) == []
     (batches[1].folder / RECEIPT).write_text("{}", encoding="utf-8")
     assert verify.batch_problems(batches, frozen) == [
         f"the receipt of batch {batches[1].batch_id} is not the one a frozen month was made with"
     ]
-    away = [
-        {"batch_id": f"0000000{number}-{letter * 12}", "receipt_sha256": HASH}
-        for number in (3, 2, 1)
-        for letter in "dcb"
-    ]
+    away = [named(f"0000000{number}-{letter * 12}", HASH) for number in (3, 2, 1) for letter in "dcb"]
     assert verify.batch_problems(batches, [manifest(MARCH, inputs=away)]) == [
         f"batch {item['batch_id']}, from which a frozen month was made, is missing" for item in reversed(away)
     ]
@@ -223,8 +226,8 @@ def test_a_damaged_month_is_told_with_five_problems_at_most(tmp_path):
 def test_only_the_frozen_files_that_a_build_used_are_hashed_again(tmp_path):
     for name in ("used", "other"):
         (tmp_path / f"{name}.parquet").write_text(name, encoding="utf-8")
-    outputs = [{"name": "used.parquet", "sha256": files.sha256(tmp_path / "used.parquet")}]
-    outputs += [{"name": "other.parquet", "sha256": HASH}]
+    hashes = {"used.parquet": files.sha256(tmp_path / "used.parquet"), "other.parquet": HASH}
+    outputs = [{"name": name, "bytes": 1, "rows": 1, "sha256": digest} for name, digest in hashes.items()]
     frozen = [replace(manifest(MARCH, outputs=outputs), folder=tmp_path)]
     with duckdb.connect() as connection:
         connection.execute("create table main.int_last_entries (stated_file varchar)")

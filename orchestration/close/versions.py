@@ -1,0 +1,57 @@
+"""What computes a month: the commit where there is one, hashes of the code and of what it was installed with.
+
+What belongs here: naming the code that runs. What does not: the manifest that names it.
+"""
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+from orchestration import files
+from orchestration.close import dbt_build
+from orchestration.settings import PROJECT_ROOT
+
+LOCK = PROJECT_ROOT / "requirements.lock"
+ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "dagster", "pyarrow", "tenant-statements")
+# Name → version, commit or hash; none where there is no such thing here.
+Versions = dict[str, str | None]
+
+
+def installed() -> Versions:
+    """The versions of this installation."""
+    engines: Versions = {name: importlib.metadata.version(name) for name in ENGINES}
+    return engines | {
+        "python": platform.python_version(),
+        "git_commit": _git_commit(),
+        "models_sha256": dbt_build.made_from(),
+        "code_sha256": _code_sha256(),
+        "requirements_sha256": files.sha256(LOCK) if LOCK.is_file() else None,
+    }
+
+
+def of_code(versions: Versions) -> Versions:
+    """The versions that can make a difference to a figure: a commit may concern the documentation alone."""
+    return {name: value for name, value in versions.items() if name != "git_commit"}
+
+
+def _git_commit() -> str | None:
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
+
+
+def _code_sha256() -> str:
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".sql")):
+        digest.update(str(path.relative_to(package)).encode() + path.read_bytes())
+    return digest.hexdigest()
