@@ -1,0 +1,129 @@
+"""The commands that freeze months and prove what is kept: `close`, `verify`, `rebuild`.
+
+What belongs here: their arguments, help and sentences. What does not: how a month is closed (`commands.close`,
+`dagster_run`), how damage is detected (`close.verify`, `close.recompute`) or how the cache is made (`warehouse.cache`).
+"""
+
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from orchestration import screen
+from orchestration.cli.command import STATE
+from orchestration.errors import Damaged
+from orchestration.months import Month
+from orchestration.settings import Settings
+
+
+def close_months(
+    month: Annotated[str | None, typer.Argument(help="YYYY-MM; without one, every month that is due.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build and check, publish nothing.")] = False,
+    accept_rejected: Annotated[
+        bool, typer.Option("--accept-rejected", help="Close without the rejected rows; the manifest names them.")
+    ] = False,
+) -> None:
+    """Freeze a month's statements, for ever; or verify them, when they are frozen."""
+    from orchestration.close import due
+
+    settings = STATE.settings
+    months = [Month.parse(month)] if month else due.due_months(settings)
+    if not months:
+        screen.say("Nothing to do: every ended month is frozen.")
+    if dry_run:
+        if months:
+            _rehearse(settings, months[0])
+        return
+    for one in months:
+        _close_month(settings, one, accept_rejected=accept_rejected)
+
+
+def _rehearse(settings: Settings, month: Month) -> None:
+    from orchestration.close import rehearsal
+    from orchestration.commands import close
+
+    with screen.progress(f"Rehearsing the close of {month}") as step:
+        figures = close.rehearse(settings, month, step, rehearsal.figures)
+    screen.say(f"Rehearsed {month}; nothing was published.")
+    for title, rows in figures.items():
+        screen.table(title, rows)
+        if not rows:
+            screen.say(f"{title}: none")
+
+
+def _close_month(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
+    from orchestration import dagster_run
+    from orchestration.close import manifests
+    from orchestration.commands import close
+
+    was_frozen = close.require_closable(settings, month, accept_rejected=accept_rejected)
+    with screen.progress(f"{'Verifying' if was_frozen else 'Closing'} {month}"):
+        already_frozen = dagster_run.close_through_dagster(settings, month, accept_rejected=accept_rejected)
+    manifest = manifests.read(settings, month)
+    counts = manifest.content.counts
+    if already_frozen:
+        screen.say(
+            f"{month} is frozen already, and verified: every byte and every sum is as it was. Head {manifest.sha256}"
+        )
+        return
+    totals = ", ".join(
+        f"{screen.amount(Decimal(cost))} {currency}" for currency, cost in manifest.content.totals.items()
+    )
+    corrections = counts.late + counts.reversal + counts.restatement
+    screen.say(
+        f"Closed {month}: {counts.accepted:,} records, {counts.unattributed:,} unattributed, "
+        f"{corrections:,} corrections, total {totals or '0'}. Head {manifest.sha256}"
+    )
+    for warning in manifest.content.warnings:
+        screen.complain(f"Warning: {warning}")
+    rejected = manifest.content.rejected.left_out
+    if rejected:
+        screen.say(f"  {len(rejected)} rejected rows were left out, as accepted; the manifest names them.")
+
+
+def verify_months(
+    month: Annotated[str | None, typer.Argument(help="YYYY-MM; without one, all of them.")] = None,
+    again: Annotated[
+        bool, typer.Option("--recompute", help="Also compute each month again from what its close read.")
+    ] = False,
+    expect_head: Annotated[
+        str | None, typer.Option(help="The hash of the last manifest, as it was noted elsewhere.")
+    ] = None,
+) -> None:
+    """Hash everything frozen and everything landed again, and add the frozen up again."""
+    from orchestration import files, frozen
+    from orchestration.close import manifests, recompute, verify
+
+    settings = STATE.settings
+    if month:
+        frozen.require_closed(settings, Month.parse(month))
+    months = [Month.parse(month)] if month else frozen.frozen_months(settings)
+    with screen.progress("Verifying") as step:
+        problems = verify.all_problems(settings, months, step)
+        if again and not problems:
+            with files.disk_errors(), files.only_writer(settings.lock):
+                for one in months:
+                    problems += recompute.problems(settings, one, step)
+    if not problems and expect_head:
+        chain = manifests.load(settings)
+        if not chain or chain[-1].sha256 != expect_head:
+            problems = [f"the head is {chain[-1].sha256 if chain else 'none'}, not {expect_head}"]
+    if problems:
+        raise Damaged("\n".join(["What is stored is not what was stored:", *(f"- {problem}" for problem in problems)]))
+    recomputed = " Computed again, each month comes to the same." if again else ""
+    head = f" Head {manifests.load(settings)[-1].sha256}" if months else ""
+    screen.say(
+        f"Verified {len(months)} frozen months and everything landed: "
+        f"every byte and every sum is as it was.{recomputed}{head}"
+    )
+
+
+def rebuild_warehouse() -> None:
+    """Make warehouse.duckdb again from the files."""
+    from orchestration import files
+    from orchestration.warehouse import cache
+
+    settings = STATE.settings
+    with screen.progress("Rebuilding the warehouse"), files.disk_errors(), files.only_writer(settings.lock):
+        cache.rebuild(settings)
+    screen.say(f"Rebuilt {settings.warehouse}")

@@ -1,0 +1,82 @@
+"""A command's frame: what stands before it, how its errors become sentences, and how a list of rows is printed.
+
+What belongs here: what every group of commands shares. What does not: any command.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orchestration import screen
+from orchestration.errors import Damaged, Refused
+from orchestration.files import PRIVATE
+from orchestration.settings import Settings, load
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass
+class _State:
+    """The options before the command."""
+
+    data_dir: Path | None = None
+
+    @property
+    def settings(self) -> Settings:
+        return load(self.data_dir)
+
+
+STATE = _State()
+
+
+def options(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where everything is kept [STATEMENTS_DATA_DIR, else data/].")
+    ] = None,
+) -> None:
+    """Frozen monthly statements per tenant, from a telecom carrier's call detail records."""
+    os.umask(PRIVATE)
+    STATE.data_dir = data_dir
+
+
+def with_sentences(function: Callable[..., None]) -> Callable[..., None]:
+    """The command with sentences for errors: exit status 1 when it is refused, 3 when something stored is damaged."""
+
+    @functools.wraps(function)
+    def run(*positional: Any, **named: Any) -> None:
+        try:
+            _require_text(named)
+            function(*positional, **named)
+        except (Refused, Damaged) as error:
+            screen.complain(str(error))
+            raise typer.Exit(error.exit_status) from error
+        except OSError as error:
+            place = f" ({error.filename})" if error.filename else ""
+            screen.complain(f"The machine would not do it: {error.strerror or error}{place}.")
+            raise typer.Exit(Refused.exit_status) from error
+
+    return run
+
+
+def _require_text(named: dict[str, Any]) -> None:
+    """Refuse an argument that no query and no file name can hold, whatever the command is."""
+    for value in named.values():
+        for argument in value if isinstance(value, list) else [value]:
+            text = str(argument)
+            if "\0" in text or text.encode(errors="replace").decode() != text:
+                raise Refused(f"{text!a} is not text in UTF-8.")
+
+
+def print_rows(title: str, rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None = None) -> None:
+    """A list as JSON or as a table; a sentence when it is empty."""
+    if as_json:
+        screen.as_json(rows)
+    elif rows:
+        screen.table(title, rows, columns)
+    else:
+        screen.say(f"{title}: none.")

@@ -1,0 +1,203 @@
+"""The commands that land files: `land`, with or without the inbox, and `sources`, the switches whose files it takes.
+
+What belongs here: their arguments, help and sentences. What does not: how a file lands (`commands`, `sources`).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestration import screen
+from orchestration.cli.command import STATE, AsJson, print_rows
+from orchestration.errors import Refused
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestration.commands.land import Landing
+
+
+def land_files(
+    feed: Annotated[str | None, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV (.csv) or JSON Lines (.jsonl), plain or with .gz or .zst, or Parquet (.parquet)."),
+    ] = None,
+    inbox: Annotated[bool, typer.Option("--inbox", help="Land what lies in the inbox of the data folder.")] = False,
+    source: Annotated[
+        str | None, typer.Option(help="NAME[@INSTANCE]: the cdrs are a switch's own files; `statements sources`.")
+    ] = None,
+    accept_late: Annotated[
+        bool, typer.Option("--accept-late", help="Let changes recorded before the seal act from the seal on.")
+    ] = False,
+    cutoff: Annotated[
+        str | None, typer.Option(help="The instant up to which this extract is complete, with a zone.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validate, normalize and land files of one feed."""
+    from orchestration.commands import land
+
+    settings = STATE.settings
+    if inbox:
+        if feed or source or cutoff or accept_late:
+            raise typer.BadParameter("--inbox goes without a feed, files and other options but --json.")
+        _land_inbox(settings, as_json=as_json)
+        return
+    if not feed or not files:
+        raise typer.BadParameter("name a feed and its files, or --inbox.")
+    until = _instant(cutoff) if cutoff else None
+    with screen.progress(f"Landing {feed}") as step:
+        follow = step if screen.is_watched() else None
+        delivery = land.Delivery(source=source, cutoff=until, accept_late=accept_late, follow=follow)
+        landings = land.land(settings, feed, files, delivery, step)
+    if as_json:
+        screen.as_json([_landing_figures(landing) for landing in landings])
+        return
+    for landing in landings:
+        _print_landing(landing)
+
+
+def _land_inbox(settings: Settings, *, as_json: bool) -> None:
+    """Land the inbox, a file at a time. A refused file is put away too, and makes the command end with 1."""
+    from orchestration.commands import inbox
+
+    inbox.prepare(settings)
+    with screen.progress("Landing the inbox") as step:
+        outcomes = list(inbox.land_all(settings, step))
+    if as_json:
+        screen.as_json(
+            [
+                {"file": str(outcome.dropped.path), "moved_to": str(outcome.moved_to), "refused": outcome.refusal}
+                | (_landing_figures(outcome.landing) if outcome.landing else {})
+                for outcome in outcomes
+            ]
+        )
+    elif not outcomes:
+        screen.say(
+            f"There is no whole file in {settings.inbox}. "
+            f"One that somebody writes, or that changed in the last {inbox.QUIET_SECONDS} s, waits for the next time."
+        )
+    for outcome in outcomes:
+        if outcome.landing and not as_json:
+            _print_landing(outcome.landing)
+        if outcome.refusal:
+            screen.complain(f"{outcome.refusal} The file is now {outcome.moved_to}")
+    if any(outcome.refusal for outcome in outcomes):
+        raise typer.Exit(Refused.exit_status)
+
+
+def _landing_figures(landing: "Landing") -> dict[str, Any]:
+    receipt = landing.receipt
+    return {
+        "file": receipt.file_name,
+        "batch_id": receipt.batch_id,
+        "new": landing.is_new,
+        "source": receipt.source,
+        "rows": receipt.rows,
+        "ignored": receipt.ignored,
+        "landed": receipt.rows - receipt.rejected_rows,
+        "duplicate": receipt.duplicates,
+        "superseded": receipt.superseded,
+        "cost_difference": receipt.cost_difference,
+        "rejected": receipt.rejected_rows,
+        "late": receipt.late,
+        "overtaken": receipt.overtaken,
+        "unusable_assets": receipt.unusable_assets,
+    }
+
+
+def _print_landing(landing: "Landing") -> None:
+    figures = _landing_figures(landing)
+    if not landing.is_new:
+        screen.say(f"{figures['file']}: landed before, as batch {figures['batch_id']}; nothing to do.")
+        return
+    summary = f"{figures['file']}: {figures['rows']:,} rows, of which {figures['landed']:,} landed"
+    summary += f", {figures['duplicate']:,} of them duplicates, {figures['superseded']:,} superseded earlier ones"
+    if figures["superseded"]:
+        summary += f" (cost {figures['cost_difference']})"
+    screen.say(f"{summary}; {figures['rejected']:,} rejected. Batch {figures['batch_id']}.")
+    if figures["ignored"]:
+        counts = ", ".join(f"{count:,} × {name}" for name, count in figures["ignored"].items())
+        screen.say(f"  Besides, no records of their own: {counts}.")
+    if figures["rejected"]:
+        screen.say("  `statements rejected` shows the rejected rows; they stand against closing their month.")
+    if figures["late"]:
+        screen.say(
+            f"  {figures['late']:,} late changes act from the seal on; {figures['overtaken']:,} of them are overtaken."
+        )
+    if figures["unusable_assets"]:
+        screen.say(
+            f"  {figures['unusable_assets']:,} numbers or IPs are not possible ones; nothing is attributed to them."
+        )
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refused(f"{text!r} is not a time such as 2026-03-01T00:00:00Z.") from error
+    if instant.tzinfo is None:
+        raise Refused(f"{text!r} has no zone: write it with an offset or Z.")
+    return instant
+
+
+def sources_group(context: typer.Context) -> None:
+    """The switches whose own files can be landed."""
+    if context.invoked_subcommand is None:
+        list_sources(as_json=False)
+
+
+def list_sources(as_json: AsJson = False) -> None:
+    """The declared sources, shipped and your own."""
+    from orchestration.sources import declaration
+
+    rows = [
+        {
+            "source": source.name,
+            "title": source.title,
+            "files": ", ".join(source.formats),
+            "zone": source.zone or _zone_wanted(source.times),
+            "rates": source.rates.file.name if source.rates else None,
+            "declared_in": "shipped" if source.is_shipped else str(source.path),
+        }
+        for source in declaration.available(STATE.settings)
+    ]
+    print_rows("Sources", rows, as_json)
+
+
+def _zone_wanted(times: Mapping[str, str]) -> str:
+    if "local" not in times:
+        return "none needed"
+    return "to be declared" if list(times) == ["local"] else "to be declared, unless the file has epochs"
+
+
+def show_source(name: str) -> None:
+    """What a source's files are, how to make them, and how it is declared."""
+    from orchestration.sources import declaration
+
+    source = declaration.load(STATE.settings, name)
+    screen.say(f"{source.title}\n\n{source.about}\n{source.path}:\n\n{source.path.read_text(encoding='utf-8')}")
+
+
+def check_source(
+    name: Annotated[str, typer.Argument(help="NAME[@INSTANCE]")],
+    file: Path,
+    rows: Annotated[int, typer.Option(help="How many rows are shown.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """What a file would become; nothing lands."""
+    from orchestration.sources import checking
+
+    with screen.progress(f"Checking {file.name}"):
+        trial = checking.check(STATE.settings, name, file, rows)
+    if as_json:
+        screen.as_json(vars(trial))
+        return
+    screen.table(f"The first rows of {file.name}", trial.first)
+    screen.say(f"{trial.rows:,} records, of which {trial.usable:,} usable. Nothing was landed.")
+    for title, counts in (("Rejected", trial.rejected), ("No records of their own", trial.ignored)):
+        if counts:
+            screen.say(f"{title}: {', '.join(f'{count:,} × {reason}' for reason, count in counts.items())}.")

@@ -1,0 +1,125 @@
+"""The commands that only read: `list`, `show`, `explain`, `status`, `rejected`, `reconcile`, `export`.
+
+What belongs here: their arguments, help and sentences. What does not: how an answer is computed (`reports`).
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration import screen
+from orchestration.cli.command import STATE, AsJson, print_rows
+from orchestration.errors import Refused
+from orchestration.months import Month
+
+
+def list_closed_months(as_json: AsJson = False) -> None:
+    """The closed months."""
+    from orchestration.reports import status
+
+    print_rows("Closed months", status.closed_months(STATE.settings), as_json)
+
+
+def show_statement(
+    month: Annotated[str, typer.Argument(help="YYYY-MM")],
+    account_id: Annotated[str | None, typer.Argument(help="A tenant; the organization without one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A statement, on the terminal."""
+    from orchestration.reports import show
+
+    statement = show.read(STATE.settings, Month.parse(month), account_id)
+    if as_json:
+        screen.as_json(statement)
+        return
+    show.render(statement)
+
+
+def explain_record(record_id: str, as_json: AsJson = False) -> None:
+    """Why a record went where it went."""
+    from orchestration.reports import explain
+
+    answer = explain.explain(STATE.settings, record_id)
+    if as_json:
+        screen.as_json(answer)
+        return
+    for sentence in answer["explanation"]:
+        screen.say(sentence)
+
+
+def show_status(as_json: AsJson = False) -> None:
+    """What is landed, late, rejected, waiting and due."""
+    from orchestration.reports import status
+
+    overview = status.status(STATE.settings)
+    if as_json:
+        screen.as_json(overview)
+        return
+    screen.table("Feeds", overview["feeds"])
+    screen.table("Months", overview["months"])
+    screen.table("Late records", overview["late_records"])
+    if overview["accounts_not_landed"]:
+        screen.say(f"Hold assets, but were never landed as tenants: {', '.join(overview['accounts_not_landed'])}")
+    screen.say(overview["due_unknown_because"] or f"Due: {', '.join(overview['due']) or 'nothing'}")
+
+
+def list_rejected(
+    month: Annotated[str | None, typer.Option(help="YYYY-MM: those that this month's close answers for.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write those that still stand to this file, to be mended and landed again.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Write those of one source, as the list names it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The rejected rows of landed files, with reason and row; or a file of them to mend."""
+    from orchestration.reports import rejected
+
+    only = Month.parse(month) if month else None
+    if export is None:
+        print_rows("Rejected rows", rejected.rows(STATE.settings, only), as_json)
+        return
+    count = rejected.export(STATE.settings, only, source, export)
+    screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
+
+
+def reconcile_bill(
+    month: Annotated[str, typer.Argument(help="YYYY-MM")],
+    bill: Annotated[Path, typer.Argument(help="The carrier's bill: totals per service, or records.")],
+    source: Annotated[str | None, typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The CSV to write [reconciliation-YYYY-MM.csv].")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A closed month beside the carrier's bill; exit status 1 on any difference."""
+    from orchestration.reports import reconcile
+
+    closed = Month.parse(month)
+    with screen.progress(f"Reconciling {month}"):
+        comparison = reconcile.reconcile(
+            STATE.settings, closed, bill, source, out or Path(f"reconciliation-{closed}.csv")
+        )
+    if as_json:
+        screen.as_json(vars(comparison))
+    else:
+        screen.table(f"Totals of {closed}", comparison.totals)
+        screen.table("Records that differ, the largest first", comparison.records)
+        counts = ", ".join(f"{count:,} {status}" for status, count in comparison.counts.items())
+        screen.say(f"Compared: {counts or 'nothing'}. All of it is in {comparison.file}")
+    if comparison.differs:
+        screen.complain(f"{closed} and {bill} differ.")
+        raise typer.Exit(Refused.exit_status)
+
+
+def export_month(
+    month: Annotated[str, typer.Argument(help="YYYY-MM")],
+    account: Annotated[str | None, typer.Option(help="One tenant's part of the month.")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="csv or parquet; may be repeated.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
+) -> None:
+    """Write a closed month, or one tenant's part of it, as files to hand out."""
+    from orchestration.reports import export
+
+    with screen.progress(f"Exporting {month}"):
+        paths = export.export(STATE.settings, Month.parse(month), account, formats or ["csv"], out)
+    for path in paths:
+        screen.say(str(path))
