@@ -4,6 +4,7 @@ What belongs here: what every group of commands shares. What does not: any comma
 """
 
 import functools
+import importlib.metadata
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,10 +35,19 @@ class _State:
 STATE = _State()
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        screen.say(f"statements {importlib.metadata.version('tenant-statements')}")
+        raise typer.Exit
+
+
 def options(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where everything is kept [STATEMENTS_DATA_DIR, else data/].")
     ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end.")
+    ] = False,
 ) -> None:
     """Frozen monthly statements per tenant, from a telecom carrier's call detail records."""
     os.umask(PRIVATE)

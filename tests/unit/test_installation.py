@@ -1,12 +1,15 @@
-"""What is installed: every package that another one requires, but for one; and the lock that it is installed from.
+"""What is installed: the version that everything names, the lock, and every required package but for one.
 
-What belongs here: the lock beside what is installed. What does not: what the packages do.
+What belongs here: declarations beside what is installed. What does not: what the packages do.
 """
 
+import importlib.metadata
 import re
 import subprocess
 import sys
+import tomllib
 
+from orchestration.close import versions
 from orchestration.settings import PROJECT_ROOT
 
 LEFT_OUT = "dbt-core-experimental-parser"
@@ -25,3 +28,13 @@ def test_the_lock_names_packages_and_hashes_and_no_place_to_get_them_from():
     assert [line for line in lines if not re.fullmatch(f"{package}|{digest}|{comment}", line)] == []
     assert [line for line in lines if line.startswith(LEFT_OUT)] == []
     assert len([line for line in lines if re.fullmatch(package, line)]) > 100
+
+
+def test_the_changelog_the_package_its_installation_manifests_and_the_command_line_name_one_version(command_line):
+    """Whoever begins a new section of the changelog begins a new version, so that no two releases' manifests look alike."""
+    changelog = (PROJECT_ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert re.search(r"^## (\S+)", changelog, re.MULTILINE)[1] == declared
+    assert importlib.metadata.version("tenant-statements") == declared
+    assert versions.installed()["tenant-statements"] == declared
+    assert command_line.must("--version").stdout == f"statements {declared}"
