@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup lock demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-sip bench audit lint docs clean
+.PHONY: help setup lock check demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-sip bench audit docs clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,30 @@ build/lock/bin/uv: Makefile
 
 demo: setup  ## Land a made-up carrier's last four months, close them, show a statement.
 	$(BIN)/statements demo
+
+check: setup  ## Check style, types, layers, SQL and models, and run the tests that take less than a second. Takes a minute.
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) $(CHECKS)
+
+# The longest comes first, so that the others run beside it.
+CHECKS := check-tests check-types check-models check-style check-layers
+.PHONY: $(CHECKS)
+
+check-tests:
+	$(BIN)/python -m pytest -n 2 -m "not slow" tests/unit
+
+check-types:
+	$(BIN)/mypy
+
+# dbt parses and compiles every model, unless it has since they changed; a deprecation is an error.
+check-models:
+	$(BIN)/python -m orchestration.close.dbt_build
+
+check-style:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check-layers:
+	$(BIN)/lint-imports --no-logo
 
 test: setup  ## Run the tests, two files at a time.
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/ui
@@ -67,10 +91,6 @@ build/peers/bin/python: benchmarks/peers/requirements.txt
 
 audit: setup  ## Judge closed months by another algorithm: make audit [MONTH="2026-09 2026-10"] [DATA=data].
 	$(BIN)/python -m benchmarks.audit $(or $(DATA),data) $(or $(MONTH),--all)
-
-lint: setup  ## Check style.
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 
 docs: setup  ## Write dbt's documentation to dbt_project/target/docs/static_index.html.
 	$(BIN)/python -m orchestration.close.dbt_build docs

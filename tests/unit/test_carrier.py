@@ -15,6 +15,9 @@ import pytest
 
 from orchestration.demo.carrier import CarrierFiles, write_feeds
 
+# Each test makes up a carrier's months.
+pytestmark = pytest.mark.slow
+
 ACCOUNT_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 RECORDS = 2_500
 MICROSECOND = timedelta(microseconds=1)

@@ -34,6 +34,9 @@ from tests.unit.deliveries import (
     write_parquet,
 )
 
+# A month is landed, closed and shown by every command.
+pytestmark = pytest.mark.slow
+
 FIELDS = [*CONTACT, "address2"]
 
 

@@ -174,6 +174,7 @@ def test_sums_that_are_no_sums_are_damage(tmp_path, content):
     assert files.check_folder(folder)
 
 
+@pytest.mark.slow
 def test_any_one_bit_that_flips_in_the_sums_is_found(tmp_path):
     folder = sealed(tmp_path / "batch", **{"a.txt": "one", "b.txt": "two"})
     sums = folder / files.SUMS
@@ -451,6 +452,7 @@ def test_what_a_killed_process_left_goes_and_what_others_have_stays(tmp_path):
         assert sorted(tmp_path.iterdir()) == sorted([mine, *strangers])
 
 
+@pytest.mark.slow
 def test_folders_come_and_go_while_others_tidy_up(tmp_path):
     code = (
         "import pathlib, sys\n"

@@ -367,6 +367,7 @@ def added(warehouse, tmp_path, account_id: str) -> None:
     registry.add_tenants(warehouse.settings, write_csv(tmp_path / "new-tenant.csv", row))
 
 
+@pytest.mark.slow
 def test_the_registry_records_now_and_leaves_the_seal_where_it_is(with_registry, tmp_path):
     warehouse = with_registry
     warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha")))
@@ -383,6 +384,7 @@ def test_the_registry_records_now_and_leaves_the_seal_where_it_is(with_registry,
     assert warehouse.receipt("ip_assignments", between).late == 0
 
 
+@pytest.mark.slow
 def test_the_registry_is_not_the_first_batch(with_registry, tmp_path):
     warehouse = with_registry
     added(warehouse, tmp_path, "alpha")
@@ -393,6 +395,7 @@ def test_the_registry_is_not_the_first_batch(with_registry, tmp_path):
     assert (history.is_history, history.late, history.sealed_at) == (True, 0, None)
 
 
+@pytest.mark.slow
 def test_the_registry_knows_the_living_and_only_them(with_registry, tmp_path):
     warehouse = with_registry
     added(warehouse, tmp_path, "alpha")
@@ -409,6 +412,7 @@ def test_the_registry_knows_the_living_and_only_them(with_registry, tmp_path):
     assert warehouse.usable("tenants", "archived, name") == [(False, "alpha Inc"), (True, "alpha Inc")]
 
 
+@pytest.mark.slow
 def test_two_people_who_assign_at_once_both_do(with_registry, tmp_path):
     warehouse = with_registry
     added(warehouse, tmp_path, "alpha")
@@ -422,6 +426,7 @@ def test_two_people_who_assign_at_once_both_do(with_registry, tmp_path):
     assert sorted(ip for (ip,) in warehouse.usable("ip_assignments", "ip")) == addresses
 
 
+@pytest.mark.slow
 def test_of_two_people_who_create_the_same_tenant_at_once_one_does(with_registry, tmp_path):
     warehouse = with_registry
     row = {name: value for name, value in tenant("alpha").items() if name != "recorded_at"}

@@ -245,6 +245,7 @@ def a_number_abroad() -> st.SearchStrategy:
     return st.sampled_from([number for number in found if number is not None])
 
 
+@pytest.mark.slow
 @judged
 @given(
     st.lists(
@@ -811,6 +812,7 @@ def test_a_currency_is_three_capital_letters(connection):
 # All of them ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @judged
 @given(
     batches(

@@ -12,6 +12,7 @@ def test_a_data_folder_that_reads_as_a_pattern_is_refused(tmp_path, name):
         settings.load(tmp_path / name / "data")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "with blank", "it's", "ümlaut]"])
 def test_dagsters_telemetry_is_off_whatever_the_folder_is_called(tmp_path, monkeypatch, name):
     import dagster as dg

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ def is_e164(text: str) -> bool:
     return text.isascii() and text[:1] == "+" and text[1:].isdigit() and text[1] != "0" and 8 <= len(text) <= 16
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.none() | TEXTS, AMOUNTS), min_size=1, max_size=20))
 def test_what_is_written_reads_back_and_no_cell_runs(tmp_path_factory, rows: list[tuple[str | None, Decimal]]):

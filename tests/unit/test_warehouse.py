@@ -1,6 +1,7 @@
 """The published warehouse as a cache: what a refresh keeps is what a rebuild would say."""
 
 import duckdb
+import pytest
 
 from orchestration.commands import registry
 from orchestration.warehouse import cache, reader
@@ -13,6 +14,7 @@ def contents(settings) -> dict[str, list[tuple]]:
     return {name: reader.rows(settings, f"select * from assets.{name} order by all") for name in ASSETS}
 
 
+@pytest.mark.slow
 def test_a_refreshed_warehouse_says_of_the_assets_what_a_rebuilt_one_says(warehouse, tmp_path, monkeypatch):
     made = []
     create = cache._create_assets
@@ -32,6 +34,7 @@ def test_a_refreshed_warehouse_says_of_the_assets_what_a_rebuilt_one_says(wareho
     assert reader.rows(warehouse.settings, "select count(*) from operations.batches") == [(4,)]
 
 
+@pytest.mark.slow
 def test_a_warehouse_that_cannot_be_read_is_made_anew(warehouse, tmp_path):
     warehouse.with_published_warehouse()
     warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha")))
@@ -40,6 +43,7 @@ def test_a_warehouse_that_cannot_be_read_is_made_anew(warehouse, tmp_path):
     assert [row[0] for row in contents(warehouse.settings)["tenants"]] == ["alpha"]
 
 
+@pytest.mark.slow
 def test_asset_tables_of_other_models_are_not_kept(warehouse, tmp_path):
     warehouse.with_published_warehouse()
     warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha")))
