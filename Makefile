@@ -22,7 +22,7 @@ setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
 	@touch $@
 
 lock: build/lock/bin/uv  ## Write requirements.lock anew from pyproject.toml: make lock [LOCK="--upgrade-package duckdb"].
-	build/lock/bin/uv pip compile --quiet $(LOCK) --output-file requirements.lock pyproject.toml
+	build/lock/bin/uv pip compile --quiet $(LOCK) --extra dev --output-file requirements.lock pyproject.toml
 
 # Exactly this version, so that two people's locks differ in packages and not in form.
 build/lock/bin/uv: Makefile
