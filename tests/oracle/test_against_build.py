@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import clock, settings
+from orchestration import clock, frozen, settings
 from orchestration.commands import close, registry
 from orchestration.commands.land import Delivery, land
 from orchestration.landing import receipts, seal
@@ -238,7 +238,7 @@ def test_no_forged_file_changes_who_held_anything_before_the_seal(built, tmp_pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now", lambda: landed_at)
         for feed, question in questions.items():
-            at = seal.seal(feed, receipts.load(configuration), seal.frozen_months(configuration))
+            at = seal.seal(feed, receipts.load(configuration), frozen.frozen_months(configuration))
             asked = question.replace("{seal}", at.isoformat())
             before = reader.rows(configuration, asked)
             write_csv(forger.forge(feed, landed_at), tmp_path / f"forged-{feed}.csv")
