@@ -71,6 +71,7 @@ audit: setup  ## Judge closed months by another algorithm: make audit [MONTH="20
 lint: setup  ## Check style.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --processes 0 dbt_project/models dbt_project/tests
 
 docs: setup  ## Write dbt's documentation to dbt_project/target/docs/static_index.html.
 	$(BIN)/python -m orchestration.close.dbt_build docs
