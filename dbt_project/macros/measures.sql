@@ -39,3 +39,12 @@ cast(coalesce(sum(case when {{ only }} then {{ column }} end), 0) as {{ type }})
 {% macro added_measures() %}
 {{ return(['record_count', 'duration_seconds', 'billed_seconds', 'cost']) }}
 {% endmacro %}
+
+{# Their sums, each under its name, for the invariants: without `total`, which made the statements.
+   #}
+{% macro added_sums(only=none) -%}
+{%- for measure in added_measures() -%}
+{%- set figure = measure if only is none else 'case when ' ~ only ~ ' then ' ~ measure ~ ' end' -%}
+sum({{ figure }}) as {{ measure }}{{ ',\n        ' if not loop.last }}
+{%- endfor -%}
+{%- endmacro %}

@@ -49,8 +49,9 @@
 
     A month of records is never stored twice and never sorted as a whole: memory is that of the
     busiest day. A day without records gets a file without rows. The folder `<out_dir>/<model>`
-    exists before. `file_order` must be a total order, so that equal input gives equal bytes. The rows
-    of the relation `beside`, which has the same columns and belongs to no day, are in the view too.
+    exists before. `file_order` must be a total order, so that equal input gives equal bytes. The
+    rows of the relation `beside`, which has the same columns and belongs to no day, are in the view
+    too.
 
     `codes` names a relation of (column_name, value) with every value that the columns named there
     can hold; a value that is missing in it fails the close. Those columns go through the sort and
@@ -64,7 +65,8 @@
     {%- set file_order = config.require('file_order') | join(', ') -%}
     {%- set codes = ref(config.require('codes')) -%}
     {%- set close = control_rows('stg_close', 'out_dir')[0] -%}
-    {%- set days = control_rows('stg_close_days', "cast(day as varchar), cast(day + 1 as varchar)") -%}
+    {%- set bounds = 'cast(day as varchar), cast(day + 1 as varchar)' -%}
+    {%- set days = control_rows('stg_close_days', bounds) -%}
     {%- set beside = ref(config.require('beside')) -%}
     {%- set files = [] -%}
 
@@ -74,7 +76,9 @@
         {% do get_assert_columns_equivalent(sql) %}
     {% endif %}
 
-    {%- set counted = run_query('select column_name, count(*) from ' ~ codes ~ ' group by 1 order by 1').rows -%}
+    {%- set counted = run_query(
+        'select column_name, count(*) from ' ~ codes ~ ' group by 1 order by 1'
+    ).rows -%}
     {%- set coded, spelled_out = {}, {} -%}
     {% for column, values in counted %}
         {%- do coded.update({column: 'coded_' ~ column}) -%}

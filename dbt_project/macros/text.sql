@@ -8,8 +8,9 @@ regexp_full_match({{ value }}, '{{ pattern }}')
 {{ matches_fully(value, '[+][1-9][0-9]{6,14}') }}
 {%- endmacro %}
 
-{# Canonical text only: IPv4 without leading zeros; IPv6 as eight groups, or with `::` once for two or
-   more of them. Landing has written every valid address so, and left the others as they came. #}
+{# Canonical text only: IPv4 without leading zeros; IPv6 as eight groups, or with `::` once for two
+   or more of them. Landing has written every valid address so, and left the others as they came.
+   #}
 {% macro is_canonical_ip(value) -%}
 {%- set part = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])' -%}
 {%- set groups = '[0-9a-f]{1,4}(:[0-9a-f]{1,4})' -%}

@@ -1,7 +1,7 @@
-{# Which services have columns of their own on the wide statement, section by section: rule 25, which
-   the contracts of `statements` and `organization` spell out. A service missing here still counts in
-   its lines and in the totals of its section. Macros cannot read seeds while they are compiled; a
-   test holds this list to them. #}
+{# Which services have columns of their own on the wide statement, section by section: rule 25,
+   which the contracts of `statements` and `organization` spell out. A service missing here still
+   counts in its lines and in the totals of its section. Macros cannot read seeds while they are
+   compiled; a test holds this list to them. #}
 {% macro wide_sections() %}
 {{ return({
     'outbound': {
@@ -65,7 +65,8 @@
 {% macro wide_columns(sums, peaks, inventory) -%}
 {%- for section, units in wide_sections().items() -%}
     {%- for service in units['minute'] -%}
-        {{ minutes_of('coalesce(' ~ sums ~ '.' ~ service ~ '_seconds, 0)') }} as {{ service }}_minutes,
+        {%- set seconds = 'coalesce(' ~ sums ~ '.' ~ service ~ '_seconds, 0)' %}
+        {{ minutes_of(seconds) }} as {{ service }}_minutes,
         coalesce({{ sums }}.{{ service }}_cost, 0) as {{ service }}_cost,
         {% endfor -%}
     {%- for service in units['each'] -%}
@@ -73,7 +74,8 @@
         coalesce({{ sums }}.{{ service }}_cost, 0) as {{ service }}_cost,
         {% endfor -%}
     {%- if units['minute'] -%}
-        {{ minutes_of('coalesce(' ~ sums ~ '.' ~ section ~ '_seconds, 0)') }} as {{ section }}_minutes,
+        {%- set seconds = 'coalesce(' ~ sums ~ '.' ~ section ~ '_seconds, 0)' %}
+        {{ minutes_of(seconds) }} as {{ section }}_minutes,
         coalesce({{ sums }}.{{ section }}_calls_count, 0) as {{ section }}_calls_count,
         {% endif -%}
     coalesce({{ sums }}.{{ section }}_cost, 0) as {{ section }}_cost,

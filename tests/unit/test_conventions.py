@@ -35,6 +35,14 @@ def test_every_model_says_its_grain_in_sql_and_beside_it(model):
     assert re.search(r"Grain: one\s+row\s+per", described)
 
 
+def test_no_line_of_sql_is_longer_than_100_columns():
+    """SQLFluff counts the models' lines, not those inside of macros, tests and comments of Jinja."""
+    sources = [path for folder in ("macros", "models", "tests") for path in (DBT_PROJECT / folder).rglob("*.sql")]
+    assert len(sources) > len(MODELS)
+    lines = [line for path in sources for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line for line in lines if len(line) > 100] == []
+
+
 def test_no_compiled_sql_asks_the_clock_counts_in_floats_or_closes_an_interval():
     nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"].values()
     compiled = {node["name"]: node["compiled_code"] for node in nodes if node["resource_type"] == "model"}

@@ -31,8 +31,9 @@ last_events as (
     select
         asset_type,
         asset,
-        {{ last_few('struct_pack(account_id := account_id, effective_at := effective_at)', 'effective_at', 3) }}
-            as latest,
+        {{ last_few(
+            'struct_pack(account_id := account_id, effective_at := effective_at)', 'effective_at', 3
+        ) }} as latest,
         bool_or(event_type = 'end') as has_ends
     from events
     where is_earlier

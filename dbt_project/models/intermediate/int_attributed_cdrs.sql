@@ -40,31 +40,35 @@ final as (
             when not header_decides and holder_is_alive then asset_type
         end as attributed_by,
         case
-            when header_decides then
-                case
-                    when header_tenant_is_alive then null
-                    when x_tenant = header_account and started_at >= header_alive_from
-                        then 'tenant_archived'
-                    when x_tenant = header_account
-                        and header_alive_from < {{ end_of_utc_month('started_at') }}
-                        then 'tenant_not_yet_created'
-                    when not {{ is_possible_account_id('x_tenant') }} then 'header_malformed'
-                    when header_alive_from < {{ end_of_utc_month('started_at') }}
-                        then 'header_case_mismatch'
-                    else 'header_unknown_tenant'
-                end
+            when header_decides
+                then
+                    case
+                        when header_tenant_is_alive then null
+                        when x_tenant = header_account and started_at >= header_alive_from
+                            then 'tenant_archived'
+                        when
+                            x_tenant = header_account
+                            and header_alive_from < {{ end_of_utc_month('started_at') }}
+                            then 'tenant_not_yet_created'
+                        when not {{ is_possible_account_id('x_tenant') }} then 'header_malformed'
+                        when header_alive_from < {{ end_of_utc_month('started_at') }}
+                            then 'header_case_mismatch'
+                        else 'header_unknown_tenant'
+                    end
             when holder_is_alive then null
             when asset is null then asset_type || '_missing'
-            when holder_event is null and asset_type = 'number' then
-                case
-                    when not {{ is_e164('asset') }} then 'number_malformed'
-                    else 'number_unknown'
-                end
-            when holder_event is null then
-                case
-                    when not {{ is_canonical_ip('asset') }} then 'ip_malformed'
-                    else 'ip_unknown'
-                end
+            when holder_event is null and asset_type = 'number'
+                then
+                    case
+                        when not {{ is_e164('asset') }} then 'number_malformed'
+                        else 'number_unknown'
+                    end
+            when holder_event is null
+                then
+                    case
+                        when not {{ is_canonical_ip('asset') }} then 'ip_malformed'
+                        else 'ip_unknown'
+                    end
             when holder is null then asset_type || '_unassigned'
             when started_at >= holder_alive_until then 'tenant_archived'
             else 'tenant_not_yet_created'
@@ -72,8 +76,10 @@ final as (
         case
             when not header_decides then holder_event
             when header_tenant_is_alive then header_event
-            when x_tenant = header_account
-                and header_alive_from < {{ end_of_utc_month('started_at') }} then header_event
+            when
+                x_tenant = header_account
+                and header_alive_from < {{ end_of_utc_month('started_at') }}
+                then header_event
         end as assignment_id,
         header_decides
         and header_tenant_is_alive

@@ -3,12 +3,15 @@
     (`*`, which is not a possible Account ID).
     **Grain: one row per tenant with calls, and one for the organization.**
     **Optimization only:** one bucket for all time gives the same peaks.
-    The peak stands out of what is usually in progress by a few times the root of it. With about twice
-    the root of calls beginning in a bucket, there are few buckets, and most of them cannot hold the
-    peak.
+    The peak stands out of what is usually in progress by a few times the root of it. With about
+    twice the root of calls beginning in a bucket, there are few buckets, and most of them cannot
+    hold the peak.
 #}
 with close as (
-    select month_start, month_end from {{ ref('stg_close') }}
+    select
+        month_start,
+        month_end
+    from {{ ref('stg_close') }}
 ),
 
 calls as (
@@ -43,7 +46,8 @@ measured as (
     select
         scopes.account_id,
         scopes.call_count,
-        {{ microseconds('close.month_end') }} - {{ microseconds('close.month_start') }} as month_length,
+        {{ microseconds('close.month_end') }}
+        - {{ microseconds('close.month_start') }} as month_length,
         {{ whole_root(whole(
             'scopes.duration_seconds * 1000000',
             microseconds('close.month_end') ~ ' - ' ~ microseconds('close.month_start')

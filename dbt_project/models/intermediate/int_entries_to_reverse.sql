@@ -15,7 +15,20 @@ changed as (
 ),
 
 final as (
-    select last_statements.* exclude (stated_file)
+    select
+        {%- for column in canonical_columns() %}
+        last_statements.{{ column }},
+        {%- endfor %}
+        last_statements.account_id,
+        last_statements.attributed_by,
+        last_statements.reason,
+        last_statements.assignment_id,
+        last_statements.conflict_header_ip,
+        last_statements.record_count,
+        last_statements.usage_month,
+        last_statements.stated_in,
+        last_statements.batch_id,
+        last_statements.source_row
     from last_statements
     inner join changed
         on last_statements.record_id = changed.record_id

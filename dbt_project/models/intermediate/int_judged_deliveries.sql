@@ -4,8 +4,9 @@
     `came_as` says how the delivery comes into view: `month` (started in the month), `near` (in a
     month beside it), `late` (in an earlier month, landed since the last close), or `stated` (what
     the last statement was made from). Only the first and the third have an outcome of this close:
-    `duplicate` says nothing new, `superseded` was corrected by a later delivery, `accepted` is usage
-    of the month, `late` and `restatement` are corrections, and `before_first_month` is never stated.
+    `duplicate` says nothing new, `superseded` was corrected by a later delivery, `accepted` is
+    usage of the month, `late` and `restatement` are corrections, and `before_first_month` is never
+    stated.
 #}
 with close as (
     select first_month_start from {{ ref('stg_close') }}
@@ -78,11 +79,13 @@ compared as (
     select
         *,
         {%- for column in canonical_columns() %}
-        {{ column }} is not distinct from lag({{ column }}) over delivery_order and
+        ({{ column }} is not distinct from lag({{ column }}) over delivery_order) and
         {%- endfor %}
         -- What landed before the last close and does not stand by now was taken back: saying it
         -- again is news.
-        not (came_as = 'late' and lag(came_as) over delivery_order = 'near') as repeats_the_one_before
+        not (
+            came_as = 'late' and lag(came_as) over delivery_order = 'near'
+        ) as repeats_the_one_before
     from deliveries
     window delivery_order as (partition by record_id order by batch_id, source_row)
 ),
@@ -104,7 +107,7 @@ with_statement as (
         coalesce(last_statements.stands, false) as something_stands,
         coalesce(last_statements.stands, false)
         {%- for column in canonical_columns() %}
-        and placed.{{ column }} is not distinct from last_statements.{{ column }}
+        and (placed.{{ column }} is not distinct from last_statements.{{ column }})
         {%- endfor %} as says_what_stands
     from placed
     left join last_statements

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 {#
-    Records of frozen months that are to be stated now, as at the original call: those that came late,
-    and those that the carrier has changed since they were stated (rule 26).
+    Records of frozen months that are to be stated now, as at the original call: those that came
+    late, and those that the carrier has changed since they were stated (rule 26).
     **Grain: one row per record (`record_id`).**
 #}
 with judged as (

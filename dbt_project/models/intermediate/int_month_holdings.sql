@@ -6,7 +6,10 @@
     alone.
 #}
 with close as (
-    select month_start, month_end from {{ ref('stg_close') }}
+    select
+        month_start,
+        month_end
+    from {{ ref('stg_close') }}
 ),
 
 holdings as (
@@ -61,8 +64,10 @@ final as (
         {{ utc_hour('greatest(overlapping.valid_from, overlapping.needed_from)') }} as first_hour,
         -- The hour of the holding's last microsecond, not of its end.
         {{ whole(
-            microseconds('least(coalesce(overlapping.valid_to, overlapping.month_end), overlapping.month_end)')
-            ~ ' - 1', 3600000000
+            microseconds(
+                'least(coalesce(overlapping.valid_to, overlapping.month_end), '
+                ~ 'overlapping.month_end)'
+            ) ~ ' - 1', 3600000000
         ) }} as last_hour
     from overlapping
     left join lives

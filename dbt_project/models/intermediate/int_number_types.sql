@@ -19,7 +19,9 @@ events as (
 numbers as (
     select
         asset as number,
-        {{ last_by('number_type', ['effective_at', 'recorded_at', 'batch_id', 'source_row']) }} filter (
+        {{ last_by(
+            'number_type', ['effective_at', 'recorded_at', 'batch_id', 'source_row']
+        ) }} filter (
             -- An end repeats the type of the row it closes: nothing is stated anew.
             where number_type is not null and event_type <> 'end'
         ) as stated_type

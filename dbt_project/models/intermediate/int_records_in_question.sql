@@ -39,9 +39,10 @@ final as (
 
     select elsewhere.fingerprint
     from elsewhere
-    where elsewhere.fingerprint in (
-        select {{ fingerprint('record_id') }} from {{ ref('stg_cdrs') }}
-    )
+    where
+        elsewhere.fingerprint in (
+            select {{ fingerprint('record_id') }} from {{ ref('stg_cdrs') }}
+        )
 
     union
 

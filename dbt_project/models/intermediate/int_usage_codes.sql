@@ -22,7 +22,9 @@ receipts as (
 ),
 
 fixed_values as (
-    select *
+    select
+        listed.column_name,
+        listed.value
     from (
         values
         ('direction', 'inbound'),

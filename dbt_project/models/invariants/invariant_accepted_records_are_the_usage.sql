@@ -13,10 +13,7 @@ with accepted as (
 usage_of_organization as (
     select
         service || ' ' || direction || ' ' || currency as compared,
-        {%- for measure in added_measures() %}
-        sum(case when line_type = 'usage' then {{ measure }} end) as {{ measure }}
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+        {{ added_sums("line_type = 'usage'") }}
     from {{ ref('organization_statement') }}
     group by service, direction, currency
 ),

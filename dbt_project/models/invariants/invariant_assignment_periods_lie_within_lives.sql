@@ -4,7 +4,7 @@
 #}
 with none_expected as (
     select
-        compared,
+        assets.compared,
         0 as figure
     from (values ('numbers'), ('ips')) as assets (compared)
 ),

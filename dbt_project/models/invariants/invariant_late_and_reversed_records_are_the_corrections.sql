@@ -38,9 +38,7 @@ corrected as (
 late_and_reversed as (
     select
         service || ' ' || direction || ' ' || currency as compared,
-        {%- for measure in added_measures() %}
-        sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ added_sums() }}
     from corrected
     group by service, direction, currency
 ),
@@ -49,10 +47,7 @@ late_and_reversed as (
 corrections_of_organization as (
     select
         service || ' ' || direction || ' ' || currency as compared,
-        {%- for measure in added_measures() %}
-        sum(case when line_type = 'correction' then {{ measure }} end) as {{ measure }}
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+        {{ added_sums("line_type = 'correction'") }}
     from {{ ref('organization_statement') }}
     group by service, direction, currency
 ),

@@ -6,9 +6,7 @@
 with organization as (
     select
         service || ' ' || direction || ' ' || currency as compared,
-        {%- for measure in added_measures() %}
-        sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ added_sums() }}
     from {{ ref('organization_statement') }}
     group by service, direction, currency
 ),
@@ -34,9 +32,7 @@ parts as (
 tenants_and_unattributed as (
     select
         service || ' ' || direction || ' ' || currency as compared,
-        {%- for measure in added_measures() %}
-        sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ added_sums() }}
     from parts
     group by service, direction, currency
 ),

@@ -15,7 +15,9 @@ due as (
     select
         judged.record_id,
         case
-            when judged.started_at >= close.first_month_start and judged.started_at < close.month_end
+            when
+                judged.started_at >= close.first_month_start
+                and judged.started_at < close.month_end
                 then 1
             else 0
         end as net_count

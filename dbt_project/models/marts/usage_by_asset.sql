@@ -21,7 +21,15 @@ final as (
         {{ measures() }}
     from totals
     group by
-        account_id, line_type, usage_month, service, direction, section, currency, attributed_by, asset
+        account_id,
+        line_type,
+        usage_month,
+        service,
+        direction,
+        section,
+        currency,
+        attributed_by,
+        asset
 )
 
 select * from final

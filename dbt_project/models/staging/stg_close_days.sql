@@ -7,8 +7,7 @@ with source as (
 ),
 
 final as (
-    select
-        day
+    select day
     from source
 )
 

@@ -7,8 +7,7 @@ with source as (
 ),
 
 final as (
-    select
-        record_id
+    select record_id
     from source
 )
 
