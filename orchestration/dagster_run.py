@@ -11,6 +11,7 @@ import sys
 from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from orchestration import files
 from orchestration.errors import Damaged, Refused
@@ -67,11 +68,12 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
     try:
         prepare_home(settings)
         from orchestration.commands.close import ALREADY_FROZEN
-        from orchestration.definitions import defs
-        from orchestration.defs.assets import FROZEN
+        from orchestration.definitions import build_defs
+        from orchestration.defs.assets import FROZEN_MONTH
 
+        job = build_defs(settings).resolve_job_def("close_month")
         with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance, redirect_stderr(_Stderr()):
-            run = defs.resolve_job_def("close_month").execute_in_process(
+            run = job.execute_in_process(
                 instance=instance,
                 partition_key=str(month),
                 # Whoever typed the command sees it fail, and decides.
@@ -81,10 +83,10 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             )
-        (stated,) = (
-            event.materialization for event in run.get_asset_materialization_events() if event.asset_key == FROZEN.key
+        (materialization,) = (
+            event.materialization for event in run.get_asset_materialization_events() if event.asset_key == FROZEN_MONTH
         )
-        return stated.metadata["outcome"].value == ALREADY_FROZEN
+        return bool(materialization.metadata["outcome"].value == ALREADY_FROZEN)
     except dg.Failure as failure:
         raise failure.__cause__ or failure from None
     except SQLAlchemyError as error:
@@ -109,11 +111,11 @@ class _Stderr:
     def write(self, text: str) -> int:
         return len(text) if text.startswith(self.COMPLAINT) else self._stream.write(text)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def _refusal_behind(error: BaseException) -> Refused | Damaged | None:
+def _refusal_behind(error: BaseException | None) -> Refused | Damaged | None:
     while error is not None:
         if isinstance(error, Refused | Damaged):
             return error

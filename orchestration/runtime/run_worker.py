@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
-from dagster import DagsterInstance, DefaultRunLauncher
+from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
 from orchestration import clock
@@ -55,7 +55,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
     def supports_check_run_worker_health(self) -> bool:
         return True
 
-    def check_run_worker_health(self, run) -> CheckRunHealthResult:
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         path = _lock(self._instance, run.run_id)
         if path.exists():
             if not _is_free(path):
@@ -63,6 +63,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(
                 WorkerStatus.FAILED, "The run's process is gone: killed, or lost with the machine."
             )
-        started = self._instance.get_run_record_by_id(run.run_id).start_time
+        record = self._instance.get_run_record_by_id(run.run_id)
+        started = record.start_time if record else None
         waited = started is not None and clock.now().timestamp() - started > WITHOUT_A_SIGN.total_seconds()
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND if waited else WorkerStatus.RUNNING)
