@@ -60,8 +60,8 @@ def _instance_config(settings: Settings) -> str:
 
 
 def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
-    """Run the job `close_month` for one month. Returns whether it was frozen already, which another close may have done
-    meanwhile. Raises Refused or Damaged just as the close did."""
+    """Run the job `close_month` for one month. Returns whether the month was frozen already, perhaps by another close
+    in the meantime. Raises Refused or Damaged just as the close did."""
     import dagster as dg
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -90,7 +90,7 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
     except dg.Failure as failure:
         raise failure.__cause__ or failure from None
     except SQLAlchemyError as error:
-        # Dagster could not write its history. What the close itself had to say comes first.
+        # Dagster could not write its history. A refusal of the close itself comes first.
         raise _refusal_behind(error) or Refused(
             f"Dagster's history under {settings.dagster_home} cannot be written: {error.__cause__ or error}. "
             "If the disk is full, make room, and close again: a month is frozen whole or not at all."
@@ -98,9 +98,9 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
 
 
 class _Stderr:
-    """Where a command's errors go, without what Dagster adds for each event that it cannot write into its history.
+    """A command's stderr, without Dagster's complaint about each event that it cannot write into its history.
 
-    The event's text, in which nobody finds the reason, is no help; the command ends with a sentence, or goes on.
+    The complaint quotes the event and not the reason. The command itself ends with a sentence, or goes on.
     """
 
     COMPLAINT = "Exception while writing logger call to event log"

@@ -90,7 +90,10 @@ def closing(models: Models, months: dg.PartitionsDefinition) -> dg.AssetsDefinit
     def close_partition(
         context: dg.AssetExecutionContext, config: CloseOptions
     ) -> Iterator[dg.MaterializeResult[object] | dg.AssetCheckResult]:
-        """Close the partition's month: pin, build, check, freeze, swap the warehouse. Verify it when it is frozen."""
+        """Close the partition's month: pin, build, check, freeze, swap the warehouse.
+
+        Or verify it, when it is frozen.
+        """
         settings = load()
         run_worker.show_life(context.instance, context.run.run_id)
         try:

@@ -37,7 +37,7 @@ def key(feed: str) -> dg.AssetKey:
 
 
 def _look() -> Iterator[dg.ObserveResult]:
-    """What has landed, told from the receipts alone. A receipt that is damaged is for the checks to turn red."""
+    """Observe every feed by its receipts alone. A damaged receipt is shown, and turns the checks red."""
     try:
         latest = observations(load())
     except Damaged as error:

@@ -1,4 +1,4 @@
-"""dbt's models, seeds and tests as Dagster sees them, told from the prepared manifest.
+"""dbt's models, seeds and tests as Dagster sees them, read from the prepared manifest.
 
 What belongs here: keys, groups and checks. What does not: running dbt.
 """
@@ -43,7 +43,7 @@ class Translator(DagsterDbtTranslator):
         return OWNERS
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """What a close pins beside the feeds (receipts, neighbours, rejected rows …) comes with the records."""
+        """The feed cdrs stands for what a close pins beside the feeds: receipts, neighbours, rejected rows."""
         if dbt_resource_props["resource_type"] == "source":
             name = dbt_resource_props["name"]
             return dg.AssetKey(["landing", name if name in FEEDS else "cdrs"])

@@ -1,7 +1,7 @@
 """Whether the process of a run is still there.
 
-Dagster's own launcher cannot tell, so a run that was killed would stay STARTED for ever and hold up all that queue
-behind it. A lock says it: the kernel lets go of it when the process ends, however it ends.
+Dagster's own launcher cannot tell, so a run that was killed would stay STARTED for ever and hold up every run that
+waits behind it. A run is alive while its lock is held; the kernel releases it when the process ends, however it ends.
 """
 
 import fcntl
@@ -49,7 +49,7 @@ def _is_free(path: Path) -> bool:
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """Dagster's default launcher, able to tell when a run's process is gone. Run monitoring then fails the run."""
+    """Dagster's default launcher, which also notices that a run's process is gone; run monitoring then fails it."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
