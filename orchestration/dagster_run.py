@@ -11,6 +11,7 @@ import sys
 from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from orchestration import files
 from orchestration.errors import Damaged, Refused
@@ -59,19 +60,20 @@ def _instance_config(settings: Settings) -> str:
 
 
 def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
-    """Run the job `close_month` for one month. Returns whether it was frozen already, which another close may have done
-    meanwhile. Raises Refused or Damaged just as the close did."""
+    """Run the job `close_month` for one month. Returns whether the month was frozen already, perhaps by another close
+    in the meantime. Raises Refused or Damaged just as the close did."""
     import dagster as dg
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         prepare_home(settings)
         from orchestration.commands.close import ALREADY_FROZEN
-        from orchestration.definitions import defs
-        from orchestration.defs.assets import FROZEN
+        from orchestration.definitions import build_defs
+        from orchestration.defs.assets import FROZEN_MONTH
 
+        job = build_defs(settings).resolve_job_def("close_month")
         with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance, redirect_stderr(_Stderr()):
-            run = defs.resolve_job_def("close_month").execute_in_process(
+            run = job.execute_in_process(
                 instance=instance,
                 partition_key=str(month),
                 # Whoever typed the command sees it fail, and decides.
@@ -81,14 +83,14 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             )
-        (stated,) = (
-            event.materialization for event in run.get_asset_materialization_events() if event.asset_key == FROZEN.key
+        (materialization,) = (
+            event.materialization for event in run.get_asset_materialization_events() if event.asset_key == FROZEN_MONTH
         )
-        return stated.metadata["outcome"].value == ALREADY_FROZEN
+        return bool(materialization.metadata["outcome"].value == ALREADY_FROZEN)
     except dg.Failure as failure:
         raise failure.__cause__ or failure from None
     except SQLAlchemyError as error:
-        # Dagster could not write its history. What the close itself had to say comes first.
+        # Dagster could not write its history. A refusal of the close itself comes first.
         raise _refusal_behind(error) or Refused(
             f"Dagster's history under {settings.dagster_home} cannot be written: {error.__cause__ or error}. "
             "If the disk is full, make room, and close again: a month is frozen whole or not at all."
@@ -96,9 +98,9 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
 
 
 class _Stderr:
-    """Where a command's errors go, without what Dagster adds for each event that it cannot write into its history.
+    """A command's stderr, without Dagster's complaint about each event that it cannot write into its history.
 
-    The event's text, in which nobody finds the reason, is no help; the command ends with a sentence, or goes on.
+    The complaint quotes the event and not the reason. The command itself ends with a sentence, or goes on.
     """
 
     COMPLAINT = "Exception while writing logger call to event log"
@@ -109,11 +111,11 @@ class _Stderr:
     def write(self, text: str) -> int:
         return len(text) if text.startswith(self.COMPLAINT) else self._stream.write(text)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def _refusal_behind(error: BaseException) -> Refused | Damaged | None:
+def _refusal_behind(error: BaseException | None) -> Refused | Damaged | None:
     while error is not None:
         if isinstance(error, Refused | Damaged):
             return error

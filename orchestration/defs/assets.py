@@ -5,50 +5,39 @@ or how its figures are laid out (`showing`). Everything that a close makes is on
 part of it can be materialized alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from pydantic import Field
 
-from orchestration import settings
 from orchestration.close import manifests, unusual
 from orchestration.close.dbt_build import DoesNotAddUp, NodeResult
 from orchestration.close.manifests import Manifest
 from orchestration.commands import close
 from orchestration.commands.close import Closed
-from orchestration.defs import feeds, models, showing
-from orchestration.defs.partitions import months
+from orchestration.defs import feeds, showing
+from orchestration.defs.models import OWNERS, Models
+from orchestration.defs.showing import Metadata
 from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
 from orchestration.runtime import run_worker
-from orchestration.settings import Settings
+from orchestration.settings import Settings, load
 
-FROZEN = dg.AssetSpec(
-    key="frozen_month",
-    deps=models.mart_keys,
-    group_name="frozen_statements",
-    description=(
-        "A month's statements as read-only files with their hashes, for ever. Green is frozen, a gap is not.\n\n"
-        "Final as soon as it is there: closing the month again verifies it and changes nothing. Press *Materialize* "
-        "for the oldest month that has ended and is not green; several chosen at once run in order."
-    ),
-    kinds={"parquet", "csv"},
-    owners=models.OWNERS,
-)
+FROZEN_MONTH = dg.AssetKey("frozen_month")
 WAREHOUSE = dg.AssetSpec(
     key="warehouse",
-    deps=[FROZEN],
+    deps=[FROZEN_MONTH],
     group_name="warehouse",
     description=(
         "warehouse.duckdb: views over all frozen months, asset history, operations.\n\nNever final: a cache that is "
         "swapped in whole after every close and every landing. `statements rebuild` makes it again."
     ),
     kinds={"duckdb"},
-    owners=models.OWNERS,
+    owners=OWNERS,
 )
 ADDS_UP = dg.AssetCheckSpec(
     "every_figure_adds_up",
-    asset=FROZEN.key,
+    asset=FROZEN_MONTH,
     blocking=True,
     description="Each invariant of the close, in SQL and again from the written files. One difference and nothing is "
     "frozen.",
@@ -56,19 +45,19 @@ ADDS_UP = dg.AssetCheckSpec(
 UNUSUAL = [
     dg.AssetCheckSpec(
         "unattributed_share_is_as_usual",
-        asset=FROZEN.key,
+        asset=FROZEN_MONTH,
         description=f"Warns when more than {unusual.LITTLE_SHARE} % of the records belong to nobody, and more than "
         f"{unusual.JUMP} times the share of the month before.",
     ),
     dg.AssetCheckSpec(
         "rejected_rows_are_as_usual",
-        asset=FROZEN.key,
+        asset=FROZEN_MONTH,
         description=f"Warns when more than {unusual.LITTLE_ROWS} rows were rejected, and more than {unusual.JUMP} "
         "times those of the month before.",
     ),
     dg.AssetCheckSpec(
         "every_day_has_records",
-        asset=FROZEN.key,
+        asset=FROZEN_MONTH,
         description="Warns of UTC days without a single record: a file of the carrier may be missing.",
     ),
 ]
@@ -86,104 +75,131 @@ class CloseOptions(dg.Config):
     )
 
 
-@dg.multi_asset(
-    # Not the job's name: a repository refuses two definitions of one name.
-    name="closing",
-    specs=[*models.specs, FROZEN, WAREHOUSE],
-    check_specs=[*models.check_specs, ADDS_UP, *UNUSUAL],
-    partitions_def=months,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-    can_subset=False,
-)
-def close_month_assets(
-    context: dg.AssetExecutionContext, config: CloseOptions
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Close the partition's month: pin, build, check, freeze, swap the warehouse. Or verify it, when it is frozen."""
-    configuration = settings.load()
-    run_worker.show_life(context.instance, context.run.run_id)
-    try:
-        closed = close.close_month(
-            configuration,
-            Month.parse(context.partition_key),
-            accept_rejected=config.accept_rejected,
-            progress=context.log.info,
-        )
-    except (Refused, Damaged) as error:
-        if isinstance(error, DoesNotAddUp):
-            yield from (result for result in _check_results(error.nodes) if not result.passed)
-        raise dg.Failure(description=str(error), allow_retries=False) from error
-    for observation in feeds.observations():
-        context.log_event(observation)
-    yield from _results(configuration, closed)
+def closing(models: Models, months: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """Everything that the close of one of these months makes and checks, as one operation."""
+
+    @dg.multi_asset(
+        # Not the job's name: a repository refuses two definitions of one name.
+        name="closing",
+        specs=[*models.specs, _frozen_month(models), WAREHOUSE],
+        check_specs=[*models.checks.values(), ADDS_UP, *UNUSUAL],
+        partitions_def=months,
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+        can_subset=False,
+    )
+    def close_partition(
+        context: dg.AssetExecutionContext, config: CloseOptions
+    ) -> Iterator[dg.MaterializeResult[object] | dg.AssetCheckResult]:
+        """Close the partition's month: pin, build, check, freeze, swap the warehouse.
+
+        Or verify it, when it is frozen.
+        """
+        settings = load()
+        run_worker.show_life(context.instance, context.run.run_id)
+        try:
+            closed = close.close_month(
+                settings,
+                Month.parse(context.partition_key),
+                accept_rejected=config.accept_rejected,
+                progress=context.log.info,
+            )
+        except (Refused, Damaged) as error:
+            if isinstance(error, DoesNotAddUp):
+                yield from (result for result in _check_results(models, error.nodes) if not result.passed)
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        for observation in feeds.observations(settings):
+            context.log_event(observation)
+        yield from _results(settings, models, closed)
+
+    return close_partition
 
 
-def _results(configuration: Settings, closed: Closed) -> Iterator[dg.MaterializeResult]:
+def _frozen_month(models: Models) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=FROZEN_MONTH,
+        deps=models.mart_keys,
+        group_name="frozen_statements",
+        description=(
+            "A month's statements as read-only files with their hashes, for ever. Green is frozen, a gap is not.\n\n"
+            "Final as soon as it is there: closing the month again verifies it and changes nothing. Press "
+            "*Materialize* for the oldest month that has ended and is not green; several chosen at once run in order."
+        ),
+        kinds={"parquet", "csv"},
+        owners=OWNERS,
+    )
+
+
+def _results(settings: Settings, models: Models, closed: Closed) -> Iterator[dg.MaterializeResult[object]]:
     """Parents first. Everything of a month bears its manifest's hash, so that nothing looks out of date."""
     manifest = closed.manifest
     version = dg.DataVersion(manifest.sha256)
     nodes = {node.unique_id: node for node in closed.nodes}
-    checks = _checks_held() if closed.already_frozen else _check_results(closed.nodes)
+    checks = _checks_held(models) if closed.already_frozen else _check_results(models, closed.nodes)
     for unique_id, key in models.asset_keys.items():
-        node = nodes.get(unique_id)
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata={"outcome": closed.outcome} | _figures(manifest, key.path[-1], node),
+            metadata={"outcome": closed.outcome, **_figures(manifest, key.path[-1], nodes.get(unique_id))},
             check_results=[check for check in checks if check.asset_key == key],
             data_version=version,
         )
     yield dg.MaterializeResult(
-        asset_key=FROZEN.key,
-        metadata={"outcome": closed.outcome} | showing.month(configuration, manifest),
-        check_results=list(_month_checks(configuration, manifest)),
+        asset_key=FROZEN_MONTH,
+        metadata={"outcome": closed.outcome, **showing.month(settings, manifest)},
+        check_results=list(_month_checks(settings, manifest)),
         data_version=version,
     )
     yield dg.MaterializeResult(
         asset_key=WAREHOUSE.key,
-        metadata={"outcome": closed.outcome} | showing.warehouse(configuration, manifest),
+        metadata={"outcome": closed.outcome, **showing.warehouse(settings, manifest)},
         data_version=version,
     )
 
 
-def _figures(manifest: Manifest, name: str, node: NodeResult | None) -> dict[str, object]:
+def _figures(manifest: Manifest, name: str, node: NodeResult | None) -> Metadata:
     rows = showing.rows_of_table(manifest, name)
     if rows is None and node is not None:
         rows = node.rows
-    counted = {} if rows is None else {"dagster/row_count": rows}
-    return counted | ({"seconds": round(node.seconds, 3)} if node else {})
+    figures: Metadata = {} if rows is None else {"dagster/row_count": rows}
+    if node is not None:
+        figures["seconds"] = round(node.seconds, 3)
+    return figures
 
 
-def _check_results(nodes: list[NodeResult]) -> list[dg.AssetCheckResult]:
+def _check_results(models: Models, nodes: Sequence[NodeResult]) -> list[dg.AssetCheckResult]:
     return [
         dg.AssetCheckResult(
-            asset_key=models.check_names[node.unique_id][0],
-            check_name=models.check_names[node.unique_id][1],
+            asset_key=models.checks[node.unique_id].asset_key,
+            check_name=models.checks[node.unique_id].name,
             passed=node.status == "pass",
             metadata={"rows_found": node.failures},
         )
         for node in nodes
-        if node.unique_id in models.check_names and node.status != "skipped"
+        if node.unique_id in models.checks and node.status != "skipped"
     ]
 
 
-def _checks_held() -> list[dg.AssetCheckResult]:
+def _checks_held(models: Models) -> list[dg.AssetCheckResult]:
     """A month is frozen only when every check held, and its bytes were just proved to be those that were frozen."""
     return [
         dg.AssetCheckResult(
-            asset_key=key, check_name=name, passed=True, metadata={"held": "when the month was frozen; unchanged since"}
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=True,
+            metadata={"held": "when the month was frozen; unchanged since"},
         )
-        for key, name in models.check_names.values()
+        for check in models.checks.values()
     ]
 
 
-def _month_checks(configuration: Settings, manifest: Manifest) -> Iterator[dg.AssetCheckResult]:
-    earlier = [one for one in manifests.load(configuration) if one.month == manifest.month.previous]
+def _month_checks(settings: Settings, manifest: Manifest) -> Iterator[dg.AssetCheckResult]:
+    earlier = [one for one in manifests.load(settings) if one.month == manifest.month.previous]
     previous = earlier[0] if earlier else None
     counts = manifest.content.counts
     yield dg.AssetCheckResult(
-        asset_key=FROZEN.key,
+        asset_key=FROZEN_MONTH,
         check_name=ADDS_UP.name,
         passed=True,
-        metadata=showing.adding_up(configuration, manifest),
+        metadata=showing.adding_up(settings, manifest),
     )
     before = previous.content.counts if previous else None
     silent = unusual.silent_days(manifest)
@@ -204,7 +220,7 @@ def _month_checks(configuration: Settings, manifest: Manifest) -> Iterator[dg.As
         ("every_day_has_records", not silent, {"days": ", ".join(silent) or "none"}),
     ):
         yield dg.AssetCheckResult(
-            asset_key=FROZEN.key,
+            asset_key=FROZEN_MONTH,
             check_name=name,
             passed=unremarkable,
             severity=dg.AssetCheckSeverity.WARN,

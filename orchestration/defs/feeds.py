@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration import settings
 from orchestration.close import manifests, pinning
 from orchestration.defs import showing
 from orchestration.defs.models import OWNERS
+from orchestration.defs.showing import Metadata
 from orchestration.errors import Damaged
-from orchestration.landing import receipts as landed
+from orchestration.landing import receipts
 from orchestration.landing.feeds import FEEDS
 from orchestration.reports import status
+from orchestration.settings import Settings, load
 
 DESCRIPTIONS = {
     "cdrs": "Charged events as the carrier delivers them: calls, lookups, recordings, messages, monthly charges.",
@@ -35,7 +36,37 @@ def key(feed: str) -> dg.AssetKey:
     return dg.AssetKey(["landing", feed])
 
 
-@dg.multi_observable_source_asset(
+def _look() -> Iterator[dg.ObserveResult]:
+    """Observe every feed by its receipts alone. A damaged receipt is shown, and turns the checks red."""
+    try:
+        latest = observations(load())
+    except Damaged as error:
+        latest = [dg.AssetObservation(asset_key=key(feed), metadata={"damaged": str(error)}) for feed in FEEDS]
+    for observation in latest:
+        yield dg.ObserveResult(asset_key=observation.asset_key, metadata=observation.metadata)
+
+
+def observations(settings: Settings) -> list[dg.AssetObservation]:
+    """One per feed: how much has landed, when last, and up to when it is complete."""
+    landed = receipts.load(settings)
+    latest = []
+    for feed in status.feeds(landed):
+        metadata: Metadata = {"dagster/row_count": feed["rows"]} | {name: feed[name] for name in SHOWN}
+        for name in ("last_landed_at", "cutoff"):
+            if feed[name]:
+                metadata[name] = dg.MetadataValue.timestamp(feed[name])
+        if feed["feed"] == "cdrs":
+            months = status.months(landed, manifests.load(settings))
+            columns = ["month", "state", "landed_rows", "rejected_rows", "unattributed"]
+            metadata["months"] = dg.MetadataValue.md(
+                showing.table(columns, [[month[column] for column in columns] for month in months])
+            )
+        latest.append(dg.AssetObservation(asset_key=key(feed["feed"]), metadata=metadata))
+    return latest
+
+
+# Called, and not written above its function: Dagster declares no type for what this decorator returns.
+landed_feeds: dg.AssetsDefinition = dg.multi_observable_source_asset(
     name="look_at_what_landed",
     specs=[
         dg.AssetSpec(
@@ -55,32 +86,4 @@ def key(feed: str) -> dg.AssetKey:
         )
         for feed in FEEDS
     ],
-)
-def landed_feeds() -> Iterator[dg.ObserveResult]:
-    """What has landed, told from the receipts alone. A receipt that is damaged is for the checks to turn red."""
-    try:
-        seen = observations()
-    except Damaged as error:
-        seen = [dg.AssetObservation(asset_key=key(feed), metadata={"damaged": str(error)}) for feed in FEEDS]
-    for observation in seen:
-        yield dg.ObserveResult(asset_key=observation.asset_key, metadata=observation.metadata)
-
-
-def observations() -> list[dg.AssetObservation]:
-    """One per feed: how much has landed, when last, and up to when it is complete."""
-    configuration = settings.load()
-    receipts = landed.load(configuration)
-    found = []
-    for feed in status.feeds(receipts):
-        metadata: dict[str, object] = {"dagster/row_count": feed["rows"]} | {name: feed[name] for name in SHOWN}
-        for name in ("last_landed_at", "cutoff"):
-            if feed[name]:
-                metadata[name] = dg.MetadataValue.timestamp(feed[name])
-        if feed["feed"] == "cdrs":
-            months = status.months(receipts, manifests.load(configuration))
-            columns = ["month", "state", "landed_rows", "rejected_rows", "unattributed"]
-            metadata["months"] = dg.MetadataValue.md(
-                showing.table(columns, [[month[column] for column in columns] for month in months])
-            )
-        found.append(dg.AssetObservation(asset_key=key(feed["feed"]), metadata=metadata))
-    return found
+)(_look)

@@ -4,13 +4,15 @@ What belongs here: one run for each file, keyed by its hash. What does not: what
 """
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
-from orchestration import files, settings
+from orchestration import files
 from orchestration.commands import inbox
 from orchestration.commands.inbox import Dropped
 from orchestration.runtime import run_worker
+from orchestration.settings import load
 
 
 class DroppedFile(dg.Config):
@@ -23,13 +25,13 @@ class DroppedFile(dg.Config):
 @dg.op
 def landing_dropped_file(context: dg.OpExecutionContext, config: DroppedFile) -> None:
     """Land the file, and move it to `inbox/done` or `inbox/refused`."""
-    configuration = settings.load()
+    settings = load()
     run_worker.show_life(context.instance, context.run_id)
-    dropped = inbox.dropped_file(configuration, config.folder, config.name)
+    dropped = inbox.dropped_file(settings, config.folder, config.name)
     if not dropped.path.is_file():
         context.log.info(f"{dropped.path} is not there any more: another run, or `land --inbox`, has dealt with it.")
         return
-    outcome = inbox.land_one(configuration, dropped, context.log.info)
+    outcome = inbox.land_one(settings, dropped, context.log.info)
     if outcome.landing is None:
         raise dg.Failure(description=outcome.refusal, metadata={"file": str(outcome.moved_to)}, allow_retries=False)
     receipt = outcome.landing.receipt
@@ -67,9 +69,9 @@ def land_dropped_file() -> None:
 )
 def inbox_files() -> list[dg.RunRequest] | dg.SkipReason:
     """One run a file. The time of the file is part of the key: dropped again, or touched, it is asked for again."""
-    configuration = settings.load()
-    inbox.prepare(configuration)
-    requests = [_request(dropped) for dropped in inbox.ready(configuration)]
+    settings = load()
+    inbox.prepare(settings)
+    requests = [_request(dropped) for dropped in inbox.ready(settings)]
     return requests or dg.SkipReason("There is no whole file in the inbox.")
 
 
@@ -78,5 +80,5 @@ def _request(dropped: Dropped) -> dg.RunRequest:
     return dg.RunRequest(run_key=key, run_config=run_config(dropped.path, dropped.folder))
 
 
-def run_config(path: Path, folder: str) -> dict:
+def run_config(path: Path, folder: str) -> dict[str, Any]:
     return {"ops": {"landing_dropped_file": {"config": {"folder": folder, "name": path.name}}}}

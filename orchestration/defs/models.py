@@ -1,10 +1,11 @@
-"""dbt's models, seeds and tests as Dagster sees them, told from the prepared manifest.
+"""dbt's models, seeds and tests as Dagster sees them, read from the prepared manifest.
 
 What belongs here: keys, groups and checks. What does not: running dbt.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -42,7 +43,7 @@ class Translator(DagsterDbtTranslator):
         return OWNERS
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """What a close pins beside the feeds (receipts, neighbours, rejected rows …) comes with the records."""
+        """The feed cdrs stands for what a close pins beside the feeds: receipts, neighbours, rejected rows."""
         if dbt_resource_props["resource_type"] == "source":
             name = dbt_resource_props["name"]
             return dg.AssetKey(["landing", name if name in FEEDS else "cdrs"])
@@ -50,35 +51,51 @@ class Translator(DagsterDbtTranslator):
 
 
 TRANSLATOR = Translator(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
-MANIFEST = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))
-specs = build_dbt_asset_specs(manifest=MANIFEST, dagster_dbt_translator=TRANSLATOR)
-# The frozen month and its statements wait for the marts, which are the only models with a contract.
-mart_keys = [spec.key for spec in specs if spec.group_name == "statements"]
-# Parents first, which is how Dagster has to hear of them: what was made from what is told from the order of events.
-asset_keys: dict[str, dg.AssetKey] = {
-    unique_id: TRANSLATOR.get_asset_spec(MANIFEST, unique_id, None).key
-    for unique_id in TopologicalSorter(
-        {unique_id: node["depends_on"].get("nodes", []) for unique_id, node in MANIFEST["nodes"].items()}
-    ).static_order()
-    if unique_id.startswith(("model.", "seed."))
-}
 
 
-def _checked_asset(node: Mapping[str, Any]) -> dg.AssetKey:
-    """The asset a data test is about: the model it stands beside, or the one that a singular test names."""
-    attached = node.get("attached_node")
-    if attached is None:
-        named = node["config"]["meta"]["dagster"]["ref"]["name"]
-        attached = f"model.{node['package_name']}.{named}"
-    return asset_keys[attached]
+@dataclass(frozen=True)
+class Models:
+    """dbt's project as declarations. Keys of the mappings are dbt's unique ids."""
+
+    specs: Sequence[dg.AssetSpec]
+    # Parents first, in which order Dagster has to be told: it derives from it what was computed from what.
+    asset_keys: Mapping[str, dg.AssetKey]
+    checks: Mapping[str, dg.AssetCheckSpec]
+
+    @property
+    def mart_keys(self) -> list[dg.AssetKey]:
+        """The marts, which are the only models with a contract: the frozen month waits for them."""
+        return [spec.key for spec in self.specs if spec.group_name == "statements"]
 
 
-check_names: dict[str, tuple[dg.AssetKey, str]] = {
-    unique_id: (_checked_asset(node), node["name"])
-    for unique_id, node in MANIFEST["nodes"].items()
-    if node["resource_type"] == "test"
-}
-check_specs = [
-    dg.AssetCheckSpec(name=name, asset=key, blocking=True, description=MANIFEST["nodes"][unique_id].get("description"))
-    for unique_id, (key, name) in check_names.items()
-]
+def load() -> Models:
+    """The models of the prepared manifest, which dbt makes now if the code has changed since."""
+    manifest = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))
+    nodes = manifest["nodes"]
+    order = TopologicalSorter({unique_id: node["depends_on"].get("nodes", []) for unique_id, node in nodes.items()})
+    asset_keys = {
+        unique_id: TRANSLATOR.get_asset_spec(manifest, unique_id, None).key
+        for unique_id in order.static_order()
+        if unique_id.startswith(("model.", "seed."))
+    }
+    return Models(
+        specs=build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=TRANSLATOR),
+        asset_keys=asset_keys,
+        checks={
+            unique_id: dg.AssetCheckSpec(
+                name=node["name"],
+                asset=asset_keys[_tested_model(node)],
+                blocking=True,
+                description=node.get("description"),
+            )
+            for unique_id, node in nodes.items()
+            if node["resource_type"] == "test"
+        },
+    )
+
+
+def _tested_model(node: Mapping[str, Any]) -> str:
+    """The model a data test is about: the one it stands beside, or the one that a singular test names."""
+    if attached := node.get("attached_node"):
+        return str(attached)
+    return f"model.{node['package_name']}.{node['config']['meta']['dagster']['ref']['name']}"

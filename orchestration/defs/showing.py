@@ -7,7 +7,7 @@ even a tenant's name: what Dagster is told stays in its history.
 import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -16,6 +16,8 @@ from orchestration.close import unusual
 from orchestration.close.manifests import Manifest
 from orchestration.settings import Settings
 
+# What Dagster shows beside a result, by label. A float is a duration, never an amount.
+Metadata = dict[str, dg.MetadataValue[Any] | str | int | float]
 TENANTS_SHOWN = 10
 TOTALS = """
     select currency, line_type, sum(record_count)::bigint, sum(cost)::decimal(38, 9),
@@ -49,7 +51,7 @@ order by total_cost desc;
 """
 
 
-def month(settings: Settings, manifest: Manifest) -> dict[str, object]:
+def month(settings: Settings, manifest: Manifest) -> Metadata:
     """Metadata of a frozen month."""
     return {
         "statement": _markdown(
@@ -86,7 +88,7 @@ def month(settings: Settings, manifest: Manifest) -> dict[str, object]:
     }
 
 
-def adding_up(settings: Settings, manifest: Manifest) -> dict[str, object]:
+def adding_up(settings: Settings, manifest: Manifest) -> Metadata:
     """Metadata of the invariants: what was compared, both figures, and the largest difference, which is 0."""
     rows = _rows(settings, manifest, RECONCILIATION)
     return {
@@ -107,7 +109,7 @@ def rows_of_table(manifest: Manifest, name: str) -> int | None:
     return sum(counted) if counted else None
 
 
-def warehouse(settings: Settings, manifest: Manifest) -> dict[str, object]:
+def warehouse(settings: Settings, manifest: Manifest) -> Metadata:
     """Metadata of the warehouse: its tables, and a query to start with."""
     with engine.connect(settings) as connection:
         connection.execute(f"attach {engine.text(settings.warehouse)} as warehouse (read_only)")
@@ -157,10 +159,9 @@ def _markdown(*parts: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n\n".join(parts))
 
 
-def _rows(settings: Settings, manifest: Manifest, query: str) -> list[tuple]:
-    named = ("organization_statement", "statements", "unattributed", "reconciliation")
-    files: dict[str, Path] = {name: manifest.folder / f"{name}.parquet" for name in named}
+def _rows(settings: Settings, manifest: Manifest, query: str) -> list[tuple[Any, ...]]:
+    tables = ("organization_statement", "statements", "unattributed", "reconciliation")
+    relations = {table: engine.parquet([manifest.folder / f"{table}.parquet"]) for table in tables}
     with engine.connect(settings) as connection:
-        return connection.execute(
-            query.format(**{name: engine.parquet([file]) for name, file in files.items()})
-        ).fetchall()
+        rows: list[tuple[Any, ...]] = connection.execute(query.format(**relations)).fetchall()
+        return rows

@@ -15,8 +15,16 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from orchestration.demo import reseller as directory
-from orchestration.demo.reseller import FOREVER, Reseller, Window
+from orchestration.demo.reseller import (
+    CA_AREAS,
+    FOREVER,
+    SHOWCASE_ACCOUNT,
+    US_AREAS,
+    Reseller,
+    Window,
+    make_up,
+    write_directory,
+)
 
 HERE = Path(__file__).parent
 MICROSECOND = timedelta(microseconds=1)
@@ -129,8 +137,8 @@ def write_feeds(
         raise ValueError("write_feeds needs at least one month and a time with its zone")
     folder.mkdir(parents=True, exist_ok=True)
     window = ended_months(now, months)
-    reseller = directory.found(window, seed)
-    tenants, number_assignments, ip_assignments = directory.write_directory(reseller, folder)
+    reseller = make_up(window, seed)
+    tenants, number_assignments, ip_assignments = write_directory(reseller, folder)
     cdrs: list[Path] = []
     with duckdb.connect() as con:
         _load_directory(con, reseller, seed)
@@ -150,7 +158,7 @@ def write_feeds(
         ip_assignments=ip_assignments,
         cdrs=tuple(cdrs),
         months=tuple(f"{start:%Y-%m}" for start in window.starts),
-        showcase_account=directory.SHOWCASE_ACCOUNT,
+        showcase_account=SHOWCASE_ACCOUNT,
     )
 
 
@@ -190,7 +198,6 @@ def _set(con: duckdb.DuckDBPyConnection, **variables: Any) -> None:
 
 def _load_directory(con: duckdb.DuckDBPyConnection, reseller: Reseller, seed: int) -> None:
     con.execute("set TimeZone = 'UTC'")
-    window = reseller.window
     _register(con, "catalogue", [product._asdict() for product in CATALOGUE])
     _register(
         con,
@@ -237,16 +244,21 @@ def _load_directory(con: duckdb.DuckDBPyConnection, reseller: Reseller, seed: in
         ],
     )
     _register(con, "shared_ips", [{"ip": ip, "nth": n} for n, ip in enumerate(reseller.shared_ips)])
+    _set_directory_variables(con, reseller, seed)
+    _run(con, "carrier_directory.sql")
+
+
+def _set_directory_variables(con: duckdb.DuckDBPyConnection, reseller: Reseller, seed: int) -> None:
     changed = [change.asset for change in reseller.ip_changes]
     numbers_on_file = {change.asset for change in reseller.number_changes}
     _set(
         con,
         seed=seed,
         month="",
-        first_us=_us(window.starts[0]),
-        end_us=_us(window.end),
+        first_us=_us(reseller.window.starts[0]),
+        end_us=_us(reseller.window.end),
         forever_us=_us(FOREVER),
-        areas=[*directory.US_AREAS, *directory.CA_AREAS],
+        areas=[*US_AREAS, *CA_AREAS],
         stray_ips=list(reseller.stray_ips),
         dedicated_ips=sorted(ip for ip in changed if changed.count(ip) == 1 and ip not in reseller.shared_ips),
         unassigned_numbers=[number.number for number in reseller.numbers if number.number not in numbers_on_file],
@@ -269,7 +281,7 @@ def _staged(reseller: Reseller) -> list[dict[str, Any]]:
                 for moment in (tenant.created_at, tenant.archived_at)
                 for side in (-MICROSECOND, timedelta())
             ]
-    showcase = directory.SHOWCASE_ACCOUNT
+    showcase = SHOWCASE_ACCOUNT
     own = [change.asset for change in reseller.number_changes if change.account_id == showcase][:3]
     other_ip = next(change.asset for change in reseller.ip_changes if change.account_id == "summit-freight")
     shared, stray = reseller.shared_ips[2], reseller.stray_ips[0]

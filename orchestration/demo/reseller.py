@@ -7,10 +7,11 @@ mail is at example.com/.net/.org, and numbers and IPs are of the ranges reserved
 
 import csv
 import json
+import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 SHOWCASE_ACCOUNT = "bigcustomer.mypbx.com"
@@ -96,8 +97,10 @@ CREATED = {
 ARCHIVED = {"highpoint.mypbx.com": (1, 21), "100561": (2, 13)}
 RENAMED = {"CUST-10077": (1, 16, "Ironbridge Supply Chain")}
 
-US_AREAS = ("201", "212", "305", "312", "404", "415", "469", "503", "512", "602")
-US_AREAS += ("617", "702", "713", "720", "808", "813", "919", "916", "206", "615")
+US_AREAS = (
+    *("201", "212", "305", "312", "404", "415", "469", "503", "512", "602"),
+    *("617", "702", "713", "720", "808", "813", "919", "916", "206", "615"),
+)
 CA_AREAS = ("416", "604", "514", "403")
 TOLL_FREE = ("800", "833", "844", "855", "866", "877", "888")
 
@@ -110,10 +113,10 @@ class Window:
     end: datetime
     now: datetime
 
-    def at(self, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0, micro: int = 0) -> datetime:
+    def at(self, month: int, day: int, clock: time) -> datetime:
         """An instant of a month; days up to the 28th exist in each. A month past the last means the last."""
         start = self.starts[min(month, len(self.starts) - 1)]
-        return start.replace(day=day, hour=hour, minute=minute, second=second, microsecond=micro)
+        return datetime.combine(start.replace(day=day), clock, tzinfo=start.tzinfo)
 
     def after_end(self, part: int) -> datetime:
         """An instant of the running month that is not after now, even when now is its very first one."""
@@ -169,17 +172,17 @@ class Reseller:
     stray_ips: tuple[str, ...]
 
 
-def found(window: Window, seed: int) -> Reseller:
+def make_up(window: Window, seed: int) -> Reseller:
     """Make up the reseller, the same one for the same window and seed."""
     rng = random.Random(seed)
     tenants = _tenants(window, rng)
     stock = _stock()
-    number_changes, never_assigned = _number_changes(window, tenants, stock, rng)
+    number_changes = _number_changes(window, tenants, stock, rng)
     shared_ips = tuple(f"192.0.2.{n}" for n in range(10, 14))
     return Reseller(
         window=window,
         tenants=tenants,
-        numbers=_numbers_on_account(window, tenants, stock, number_changes, never_assigned, rng),
+        numbers=_numbers_on_account(window, tenants, stock, number_changes, rng),
         number_changes=tuple(sorted(number_changes, key=lambda change: change.recorded_at)),
         ip_changes=tuple(sorted(_ip_changes(window, tenants, shared_ips, rng), key=lambda change: change.recorded_at)),
         shared_ips=shared_ips,
@@ -189,7 +192,7 @@ def found(window: Window, seed: int) -> Reseller:
 
 def zipf(rank: int) -> float:
     """Share of the tenant at this place (from 0) of the list, before they are made to add up."""
-    return 1 / (rank + 1) ** 0.9
+    return 1 / math.pow(rank + 1, 0.9)
 
 
 def _tenants(window: Window, rng: random.Random) -> tuple[Tenant, ...]:
@@ -199,11 +202,11 @@ def _tenants(window: Window, rng: random.Random) -> tuple[Tenant, ...]:
         before = timedelta(
             days=rng.randint(60, 700), seconds=rng.randrange(86_400), microseconds=rng.randrange(1_000_000)
         )
-        moment = {"hour": rng.randint(14, 21), "minute": rng.randrange(60), "micro": rng.randrange(1_000_000)}
+        clock = time(rng.randint(14, 21), rng.randrange(60), 0, rng.randrange(1_000_000))
         born, gone = CREATED.get(account_id), ARCHIVED.get(account_id)
-        created_at = window.at(*born, **moment) if born else window.starts[0] - before
+        created_at = window.at(*born, clock) if born else window.starts[0] - before
         tenants.append(
-            Tenant(account_id, name, place, origin, created_at, window.at(*gone, **moment) if gone else FOREVER)
+            Tenant(account_id, name, place, origin, created_at, window.at(*gone, clock) if gone else FOREVER)
         )
     return tuple(tenants)
 
@@ -228,7 +231,9 @@ def _since(tenant: Tenant, window: Window, rng: random.Random) -> datetime:
 
 def _change(asset: str, tenant: Tenant | None, recorded_at: datetime, rng: random.Random) -> Change:
     """An immediate change; every third states its valid_from, the others leave it empty."""
-    return Change(asset, tenant and tenant.account_id, recorded_at, recorded_at if rng.random() < 1 / 3 else None)
+    return Change(
+        asset, tenant.account_id if tenant else None, recorded_at, recorded_at if rng.random() < 1 / 3 else None
+    )
 
 
 def _someday(window: Window, month: int, rng: random.Random, first_day: int = 3, last_day: int = 26) -> datetime:
@@ -236,34 +241,16 @@ def _someday(window: Window, month: int, rng: random.Random, first_day: int = 3,
     return window.at(
         month % len(window.starts),
         rng.randint(first_day, last_day),
-        rng.randint(13, 22),
-        rng.randrange(60),
-        rng.randrange(60),
-        rng.randrange(1_000_000),
+        time(rng.randint(13, 22), rng.randrange(60), rng.randrange(60), rng.randrange(1_000_000)),
     )
 
 
 def _number_changes(
     window: Window, tenants: tuple[Tenant, ...], stock: tuple[tuple[str, str, str], ...], rng: random.Random
-) -> tuple[list[Change], tuple[str, ...]]:
-    """First assignments, hand-overs, releases and the odd cases; and the numbers that nobody ever gets."""
+) -> list[Change]:
+    """First assignments, hand-overs, releases and the odd cases; some numbers nobody ever gets."""
     never = rng.sample([number for number, _, _ in stock], 14)
-    home = {country: [t for t in tenants if PLACES[t.place][3] == country] for country in ("CA", "GB")}
-    home["CA"] = home["CA"] + list(tenants[1:4])
-    home["US"] = list(tenants)
-    firsts: list[tuple[str, Tenant]] = []
-    for number_type, country, each in (
-        ("local", "US", 2),
-        ("local", "CA", 1),
-        ("local", "GB", 1),
-        ("toll_free", "US", 0),
-        ("toll_free", "GB", 1),
-    ):
-        free = [number for number, *kind in stock if kind == [number_type, country] and number not in never]
-        takers = home[country]
-        weights = [zipf(tenants.index(t)) for t in takers]
-        owners = takers * each + rng.choices(takers, weights, k=len(free) - each * len(takers))
-        firsts += zip(free, owners, strict=True)
+    firsts = _first_holders(tenants, [entry for entry in stock if entry[0] not in never], rng)
     changes = [_change(number, tenant, _since(tenant, window, rng), rng) for number, tenant in firsts]
 
     settled = [tenant for tenant in tenants if tenant.is_settled]
@@ -309,7 +296,30 @@ def _number_changes(
     early = next(tenant for tenant in tenants if tenant.account_id == "oldmill.mypbx.com")
     changes.append(_change(never.pop(), early, early.created_at - timedelta(hours=2), rng))
     changes.append(Change(never.pop(), SHOWCASE_ACCOUNT, window.after_end(3)))
-    return changes, tuple(never)
+    return changes
+
+
+def _first_holders(
+    tenants: tuple[Tenant, ...], stock: list[tuple[str, str, str]], rng: random.Random
+) -> list[tuple[str, Tenant]]:
+    """Each number of the stock with its first tenant: of the number's country, and the busy ones more often."""
+    home = {country: [t for t in tenants if PLACES[t.place][3] == country] for country in ("CA", "GB")}
+    home["CA"] = home["CA"] + list(tenants[1:4])
+    home["US"] = list(tenants)
+    firsts: list[tuple[str, Tenant]] = []
+    for number_type, country, each in (
+        ("local", "US", 2),
+        ("local", "CA", 1),
+        ("local", "GB", 1),
+        ("toll_free", "US", 0),
+        ("toll_free", "GB", 1),
+    ):
+        free = [number for number, *kind in stock if kind == [number_type, country]]
+        takers = home[country]
+        weights = [zipf(tenants.index(t)) for t in takers]
+        owners = takers * each + rng.choices(takers, weights, k=len(free) - each * len(takers))
+        firsts += zip(free, owners, strict=True)
+    return firsts
 
 
 def _numbers_on_account(
@@ -317,7 +327,6 @@ def _numbers_on_account(
     tenants: tuple[Tenant, ...],
     stock: tuple[tuple[str, str, str], ...],
     changes: list[Change],
-    never_assigned: tuple[str, ...],
     rng: random.Random,
 ) -> tuple[Number, ...]:
     """A number is bought for its first tenant, or was there all along; it rings as that tenant's size says."""
@@ -331,7 +340,7 @@ def _numbers_on_account(
     numbers = []
     for number, number_type, country in stock:
         since, weight = window.starts[0] - timedelta(days=400), 1
-        if number not in never_assigned:
+        if number in first:
             owner = str(first[number].account_id)
             since = first[number].recorded_at
             weight = max(1, round(zipf(rank[owner]) / held[owner] * rng.choice((300, 600, 900, 1800))))
@@ -380,7 +389,8 @@ def _ip_changes(
 def write_directory(reseller: Reseller, folder: Path) -> tuple[Path, Path, Path]:
     """Write tenants.csv, number_assignments.jsonl and ip_assignments.csv, in the order of recording."""
     paths = folder / "tenants.csv", folder / "number_assignments.jsonl", folder / "ip_assignments.csv"
-    _write_csv(paths[0], sorted(_tenant_rows(reseller), key=lambda row: row["recorded_at"]))
+    tenants = sorted(_tenant_rows(reseller), key=lambda row: row["recorded_at"])
+    _write_csv(paths[0], tenants)
     numbers = {number.number: number for number in reseller.numbers}
     lines = (_number_row(n, change, numbers[change.asset]) for n, change in enumerate(reseller.number_changes))
     paths[1].write_bytes("".join(json.dumps(line) + "\n" for line in lines).encode())
@@ -390,7 +400,7 @@ def write_directory(reseller: Reseller, folder: Path) -> tuple[Path, Path, Path]
             {
                 "ip": change.asset,
                 "account_id": change.account_id,
-                "valid_from": change.valid_from and _text(change.valid_from),
+                "valid_from": _text(change.valid_from) if change.valid_from else None,
                 "recorded_at": _text(change.recorded_at),
             }
             for change in reseller.ip_changes
@@ -399,14 +409,14 @@ def write_directory(reseller: Reseller, folder: Path) -> tuple[Path, Path, Path]
     return paths
 
 
-def _tenant_rows(reseller: Reseller) -> Iterable[dict[str, object]]:
+def _tenant_rows(reseller: Reseller) -> Iterable[dict[str, str]]:
     window = reseller.window
     for n, tenant in enumerate(reseller.tenants):
         row = _tenant_row(n, tenant)
         yield row
         if tenant.account_id in RENAMED:
             month, day, name = RENAMED[tenant.account_id]
-            yield row | {"name": name, "recorded_at": _text(window.at(month, day, 16, 40, 7, 250_000))}
+            yield row | {"name": name, "recorded_at": _text(window.at(month, day, time(16, 40, 7, 250_000)))}
         if tenant.archived_at < FOREVER:
             yield row | {"archived": "true", "recorded_at": _text(tenant.archived_at)}
     # A new contact person in the running month, so that the extract reaches past the last month's end.
@@ -414,7 +424,7 @@ def _tenant_rows(reseller: Reseller) -> Iterable[dict[str, object]]:
     yield _tenant_row(5, moved) | {"contact_person": "Hana Verbeek"}
 
 
-def _tenant_row(n: int, tenant: Tenant) -> dict[str, object]:
+def _tenant_row(n: int, tenant: Tenant) -> dict[str, str]:
     city, state, postal_code, country, street = PLACES[tenant.place]
     slug = "".join(c for c in tenant.account_id.lower() if c.isalnum())
     return {
@@ -449,7 +459,7 @@ def _number_row(n: int, change: Change, number: Number) -> dict[str, str | None]
     return row | {"recorded_at": _text(change.recorded_at)}
 
 
-def _write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+def _write_csv(path: Path, rows: Sequence[Mapping[str, str | None]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

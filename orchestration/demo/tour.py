@@ -6,10 +6,9 @@ from pathlib import Path
 
 from orchestration import clock, dagster_run, frozen, screen
 from orchestration.close import manifests
-from orchestration.commands.land import Delivery, land
+from orchestration.commands import land
 from orchestration.demo import carrier
 from orchestration.errors import Refused
-from orchestration.frozen import frozen_months
 from orchestration.landing import receipts
 from orchestration.months import Month
 from orchestration.reports import show
@@ -27,16 +26,16 @@ def run(settings: Settings) -> None:
         )
     started = time.monotonic()
     screen.say("Making up a carrier with 40 tenants and four ended months …")
-    made = carrier.write_feeds(feeds, Month.of(clock.now()).start)
+    carrier_files = carrier.write_feeds(feeds, Month.of(clock.now()).start)
     landed = 0
     for feed, paths in (
-        ("tenants", [made.tenants]),
-        ("number_assignments", [made.number_assignments]),
-        ("ip_assignments", [made.ip_assignments]),
-        ("cdrs", list(made.cdrs)),
+        ("tenants", [carrier_files.tenants]),
+        ("number_assignments", [carrier_files.number_assignments]),
+        ("ip_assignments", [carrier_files.ip_assignments]),
+        ("cdrs", list(carrier_files.cdrs)),
     ):
         with screen.progress(f"Landing {feed}") as step:
-            landings = land(settings, feed, paths, Delivery(), step)
+            landings = land.land(settings, feed, paths, land.Delivery(), step)
         for landing in landings:
             receipt = landing.receipt
             landed += receipt.rows if feed == "cdrs" else 0
@@ -45,24 +44,24 @@ def run(settings: Settings) -> None:
                 f"{receipt.duplicates:,} duplicate, {receipt.superseded:,} superseded, "
                 f"{receipt.rejected_rows:,} rejected"
             )
-    for name in made.months:
+    for name in carrier_files.months:
         _close(settings, Month.parse(name))
-    last = Month.parse(made.months[-1])
+    last = Month.parse(carrier_files.months[-1])
     screen.say("")
-    show.render(show.read(settings, last, made.showcase_account))
-    _say_where(settings, last, made.showcase_account)
+    show.render(show.read(settings, last, carrier_files.showcase_account))
+    _say_where(settings, last, carrier_files.showcase_account)
     screen.say(f"{landed:,} records in {time.monotonic() - started:.0f} s.")
 
 
 def _close(settings: Settings, month: Month) -> None:
-    known = month in frozen_months(settings)
+    was_frozen = month in frozen.frozen_months(settings)
     with screen.progress(f"Closing {month}"):
         dagster_run.close_through_dagster(settings, month, accept_rejected=False)
-    frozen = manifests.read(settings, month)
-    counts = frozen.content.counts
+    manifest = manifests.read(settings, month)
+    counts = manifest.content.counts
     screen.say(
-        f"  {'verified' if known else 'closed'} {month}: {counts.accepted:,} records, "
-        f"{counts.unattributed:,} unattributed, head {frozen.sha256[:16]}…"
+        f"  {'verified' if was_frozen else 'closed'} {month}: {counts.accepted:,} records, "
+        f"{counts.unattributed:,} unattributed, head {manifest.sha256[:16]}…"
     )
 
 

@@ -1,7 +1,7 @@
 """Whether the process of a run is still there.
 
-Dagster's own launcher cannot tell, so a run that was killed would stay STARTED for ever and hold up all that queue
-behind it. A lock says it: the kernel lets go of it when the process ends, however it ends.
+Dagster's own launcher cannot tell, so a run that was killed would stay STARTED for ever and hold up every run that
+waits behind it. A run is alive while its lock is held; the kernel releases it when the process ends, however it ends.
 """
 
 import fcntl
@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
-from dagster import DagsterInstance, DefaultRunLauncher
+from dagster import DagsterInstance, DagsterRun, DefaultRunLauncher
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
 from orchestration import clock
@@ -49,13 +49,13 @@ def _is_free(path: Path) -> bool:
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """Dagster's default launcher, able to tell when a run's process is gone. Run monitoring then fails the run."""
+    """Dagster's default launcher, which also notices that a run's process is gone; run monitoring then fails it."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
         return True
 
-    def check_run_worker_health(self, run) -> CheckRunHealthResult:
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         path = _lock(self._instance, run.run_id)
         if path.exists():
             if not _is_free(path):
@@ -63,6 +63,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(
                 WorkerStatus.FAILED, "The run's process is gone: killed, or lost with the machine."
             )
-        started = self._instance.get_run_record_by_id(run.run_id).start_time
+        record = self._instance.get_run_record_by_id(run.run_id)
+        started = record.start_time if record else None
         waited = started is not None and clock.now().timestamp() - started > WITHOUT_A_SIGN.total_seconds()
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND if waited else WorkerStatus.RUNNING)

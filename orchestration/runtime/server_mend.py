@@ -5,11 +5,23 @@ of another with `!=`, which also looks at whether they have been counted yet. Wi
 chosen at once. To be deleted when `TimeWindowPartitionsSubset` compares alike with `==` and `!=`; a test says so.
 """
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 from dagster._core.definitions.partitions.subset.time_window import TimeWindowPartitionsSubset
 from dagster._core.storage.root import LocalArtifactStorage
-
-TimeWindowPartitionsSubset.__ne__ = lambda self, other: not self == other  # noqa: SIM201 - this is `!=`
+from dagster._serdes import ConfigurableClassData
 
 
 class ArtifactStorage(LocalArtifactStorage):
-    """Dagster's own; of the things that dagster.yaml can name, one that every server loads as it starts."""
+    """Dagster's own; of the things that dagster.yaml can name, one that every server makes as it starts."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
+        # A method of Dagster's class is replaced on purpose: it is the mend.
+        TimeWindowPartitionsSubset.__ne__ = _differs  # type: ignore[method-assign]
+        return cls(inst_data=inst_data, **config_value)
+
+
+def _differs(one: object, other: object) -> bool:
+    return not one == other  # noqa: SIM201 - this is `!=`

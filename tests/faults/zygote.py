@@ -86,7 +86,7 @@ def close_as_dagster_does(data: str, month: str) -> None:
     configuration = settings.load(Path(data))
     dagster_run.prepare_home(configuration)
     with dg.DagsterInstance.from_config(str(configuration.dagster_home)) as instance:
-        job = definitions.defs.resolve_job_def("close_month")
+        job = definitions.build_defs(configuration).resolve_job_def("close_month")
         config = {"ops": {"closing": {"config": {"accept_rejected": True}}}}
         job.execute_in_process(instance=instance, partition_key=month, run_config=config)
 

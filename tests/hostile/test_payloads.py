@@ -351,9 +351,9 @@ def close_job(hostile) -> Iterator[dg.JobDefinition]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in ("STATEMENTS_DATA_DIR", "DAGSTER_HOME"):
             monkeypatch.setenv(name, str(hostile.data))
-        from orchestration.definitions import defs
+        from orchestration.definitions import build_defs
 
-        yield defs.resolve_job_def("close_month")
+        yield build_defs(settings.load()).resolve_job_def("close_month")
 
 
 def test_no_payload_is_a_partition(hostile, close_job, frozen_bytes):

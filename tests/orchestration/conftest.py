@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from orchestration import settings
 from orchestration.commands import close
+from orchestration.definitions import build_defs
 from orchestration.months import Month
 from orchestration.settings import Settings
 from tests.conftest import CommandLine
@@ -56,6 +58,15 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name in ("DAGSTER_HOME", "STATEMENTS_DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def defs(tmp_path_factory) -> dg.Definitions:
+    """What Dagster shows and runs for an empty data folder and no setting: every month, and nobody to be told."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in [name for name in os.environ if name.startswith("STATEMENTS_")]:
+            monkeypatch.delenv(name)
+        return build_defs(settings.load(tmp_path_factory.mktemp("empty")))
 
 
 def land(line: CommandLine, feed: str, *rows: dict, options: str = "") -> None:

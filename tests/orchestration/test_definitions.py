@@ -1,19 +1,21 @@
 """What Dagster shows and runs: assets, checks, the one job, the schedule, and what a run of it leaves."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import dagster as dg
 import pytest
+from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
 
 from orchestration import clock, settings
 from orchestration.close import manifests, pinning
-from orchestration.definitions import defs
-from orchestration.defs import jobs
-from orchestration.defs.assets import close_month_assets
-from orchestration.defs.jobs import close_due_months
-from orchestration.defs.partitions import months
+from orchestration.definitions import build_defs
+from orchestration.defs import jobs, partitions
 from tests.orchestration.conftest import AFTER_APRIL, IN_APRIL, land
 from tests.unit.deliveries import record, tree
 
@@ -37,7 +39,7 @@ GROUPS = {"landed_feeds", "reference_data", "staging", "attribution", "statement
 
 
 @pytest.fixture(scope="module")
-def graph():
+def graph(defs):
     return defs.resolve_asset_graph()
 
 
@@ -48,9 +50,62 @@ def key(name: str) -> dg.AssetKey:
 # Declarations ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_whole_code_location_loads():
-    """What `statements ui` and `dagster definitions validate` load first."""
-    assert "close_month" in {job.name for job in defs.get_repository_def().get_all_jobs()}
+def test_the_whole_code_location_loads(tmp_path, monkeypatch):
+    """What `statements ui` and `dagster definitions validate` ask for first: the one target of workspace.yaml."""
+    monkeypatch.setenv("STATEMENTS_DATA_DIR", str(tmp_path))
+    umask = os.umask(0o022)
+    try:
+        (target,) = loadable_targets_from_python_module("orchestration.definitions", working_directory=None)
+        repository = target.target_definition().get_repository_def()
+    finally:
+        os.umask(umask)
+    assert "close_month" in {job.name for job in repository.get_all_jobs()}
+
+
+IMPORT_EVERYTHING = """
+import importlib, json, os, pkgutil, sys
+os.umask(0o022)
+opened = []
+def note(event, arguments):
+    if event in ("open", "os.listdir", "os.scandir", "os.mkdir", "sqlite3.connect", "subprocess.Popen", "os.posix_spawn"):
+        opened.append(str(arguments[0]))
+sys.addaudithook(note)
+import orchestration
+modules = [module.name for module in pkgutil.walk_packages(orchestration.__path__, "orchestration.")]
+for name in modules:
+    importlib.import_module(name)
+print(json.dumps({"modules": modules, "opened": opened, "umask": os.umask(0), "dbt": "dbt.cli.main" in sys.modules}))
+"""
+
+
+def test_nothing_happens_while_modules_load(tmp_path):
+    """No look at the data folder or at dbt's project, no process, no umask. A look at settings would fail: the folder
+    is one that they refuse."""
+    data = tmp_path / "data[0]"
+    data.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IMPORT_EVERYTHING],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "STATEMENTS_DATA_DIR": str(data),
+            "DAGSTER_HOME": str(data / "dagster"),
+            "PYTHONPATH": str(settings.PROJECT_ROOT),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert {"orchestration.definitions", "orchestration.defs.models", "orchestration.cli.close"} <= set(seen["modules"])
+    assert any(path.endswith("definitions.py") or "definitions.cpython" in path for path in seen["opened"]), (
+        "the hook works"
+    )
+    kept = (str(data), str(settings.DBT_PROJECT), str(settings.SEEDS))
+    assert [path for path in seen["opened"] if path.startswith(kept)] == []
+    assert (seen["umask"], seen["dbt"]) == (0o022, False)
+    assert list(tmp_path.rglob("*")) == [data]
 
 
 def test_the_assets_are_feeds_models_the_frozen_month_and_the_warehouse(graph):
@@ -99,19 +154,21 @@ def test_every_asset_says_what_it_is_when_it_is_final_whose_it_is_and_of_what_ki
             assert node.metadata["dagster/column_schema"].columns
 
 
-def test_one_job_closes_others_verify_and_land_and_no_part_of_the_close_can_run_alone():
+def test_one_job_closes_others_verify_and_land_and_no_part_of_the_close_can_run_alone(defs):
     assert [job.name for job in defs.jobs] == ["close_month", "verify_everything", "land_dropped_file"]
     assert not defs.resolve_job_def("land_dropped_file").asset_layer.executable_asset_keys
-    assert not close_month_assets.can_subset
+    assert not defs.resolve_assets_def("frozen_month").can_subset
     with pytest.raises(dg.DagsterInvalidSubsetError):
         defs.resolve_job_def("close_month").get_subset(asset_selection={key("frozen_month")})
 
 
-def test_a_backfill_closes_one_month_a_run():
-    assert close_month_assets.backfill_policy == dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+def test_a_backfill_closes_one_month_a_run(defs):
+    assert defs.resolve_assets_def("frozen_month").backfill_policy == dg.BackfillPolicy.multi_run(
+        max_partitions_per_run=1
+    )
 
 
-def test_the_schedules_look_daily_one_after_the_grace_and_run_unless_stopped():
+def test_the_schedules_look_daily_one_after_the_grace_and_run_unless_stopped(defs):
     assert {(schedule.name, schedule.job.name, schedule.cron_schedule) for schedule in defs.schedules} == {
         ("close_due_months", "close_month", "30 12 * * *"),
         ("verify_daily", "verify_everything", "30 5 * * *"),
@@ -120,25 +177,29 @@ def test_the_schedules_look_daily_one_after_the_grace_and_run_unless_stopped():
     assert {schedule.default_status for schedule in defs.schedules} == {dg.DefaultScheduleStatus.RUNNING}
 
 
-def test_of_several_months_the_oldest_runs_first_in_whatever_order_they_were_chosen():
+def test_of_several_months_the_oldest_runs_first_in_whatever_order_they_were_chosen(defs):
     job = defs.resolve_job_def("close_month")
     tags = [job.get_tags_for_partition_key(month, selected_asset_keys=None) for month in ("2025-12", "2026-01")]
     priorities = [int(tag["dagster/priority"]) for tag in tags]
     assert priorities[0] > priorities[1]
 
 
-def test_nobody_is_told_of_failures_unless_a_command_is_set():
+def test_nobody_is_told_of_failures_unless_a_command_is_set(defs, tmp_path, monkeypatch):
     _, sensor = defs.sensors
     assert (sensor.name, sensor.default_status) == ("tell_of_failures", dg.DefaultSensorStatus.STOPPED)
+    monkeypatch.setenv("STATEMENTS_ON_FAILURE", "true")
+    _, sensor = build_defs(settings.load(tmp_path)).sensors
+    assert (sensor.name, sensor.default_status) == ("tell_of_failures", dg.DefaultSensorStatus.RUNNING)
 
 
-def test_the_inbox_is_looked_at_unless_stopped():
+def test_the_inbox_is_looked_at_unless_stopped(defs):
     sensor, _ = defs.sensors
     assert (sensor.name, sensor.job.name) == ("inbox_files", "land_dropped_file")
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
 
-def test_partition_keys_are_months_and_the_running_one_is_not_offered():
+def test_partition_keys_are_months_and_the_running_one_is_not_offered(tmp_path):
+    months = partitions.months(settings.load(tmp_path))
     keys = months.get_partition_keys(current_time=datetime(2026, 4, 1, tzinfo=UTC))
     assert keys[-2:] == ["2026-02", "2026-03"]
     keys = months.get_partition_keys(current_time=datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC))
@@ -152,7 +213,8 @@ def evaluated(monkeypatch, folder, instant: str) -> dg.SkipReason | list[dg.RunR
     monkeypatch.setenv("STATEMENTS_DATA_DIR", str(folder))
     moment = datetime.fromisoformat(instant)
     monkeypatch.setattr(clock, "now", lambda: moment)
-    return close_due_months(dg.build_schedule_context(scheduled_execution_time=moment))
+    schedule = build_defs(settings.load()).resolve_schedule_def("close_due_months")
+    return schedule(dg.build_schedule_context(scheduled_execution_time=moment))
 
 
 def test_without_a_first_month_the_schedule_skips_and_says_which_there_are(landed_march, monkeypatch):
@@ -196,14 +258,18 @@ def test_a_damaged_manifest_is_a_skip_with_the_reason(copy_of, closed_march, mon
 
 
 def run(instance: dg.DagsterInstance, month: str, **options: bool) -> dg.ExecuteInProcessResult:
-    return defs.resolve_job_def("close_month").execute_in_process(
-        instance=instance,
-        partition_key=month,
-        run_config={
-            "ops": {close_month_assets.op.name: {"config": options}},
-            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        },
-        raise_on_error=False,
+    return (
+        build_defs(settings.load())
+        .resolve_job_def("close_month")
+        .execute_in_process(
+            instance=instance,
+            partition_key=month,
+            run_config={
+                "ops": {"closing": {"config": options}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
+        )
     )
 
 
@@ -325,8 +391,9 @@ def test_a_check_that_fails_is_red_with_what_it_found_and_nothing_is_materialize
 
 def looked_at_everything(line, monkeypatch) -> dg.ExecuteInProcessResult:
     monkeypatch.setenv("STATEMENTS_DATA_DIR", str(line.data))
+    job = build_defs(settings.load()).resolve_job_def("verify_everything")
     with dg.DagsterInstance.ephemeral() as instance:
-        return defs.resolve_job_def("verify_everything").execute_in_process(instance=instance, raise_on_error=False)
+        return job.execute_in_process(instance=instance, raise_on_error=False)
 
 
 def test_the_daily_look_shows_what_has_landed_and_that_nothing_has_changed(copy_of, closed_march, monkeypatch):
@@ -387,7 +454,7 @@ def test_a_failure_is_told_by_the_operators_command_without_the_reason(april, tm
             dagster_instance=instance,
             dagster_run=result.dagster_run,
         ).for_run_failure()
-        jobs.tell_of_failures(context)
+        jobs.tell_of_failures(settings.load())(context)
     run_id = result.dagster_run.run_id
     assert told.read_text(encoding="utf-8") == (
         f"tenant-statements: run {run_id[:8]} (close_month of 2026-04) failed. Dagster says why: /runs/{run_id}"

@@ -9,7 +9,6 @@ import pytest
 
 from orchestration import settings
 from orchestration.commands import inbox
-from orchestration.definitions import defs
 from orchestration.defs.inbox import inbox_files, run_config
 from orchestration.errors import Refused
 from orchestration.landing import receipts
@@ -99,7 +98,7 @@ def test_the_sensor_asks_for_a_run_a_file_and_not_twice_for_one(line, monkeypatc
     assert touched.run_key != request.run_key
 
 
-def test_a_run_lands_the_file_and_tells_the_feed_and_a_refused_one_fails(line, monkeypatch):
+def test_a_run_lands_the_file_and_tells_the_feed_and_a_refused_one_fails(defs, line, monkeypatch):
     monkeypatch.setenv("STATEMENTS_DATA_DIR", str(line.data))
     job = defs.resolve_job_def("land_dropped_file")
     good, bad = drop(line, "cdrs", "day.csv", record("a")), drop(line, "cdrs", "bad.csv", {"record_id": "b"})

@@ -335,9 +335,15 @@ def test_what_python_lands_and_closes_without_the_command_line_is_private_too(tm
     assert modes_below(warehouse.settings.data)["private folder"] == "700"
 
 
-def test_dagsters_servers_are_private_from_their_start():
-    program = "import os; os.umask(0); import orchestration.definitions; print(oct(os.umask(0)))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+def test_dagsters_servers_are_private_from_their_start(tmp_path):
+    program = "import os; os.umask(0); from orchestration.definitions import defs; defs(); print(oct(os.umask(0)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"STATEMENTS_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == "0o77"
 
 
