@@ -22,7 +22,7 @@ def _first_month() -> str:
     except Damaged:
         # The UI has to open, or it could not say so.
         return EARLIEST
-    return min((file.month for receipt in landed for file in receipt.files if file.month), default=EARLIEST)
+    return min((file.month for receipt in landed for file in receipt.records), default=EARLIEST)
 
 
 months = dg.MonthlyPartitionsDefinition(start_date=_first_month(), timezone="UTC", fmt="%Y-%m", end_offset=0)
