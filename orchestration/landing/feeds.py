@@ -234,7 +234,7 @@ TENANTS = Feed(
             "account_id",
             "The tenant's Account ID, never used again for another tenant.",
             "acme",
-            unit="letters, digits, `.`, `_`, `-`; up to 128; unique in upper and lower case",
+            unit="letters, digits, `.`, `_`, `-`; up to 128; never two that differ by case alone",
             required=True,
         ),
         Column("name", "The tenant's name, as its statements show it.", "Acme Telephony", required=True),

@@ -19,13 +19,14 @@ A feed comes as CSV (RFC 4180, with a header), JSON Lines or Parquet; CSV and JS
 `''` and null all mean absent. An absent value of a required column rejects the row in `cdrs`, and refuses the file in
 the other feeds, unless a default is stated.
 
-| type | in a file | stored as |
-|---|---|---|
-| text | text | `varchar` |
-| instant | ISO 8601 with `Z` or an offset, or a Parquet timestamp adjusted to UTC; what is finer than a microsecond is cut | `timestamptz` |
-| money | digits as text, in JSON a number too; Parquet: text, integer or DECIMAL, never FLOAT or DOUBLE | `decimal(18, 9)` |
-| seconds | a whole number, as text or as an integer | `integer` |
-| flag | `true` or `false`, also `1`, `0`, `t`, `f`, `yes`, `no` in any case; Parquet: BOOLEAN too | `boolean` |
+- text is stored as `varchar`.
+- An instant is ISO 8601 with `Z` or an offset, or a Parquet timestamp adjusted to UTC. It is stored as `timestamptz`;
+  what is finer than a microsecond is cut.
+- money is digits as text, in JSON also a number; in Parquet text, an integer or a DECIMAL, never FLOAT or DOUBLE. It is
+  stored exactly, as `decimal(18, 9)`.
+- seconds are a whole number, as text or as an integer, stored as `integer`.
+- A flag is `true` or `false`, also `1`, `0`, `t`, `f`, `yes`, `no` in any case, or a BOOLEAN in Parquet. It is stored
+  as `boolean`.
 """
 
 
@@ -70,7 +71,9 @@ def _section(feed: Feed) -> str:
     rows = "\n".join(_row(column) for column in feed.columns)
     confidential = ""
     if any(column.confidential for column in feed.columns):
-        confidential = "\n† Contact data: it stays in the tenant directory, and no build, statement or log ever has it.\n"
+        confidential = (
+            "\n† Contact data: it stays in the tenant directory, and no build, statement or log ever has it.\n"
+        )
     return f"""\
 ## {feed.name}
 
