@@ -37,7 +37,7 @@ check: setup  ## Check style, types, layers, SQL and models, and run the tests t
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) $(CHECKS)
 
 # The longest comes first, so that the others run beside it.
-CHECKS := check-tests check-types check-models check-style check-layers
+CHECKS := check-tests check-types check-sql check-models check-style check-layers
 .PHONY: $(CHECKS)
 
 check-tests:
@@ -45,6 +45,9 @@ check-tests:
 
 check-types:
 	$(BIN)/mypy
+
+check-sql:
+	$(BIN)/sqlfluff lint --processes 0 dbt_project/models dbt_project/tests
 
 # dbt parses and compiles every model, unless it has since they changed; a deprecation is an error.
 check-models:

@@ -58,6 +58,13 @@ def spill_folder(settings: Settings) -> Iterator[str]:
         yield str(folder)
 
 
+def row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
+    """The first row of a statement that always has one, such as an aggregate or a COPY."""
+    first = connection.execute(query, list(parameters)).fetchone()
+    assert first is not None, query
+    return first
+
+
 def load_macros(connection: duckdb.DuckDBPyConnection, script: Path) -> None:
     """Define the macros of a SQL file in this connection."""
     connection.execute(script.read_text(encoding="utf-8"))

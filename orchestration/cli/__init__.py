@@ -15,6 +15,7 @@ from orchestration.cli import close, command, land, registry, reports, ui
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": ui.run_demo,
     "land": land.land_files,
+    "feeds": reports.list_feeds,
     "assign": registry.assign,
     "release": registry.release,
     "assignments": registry.list_assignments,

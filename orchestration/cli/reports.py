@@ -1,4 +1,4 @@
-"""The commands that only read: `list`, `show`, `explain`, `status`, `rejected`, `reconcile`, `export`.
+"""The commands that only read: `feeds`, `list`, `show`, `explain`, `status`, `rejected`, `reconcile`, `export`.
 
 What belongs here: their arguments, help and sentences. What does not: how an answer is computed (`reports`).
 """
@@ -12,6 +12,25 @@ from orchestration import screen
 from orchestration.cli.command import STATE, AsJson, print_rows
 from orchestration.errors import Refused
 from orchestration.months import Month
+
+
+def list_feeds(
+    feed: Annotated[str | None, typer.Argument(help="One feed; all without one.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/feeds.md.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The columns that the files of a feed have: type, unit, required, default, an example."""
+    from orchestration.reports import feeds
+
+    chosen = feeds.chosen(feed)
+    if markdown:
+        screen.say(feeds.markdown(chosen))
+    elif as_json:
+        screen.as_json([column for one in chosen for column in feeds.columns(one)])
+    else:
+        shown = ["column", "type", "unit", "required", "default", "example"]
+        for one in chosen:
+            screen.table(f"{one.name}: {one.description}", feeds.columns(one), shown)
 
 
 def list_closed_months(as_json: AsJson = False) -> None:

@@ -6,7 +6,7 @@ What belongs here: which files and rows a build may see, and under which names. 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,68 +16,22 @@ from orchestration import engine
 from orchestration.close import dbt_build
 from orchestration.close.manifests import Manifest
 from orchestration.close.readiness import RejectedRow
-from orchestration.landing import events
-from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed, late_files
+from orchestration.landing import events, landed_rows
+from orchestration.landing.feeds import CDRS, IP_ASSIGNMENTS, NUMBER_ASSIGNMENTS, TENANTS
+from orchestration.landing.receipts import Files, Receipt, cdrs_files, files_of_feed, late_files, with_columns
 from orchestration.months import Month
 from orchestration.settings import Settings
 
-CDRS_COLUMNS = {
-    "record_id": "varchar",
-    "call_id": "varchar",
-    "service": "varchar",
-    "direction": "varchar",
-    "started_at": "timestamptz",
-    "duration_seconds": "integer",
-    "billed_seconds": "integer",
-    "number": "varchar",
-    "from_number": "varchar",
-    "to_number": "varchar",
-    "source_ip": "varchar",
-    "x_tenant": "varchar",
-    "routed_to": "varchar",
-    "cost": "decimal(18, 9)",
-    "currency": "varchar",
-    "batch_id": "varchar",
-    "source_row": "bigint",
-}
-EVENT_COLUMNS = {
-    "account_id": "varchar",
-    "event_type": "varchar",
-    "valid_from": "timestamptz",
-    "recorded_at": "timestamptz",
-    "sealed_at": "timestamptz",
-    "is_late": "boolean",
-    "is_overtaken": "boolean",
-    "is_void": "boolean",
-    "batch_id": "varchar",
-    "source_row": "bigint",
-}
-NUMBER_COLUMNS = {"number": "varchar", "number_type": "varchar"} | EVENT_COLUMNS
-IP_COLUMNS = {"ip": "varchar"} | EVENT_COLUMNS
-# The columns of the tenant directory that may leave it: no contact data is ever shown to a build.
-TENANT_COLUMNS = {
-    "account_id": "varchar",
-    "name": "varchar",
-    "archived": "boolean",
-    "recorded_at": "timestamptz",
-    "sealed_at": "timestamptz",
-    "is_late": "boolean",
-    "is_overtaken": "boolean",
-    "batch_id": "varchar",
-    "source_row": "bigint",
-}
+NO_RECORDS = "select null::varchar as record_id where false"
 
 
 def create_assignment_sources(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
     """The sources that say who held what: everything landed in the three assignment feeds."""
     events.require_marked(receipts)
     connection.execute("create schema if not exists landed")
-    for feed, columns in (
-        ("tenants", TENANT_COLUMNS),
-        ("number_assignments", NUMBER_COLUMNS),
-        ("ip_assignments", IP_COLUMNS),
-    ):
-        _view(connection, f"landed.{feed}", columns, files_of_feed(receipts, feed))
+    for feed in (TENANTS, NUMBER_ASSIGNMENTS, IP_ASSIGNMENTS):
+        # No contact data is ever shown to a build.
+        _view(connection, f"landed.{feed.name}", landed_rows.select(files_of_feed(receipts, feed.name), feed.pinned))
 
 
 def create_close(
@@ -141,12 +95,9 @@ def pin(
             "create table control.close_days as select unnest(?::date[]) as day",
             [[day.isoformat() for day in month.days]],
         )
-        _view(connection, "landed.cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month]), row_id=True)
-        near = [path for path in cdrs_files(receipts, [month.previous, month.next]) if path not in late]
-        _view(connection, "landed.neighbouring_cdrs", CDRS_COLUMNS, near)
-        _view(connection, "landed.late_cdrs", CDRS_COLUMNS, list(late))
-        stated = previous.usage_files if previous else []
-        _view(connection, "frozen.stated_records", {"record_id": "varchar"}, stated)
+        _create_cdrs_sources(connection, month, receipts, with_columns(late.values()))
+        ids = f"select record_id from {engine.parquet(previous.usage_files)}" if previous else NO_RECORDS
+        _view(connection, "frozen.stated_records", ids)
         # Only a late delivery can concern any frozen month; without one, the month before is all there is to look at.
         _create_stated_entries(connection, frozen if late else frozen[-1:])
         connection.execute(
@@ -171,16 +122,39 @@ def pin(
             connection.executemany("insert into control.late_receipts values (?, ?)", list(rows.items()))
 
 
+def _create_cdrs_sources(
+    connection: duckdb.DuckDBPyConnection, month: Month, receipts: Sequence[Receipt], late: Files
+) -> None:
+    """The usable deliveries of the month, of the months around it, and of earlier months since the last close."""
+    around = cdrs_files(receipts, [month.previous, month.next])
+    near = {path: columns for path, columns in around.items() if path not in late}
+    own = cdrs_files(receipts, [month])
+    _view(connection, "landed.cdrs", landed_rows.select(own, CDRS.pinned, row_id=True))
+    _view(connection, "landed.neighbouring_cdrs", landed_rows.select(near, CDRS.pinned))
+    _view(connection, "landed.late_cdrs", landed_rows.select(late, CDRS.pinned))
+
+
 def _create_stated_entries(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
     """What these frozen months state, each entry with the month and the file that state it."""
     columns = dbt_build.contract("usage")
     nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
-    selects = [f"select {nothing}, '' as stated_in, '' as stated_file where false"]
+    selects = [f"select {nothing}, '' as stated_file, '' as stated_in where false"]
     for manifest in frozen:
-        where = f"{engine.text(manifest.month)} as stated_in, filename as stated_file"
-        source = engine.parquet(manifest.usage_files, filename=True)
-        selects.append(f"select {', '.join(columns)}, {where} from {source}")
-    connection.execute(f"create view frozen.stated_entries as {' union all '.join(selects)}")
+        entries = stated(connection, manifest, columns)
+        selects.append(f"select *, {engine.text(manifest.month)} as stated_in from ({entries})")
+    _view(connection, "frozen.stated_entries", " union all ".join(selects))
+
+
+def stated(connection: duckdb.DuckDBPyConnection, manifest: Manifest, columns: Mapping[str, str]) -> str:
+    """SQL of what a frozen month states in these columns, with its file; null what its version did not state yet.
+
+    One version wrote all files of a month, so one of them is asked for its columns.
+    """
+    described = connection.execute(f"describe select * from {engine.parquet(manifest.usage_files[:1])}").fetchall()
+    present = {name for name, *_ in described}
+    values = [name if name in present else f"null::{kind} as {name}" for name, kind in columns.items()]
+    source = engine.parquet(manifest.usage_files, filename=True)
+    return f"select {', '.join(values)}, filename as stated_file from {source}"
 
 
 def receipt_counts(month: Month, receipts: Sequence[Receipt], previous: Manifest | None) -> list[tuple[str, int, int]]:
@@ -201,22 +175,5 @@ def receipt_counts(month: Month, receipts: Sequence[Receipt], previous: Manifest
     return counts
 
 
-def _view(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    columns: dict[str, str],
-    files: Sequence[Path],
-    *,
-    row_id: bool = False,
-) -> None:
-    """A view over exactly these files; without any, an empty relation of the same columns."""
-    listed = ", ".join(columns)
-    if files:
-        number = ", file_index::bigint * 4294967296 + file_row_number as row_id" if row_id else ""
-        source = engine.parquet(files, file_row_number=True) if row_id else engine.parquet(files)
-        query = f"select {listed}{number} from {source}"
-    else:
-        empty = [f"null::{kind} as {column}" for column, kind in columns.items()]
-        empty += ["null::bigint as row_id"] if row_id else []
-        query = f"select {', '.join(empty)} where false"
+def _view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> None:
     connection.execute(f"create or replace view {name} as {query}")

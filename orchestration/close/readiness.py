@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestration import engine
 from orchestration.close.manifests import Manifest
 from orchestration.errors import Refused
-from orchestration.landing.receipts import Receipt, late_files
+from orchestration.landing.receipts import Receipt, RecordsFile, late_files
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -67,11 +67,10 @@ def require_next(month: Month, settings: Settings, manifests: Sequence[Manifest]
 
 def months_with_records(receipts: Sequence[Receipt]) -> str:
     """The landed months with their record counts, in a sentence."""
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for receipt in receipts:
-        for file in receipt.files:
-            if receipt.feed == "cdrs":
-                counts[file.month] += file.rows
+        for file in receipt.records:
+            counts[file.month] += file.rows
     if not counts:
         return "No cdrs have landed at all."
     listed = ", ".join(f"{month} ({rows:,} records)" for month, rows in sorted(counts.items()))
@@ -169,8 +168,8 @@ def _later_deliveries(receipts: Sequence[Receipt], month: Month, manifests: Sequ
     return {
         receipt.path(file): file.sha256
         for receipt in receipts
-        if receipt.feed == "cdrs" and standing and receipt.sequence >= standing[0].sequence
-        for file in receipt.files
+        if standing and receipt.sequence >= standing[0].sequence
+        for file in receipt.records
         if file.month >= first
     }
 
@@ -196,7 +195,7 @@ def pinned_files(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Man
         receipt.path(file): file.sha256
         for receipt in receipts
         for file in receipt.files
-        if file.month is None or file.month in near or receipt.path(file) in late
+        if not isinstance(file, RecordsFile) or file.month in near or receipt.path(file) in late
     }
     rejected = {receipt.path(receipt.rejected): receipt.rejected.sha256 for receipt in receipts if receipt.rejected}
     return near_or_late | rejected | _later_deliveries(receipts, month, frozen)

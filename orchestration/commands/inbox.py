@@ -15,10 +15,8 @@ from pathlib import Path
 from orchestration import files
 from orchestration.commands.land import Delivery, Landing, land
 from orchestration.errors import Refused
-from orchestration.landing import source_files
 from orchestration.landing.feeds import CDRS, FEEDS
 from orchestration.settings import Settings
-from orchestration.sources import declaration
 
 DONE, REFUSED = "done", "refused"
 # A copy in progress touches its file all the time; one that paused for longer than this usually holds it open still.
@@ -72,14 +70,14 @@ def ready(settings: Settings) -> list[Dropped]:
     """The files that are whole, oldest first. A file that is still being written is left alone."""
     if not settings.inbox.is_dir():
         return []
-    found = [
+    whole = [
         Dropped(path, folder.name)
         for folder in sorted(settings.inbox.iterdir())
         if folder.is_dir() and folder.name not in (DONE, REFUSED) and not folder.name.startswith(".")
         for path in folder.iterdir()
         if path.is_file() and not path.is_symlink() and _is_whole(path)
     ]
-    return sorted(found, key=lambda dropped: (dropped.path.stat().st_mtime_ns, dropped.path))
+    return sorted(whole, key=lambda dropped: (dropped.path.stat().st_mtime_ns, dropped.path))
 
 
 def _is_whole(path: Path) -> bool:
@@ -119,17 +117,13 @@ def land_all(settings: Settings, progress: Callable[[str], None]) -> Iterator[Ou
 
 def land_one(settings: Settings, dropped: Dropped, progress: Callable[[str], None]) -> Outcome:
     """Land a dropped file, then move it to `done`, or to `refused` with the reason in a text file beside it."""
-    sha256 = files.sha256(dropped.path)
     try:
-        if dropped.source:
-            declaration.load(settings, dropped.source)
-        source_files.require_readable(dropped.path)
         (landing,) = land(settings, dropped.feed, [dropped.path], Delivery(source=dropped.source), progress)
     except Refused as refusal:
-        moved = _put_away(settings, dropped, REFUSED, sha256)
+        moved = _put_away(settings, dropped, REFUSED, files.sha256(dropped.path))
         moved.with_name(f"{moved.name}.reason.txt").write_text(f"{refusal}\n", encoding="utf-8")
         return Outcome(dropped, None, str(refusal), moved)
-    return Outcome(dropped, landing, None, _put_away(settings, dropped, DONE, sha256))
+    return Outcome(dropped, landing, None, _put_away(settings, dropped, DONE, landing.receipt.source_sha256))
 
 
 def _put_away(settings: Settings, dropped: Dropped, kind: str, sha256: str) -> Path:

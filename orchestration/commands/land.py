@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 
 from orchestration import clock, engine, files
@@ -19,7 +21,8 @@ from orchestration.errors import Refused
 from orchestration.frozen import frozen_months
 from orchestration.landing import events, normalization, pace, receipts, records, seal, source_files
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
-from orchestration.landing.receipts import LandedFile, Receipt
+from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
+from orchestration.landing.source_files import InputFile, SourceFile
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
@@ -59,44 +62,62 @@ class Rules:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Call:
+    """What all files of one call have in common. `hashes` are those of the files, in the order in which they land."""
+
+    settings: Settings
+    feed: Feed
+    delivery: Delivery
+    rules: Rules
+    hashes: list[str]
+    landed_at: datetime
+
+    @property
+    def staging(self) -> Path:
+        """Where its batches are made, outside of every read path."""
+        return self.settings.build / "landing"
+
+
 def land(
-    configuration: Settings,
+    settings: Settings,
     feed_name: str,
     paths: list[Path],
     delivery: Delivery,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Landing]:
-    """Land files of a feed, in the order given. A file that will not do refuses the call, and nothing of it lands."""
+    """Land files of a feed, in this order. If one file is refused, the whole call is, and nothing lands."""
     feed = _feed(feed_name)
     if delivery.source and feed is not CDRS:
         raise Refused(f"--source belongs to cdrs: {feed.name} come in the columns of their feed.")
-    rules = _rules(configuration, delivery.source)
-    for path in paths:
-        source_files.require_readable(path)
+    rules = _rules(settings, delivery.source)
+    inputs = [source_files.look_at(path) for path in paths]
     if delivery.cutoff and not feed.sealed:
         raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
     if delivery.cutoff and delivery.cutoff > clock.now():
         raise Refused(
             f"The cutoff {delivery.cutoff.isoformat()} lies in the future: an extract cannot be complete yet."
         )
-    with files.disk_errors(), files.only_writer(configuration.lock):
-        return _land_all(configuration, feed, paths, delivery, rules, clock.now(), progress)
+    with files.disk_errors(), files.only_writer(settings.lock):
+        now = clock.now()
+        call = Call(settings, feed, delivery, rules, [file.sha256 for file in inputs], now)
+        return _land_all(call, inputs, progress)
 
 
-def record(configuration: Settings, feed_name: str, verb: str, *rows: Mapping[str, str | None]) -> Landing:
+def record(settings: Settings, feed_name: str, verb: str, *rows: Mapping[str, str | None]) -> Landing:
     """Land what an operator says, as of now. The caller holds the lock: what was looked up before still holds."""
     now = clock.now()
-    folder = configuration.build / "registry"
+    folder = settings.build / "registry"
     files.remove(folder)
     folder.mkdir(parents=True)
     path = folder / f"{verb}.jsonl"
     lines = [json.dumps({**row, "recorded_at": now.isoformat()}, ensure_ascii=False) for row in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    said = Delivery(landed_by="registry")
     try:
-        (landing,) = _land_all(
-            configuration, _feed(feed_name), [path], said, _rules(configuration, None), now, lambda _: None
-        )
+        file = source_files.look_at(path)
+        delivery = Delivery(landed_by="registry")
+        call = Call(settings, _feed(feed_name), delivery, _rules(settings, None), [file.sha256], now)
+        (landing,) = _land_all(call, [file], lambda _: None)
     finally:
         files.remove(folder)
     return landing
@@ -108,111 +129,118 @@ def _feed(name: str) -> Feed:
     return FEEDS[name]
 
 
-def _land_all(configuration, feed, paths, delivery, rules: Rules, now, progress) -> list[Landing]:
-    for folder in (configuration.landing / feed.name, configuration.build):
-        folder.mkdir(parents=True, exist_ok=True)
-    tenant_directory = configuration.landing / "tenants"
-    tenant_directory.mkdir(exist_ok=True)
-    # Also where a restored backup or another umask had opened it.
-    tenant_directory.chmod(stat.S_IRWXU)
-    staging = configuration.build / "landing"
-    files.remove(staging)
-    staging.mkdir()
-    known = receipts.load(configuration)
-    events.require_marked(known)
-    call = [files.sha256(path) for path in paths]
-    landings: list[Landing] = []
-    try:
-        for path, sha256 in zip(paths, call, strict=True):
-            progress(f"Landing {path.name}")
-            landed = known + [landing.receipt for landing in landings if landing.is_new]
-            if (same := _landed_before(landed, feed, sha256, delivery, rules)) is not None:
-                landings.append(Landing(same, is_new=False))
-                continue
-            draft = Receipt(
-                feed=feed.name,
-                batch_id=receipts.batch_name(_next_sequence(landed), sha256),
-                sequence=_next_sequence(landed),
-                landed_by=delivery.landed_by,
-                source=rules.label,
-                file_name=path.name,
-                source_sha256=sha256,
-                source_bytes=path.stat().st_size,
-                rules_sha256=rules.sha256,
-                call=call,
-                landed_at=now,
-                rows=0,
-            )
-            staged = _stage(configuration, feed, path, draft, landed, delivery, rules, staging)
-            landings.append(Landing(staged, is_new=True))
-        published = [_publish(configuration, landing) for landing in landings]
-    finally:
-        files.remove(staging)
-    progress("Refreshing the warehouse")
-    cache.refresh_if_stale(configuration)
-    return published
-
-
-def _rules(configuration: Settings, reference: str | None) -> Rules:
+def _rules(settings: Settings, reference: str | None) -> Rules:
     if reference is None:
         return Rules(receipts.CANONICAL_SOURCE, None, normalization.rules_sha256())
-    source = declaration.load(configuration, reference)
+    source = declaration.load(settings, reference)
     own = hashlib.sha256(mapping.LOCAL_TIME.read_bytes())
     for part in (normalization.rules_sha256(), source.rules_sha256):
         own.update(part.encode())
     return Rules(source.label, source, own.hexdigest())
 
 
-def _next_sequence(landed: list[Receipt]) -> int:
-    return max((receipt.sequence for receipt in landed), default=0) + 1
+def _land_all(call: Call, inputs: list[InputFile], progress: Callable[[str], None]) -> list[Landing]:
+    """Stage a batch for each file that had not landed, then publish them, then tell the warehouse."""
+    _prepare_folders(call)
+    landed = receipts.load(call.settings)
+    events.require_marked(landed)
+    landings: list[Landing] = []
+    try:
+        for file in inputs:
+            progress(f"Landing {file.path.name}")
+            same = _landed_before(landed, call, file)
+            if same is None:
+                staged = _stage(call, file, landed)
+                landed.append(staged)
+                landings.append(Landing(staged, is_new=True))
+            else:
+                landings.append(Landing(same, is_new=False))
+        published = [_publish(call.settings, landing) for landing in landings]
+    finally:
+        files.remove(call.staging)
+    progress("Refreshing the warehouse")
+    cache.refresh_if_stale(call.settings)
+    return published
 
 
-def _landed_before(landed: list[Receipt], feed: Feed, sha256: str, delivery: Delivery, rules: Rules) -> Receipt | None:
+def _prepare_folders(call: Call) -> None:
+    for folder in (call.settings.landing / call.feed.name, call.settings.build):
+        folder.mkdir(parents=True, exist_ok=True)
+    tenant_directory = call.settings.landing / "tenants"
+    tenant_directory.mkdir(exist_ok=True)
+    # Also where a restored backup or another umask had opened it.
+    tenant_directory.chmod(stat.S_IRWXU)
+    files.remove(call.staging)
+    call.staging.mkdir()
+
+
+def _landed_before(landed: list[Receipt], call: Call, file: InputFile) -> Receipt | None:
     """The batch that this very file already is, unless it now comes with a later cutoff."""
-    same = (feed.name, sha256, rules.label, rules.sha256)
+    same = (call.feed.name, file.sha256, call.rules.label, call.rules.sha256)
+    cutoff = call.delivery.cutoff
     for receipt in landed:
         if (receipt.feed, receipt.source_sha256, receipt.source, receipt.rules_sha256) != same:
             continue
-        if delivery.cutoff and (receipt.cutoff is None or receipt.cutoff < delivery.cutoff):
+        if cutoff and (receipt.cutoff is None or receipt.cutoff < cutoff):
             continue
         return receipt
     return None
 
 
-def _stage(
-    configuration, feed, path, draft: Receipt, landed: list[Receipt], delivery, rules: Rules, staging: Path
-) -> Receipt:
+def _draft(call: Call, file: InputFile, sequence: int) -> Receipt:
+    """The receipt of a batch that is yet to be filled, in its folder."""
+    batch_id = receipts.batch_name(sequence, file.sha256)
+    return Receipt(
+        feed=call.feed.name,
+        batch_id=batch_id,
+        sequence=sequence,
+        landed_by=call.delivery.landed_by,
+        source=call.rules.label,
+        file_name=file.path.name,
+        source_sha256=file.sha256,
+        source_bytes=file.size,
+        rules_sha256=call.rules.sha256,
+        call=call.hashes,
+        landed_at=call.landed_at,
+        rows=0,
+        columns=list(call.feed.stored),
+        folder=call.staging / batch_id,
+    )
+
+
+def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
     """Make a whole batch outside of every read path."""
-    folder = staging / draft.batch_id
-    scratch = staging / f"{draft.batch_id}.scratch"
-    folder.mkdir()
+    draft = _draft(call, file, max((receipt.sequence for receipt in landed), default=0) + 1)
+    scratch = call.staging / f"{draft.batch_id}.scratch"
+    draft.folder.mkdir()
     scratch.mkdir()
-    draft = replace(draft, folder=folder)
-    with engine.connect(configuration) as connection:
+    with engine.connect(call.settings) as connection:
         normalization.load(connection)
         with (
-            pace.followed(connection, path.stat().st_size, delivery.follow) as step,
-            source_files.reading(path),
+            pace.followed(connection, file.size, call.delivery.follow) as step,
+            source_files.reading(file.path),
         ):
-            if rules.source:
-                source = mapping.open_source(connection, rules.source, path, scratch)
+            if call.rules.source:
+                source = mapping.open_source(connection, call.rules.source, file, scratch)
             else:
-                source = source_files.open_source(connection, feed, path, scratch)
+                source = source_files.open_source(connection, call.feed, file, scratch)
             step.rows_are(source.rows)
-            if feed is CDRS:
+            if call.feed is CDRS:
                 receipt = _fill_cdrs(connection, source, draft, landed)
             else:
-                receipt = _fill_events(configuration, connection, feed, source, draft, landed, delivery)
+                receipt = _fill_events(connection, source, draft, landed, call)
     files.remove(scratch)
     receipt.write()
-    files.seal_folder(folder, files.hashes_below(folder))
+    files.seal_folder(receipt.folder, files.hashes_below(receipt.folder))
     return receipt
 
 
-def _fill_cdrs(connection, source, draft: Receipt, landed: list[Receipt]) -> Receipt:
-    by_month = records.write(connection, source, draft.batch_id, draft.landed_at, draft.folder)
+def _fill_cdrs(
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt, landed: list[Receipt]
+) -> Receipt:
+    by_month = records.write(connection, source, draft)
     written = [
-        _landed_file(path, draft.folder, month=path.parent.name.removeprefix("day=")[:7])
+        RecordsFile(**_figures(path, draft.folder), month=path.parent.name.removeprefix("day=")[:7])
         for path in files.files_below(draft.folder)
         if path.parent != draft.folder
     ]
@@ -220,11 +248,12 @@ def _fill_cdrs(connection, source, draft: Receipt, landed: list[Receipt]) -> Rec
     around = sorted({near for month in months for near in (month.previous, month, month.next)})
     deliveries = records.compare_deliveries(
         connection,
-        [draft.folder / file.name for file in written],
+        receipts.with_columns((draft, file) for file in written),
         receipts.cdrs_files(landed, around),
         draft.batch_id,
     )
     rejected = draft.folder / "rejected.parquet"
+    assert sum(file.rows for file in written) + sum(by_month.values()) == source.rows, "no row is dropped"
     return replace(
         draft,
         rows=source.rows,
@@ -232,37 +261,27 @@ def _fill_cdrs(connection, source, draft: Receipt, landed: list[Receipt]) -> Rec
         duplicates=deliveries.duplicates,
         superseded=deliveries.superseded,
         cost_difference=str(deliveries.cost_difference),
-        files=written,
-        rejected=_landed_file(rejected, draft.folder) if rejected.exists() else None,
+        files=list(written),
+        rejected=LandedFile(**_figures(rejected, draft.folder)) if rejected.exists() else None,
         rejected_by_month=by_month,
     )
 
 
-def _fill_events(configuration, connection, feed, source, draft, landed, delivery) -> Receipt:
-    frozen = frozen_months(configuration)
-    extracts = [receipt for receipt in landed if receipt.feed == feed.name and receipt.landed_by == "file"]
-    is_history = delivery.landed_by == "file" and all(
-        receipt.is_history and receipt.call == draft.call for receipt in extracts
-    )
-    at = seal.seal(feed.name, [] if is_history else landed, frozen)
+def _fill_events(
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt, landed: list[Receipt], call: Call
+) -> Receipt:
+    frozen = frozen_months(call.settings)
+    is_file = draft.landed_by == "file"
+    extracts = [receipt for receipt in landed if receipt.feed == draft.feed and receipt.landed_by == "file"]
+    is_history = is_file and all(receipt.is_history and receipt.call == draft.call for receipt in extracts)
+    at = seal.seal(draft.feed, [] if is_history else landed, frozen)
     outcome = events.write(
         connection,
-        feed,
         source,
-        receipts.files_of_feed(landed, feed.name),
-        events.Seal(at, is_history or delivery.landed_by == "registry", delivery.accept_late),
-        draft.batch_id,
-        draft.landed_at,
-        draft.folder,
+        receipts.files_of_feed(landed, draft.feed),
+        events.Seal(at, is_history or not is_file, call.delivery.accept_late),
+        draft,
     )
-    cutoff = None
-    if delivery.landed_by == "file":
-        cutoff = delivery.cutoff or outcome.last_recorded_at
-        if delivery.cutoff and outcome.last_recorded_at and delivery.cutoff < outcome.last_recorded_at:
-            raise Refused(
-                f"{source.path} has changes recorded after the cutoff {delivery.cutoff.isoformat()}, "
-                f"the last at {outcome.last_recorded_at.isoformat()}. Name a later cutoff, or none."
-            )
     return replace(
         draft,
         rows=source.rows,
@@ -270,27 +289,37 @@ def _fill_events(configuration, connection, feed, source, draft, landed, deliver
         late=outcome.late,
         overtaken=outcome.overtaken,
         unusable_assets=outcome.unusable_assets,
-        cutoff=cutoff,
+        cutoff=_cutoff(source, outcome.last_recorded_at, call.delivery.cutoff) if is_file else None,
         sealed_at=at,
         is_history=is_history,
-        files=[_landed_file(path, draft.folder) for path in files.files_below(draft.folder)],
+        files=[LandedFile(**_figures(path, draft.folder)) for path in files.files_below(draft.folder)],
     )
 
 
-def _landed_file(path: Path, folder: Path, month: str | None = None) -> LandedFile:
-    return LandedFile(
-        name=str(path.relative_to(folder)),
-        rows=pq.read_metadata(path).num_rows,
-        bytes=path.stat().st_size,
-        sha256=files.sha256(path),
-        month=month,
-    )
+def _cutoff(source: SourceFile, last_recorded_at: datetime | None, named: datetime | None) -> datetime | None:
+    """The instant up to which an extract is complete: the one named, or that of its last change."""
+    if named and last_recorded_at and named < last_recorded_at:
+        raise Refused(
+            f"{source.path} has changes recorded after the cutoff {named.isoformat()}, "
+            f"the last at {last_recorded_at.isoformat()}. Name a later cutoff, or none."
+        )
+    return named or last_recorded_at
 
 
-def _publish(configuration: Settings, landing: Landing) -> Landing:
-    final = configuration.landing / landing.receipt.feed / landing.receipt.batch_id
+def _figures(path: Path, folder: Path) -> dict[str, Any]:
+    """What a receipt says of a file in the batch's folder."""
+    return {
+        "name": str(path.relative_to(folder)),
+        "rows": pq.read_metadata(path).num_rows,
+        "bytes": path.stat().st_size,
+        "sha256": files.sha256(path),
+    }
+
+
+def _publish(settings: Settings, landing: Landing) -> Landing:
+    final = settings.landing / landing.receipt.feed / landing.receipt.batch_id
     if not landing.is_new:
-        files.settle(final, configuration.data)
+        files.settle(final, settings.data)
         return landing
     files.publish(landing.receipt.folder, final)
     return replace(landing, receipt=replace(landing.receipt, folder=final))

@@ -9,11 +9,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from orchestration import engine, files
 from orchestration.commands.land import Landing, record
 from orchestration.errors import Refused
-from orchestration.landing import normalization, receipts
+from orchestration.landing import landed_rows, normalization, receipts
 from orchestration.landing.feeds import TENANTS
 from orchestration.settings import Settings
 from orchestration.warehouse import cache, reader
@@ -21,36 +22,40 @@ from orchestration.warehouse import cache, reader
 FEED_OF_KIND = {"number": "number_assignments", "ip": "ip_assignments"}
 NORMALIZED = {"number": "e164(?)", "ip": "canonical_ip(?)"}
 WELL_FORMED = {"number": "is_e164", "ip": "is_ip"}
-GIVEN_BY_COMMAND = ("recorded_at", "archived")
+STATED_BY_COMMAND = ("recorded_at", "archived")
+
+# A tenant as a file states it: column → value.
+Row = dict[str, str | None]
 
 
 def assign(settings: Settings, kind: str, asset: str, account_id: str) -> Landing:
     """Give a number or IP to a tenant that is alive, from now on."""
-    known = normalized(settings, kind, asset)
+    canonical = normalized(settings, kind, asset)
     with _alone(settings):
         _require_alive(settings, account_id)
-        return record(settings, FEED_OF_KIND[kind], "assign", {kind: known, "account_id": account_id})
+        return record(settings, FEED_OF_KIND[kind], "assign", {kind: canonical, "account_id": account_id})
 
 
 def release(settings: Settings, kind: str, asset: str) -> Landing:
     """Take a number or IP from whoever holds it, from now on."""
-    known = normalized(settings, kind, asset)
+    canonical = normalized(settings, kind, asset)
     with _alone(settings):
-        holders = reader.rows(settings, f"select account_id from assets.{kind}s where {kind} = ?", [known])
+        holders = reader.rows(settings, f"select account_id from assets.{kind}s where {kind} = ?", [canonical])
         if holders[:1] in ([], [(None,)]):
-            raise Refused(f"{known} belongs to nobody, so there is nothing to release.")
-        return record(settings, FEED_OF_KIND[kind], "release", {kind: known, "account_id": None})
+            raise Refused(f"{canonical} belongs to nobody, so there is nothing to release.")
+        return record(settings, FEED_OF_KIND[kind], "release", {kind: canonical, "account_id": None})
 
 
 def add_tenants(settings: Settings, path: Path) -> Landing:
     """Create the tenants of a CSV or JSON Lines file with every field of the tenants feed but the time."""
     rows = _read_rows(path)
-    given = [name for name in GIVEN_BY_COMMAND if any(name in row for row in rows)]
-    if given:
-        raise Refused(f"{path} has {', '.join(given)}: a tenant is created now. Leave the column out.")
+    stated = [name for name in STATED_BY_COMMAND if any(name in row for row in rows)]
+    if stated:
+        raise Refused(f"{path} has {', '.join(stated)}: a tenant is created now. Leave the column out.")
     with _alone(settings):
         accounts = _rows_or_none(settings, "select lower(account_id) from assets.tenants")
-        taken = [row["account_id"] for row in rows if ((row.get("account_id") or "").lower(),) in accounts]
+        accounts_of_rows = [row.get("account_id") or "" for row in rows]
+        taken = [account for account in accounts_of_rows if (account.lower(),) in accounts]
         if taken:
             raise Refused(
                 f"{', '.join(taken[:10])}: there is such a tenant already, and an account_id is never used again."
@@ -60,18 +65,20 @@ def add_tenants(settings: Settings, path: Path) -> Landing:
 
 def archive_tenant(settings: Settings, account_id: str) -> Landing:
     """End a tenant's life, for ever, from now on; what it holds is released with it."""
-    names = [name for name in TENANTS.names if name not in GIVEN_BY_COMMAND]
+    columns = {name: kind for name, kind in TENANTS.values.items() if name not in STATED_BY_COMMAND}
     with _alone(settings):
         _require_alive(settings, account_id)
         landed = receipts.files_of_feed(receipts.load(settings), TENANTS.name)
         with engine.connect(settings) as connection:
-            latest = connection.execute(
-                f"select {', '.join(names)} from {engine.parquet(landed)} where account_id = ? and not is_overtaken "
+            latest = engine.row(
+                connection,
+                f"select {', '.join(columns)} from ({landed_rows.select(landed, TENANTS.stored)}) "
+                "where account_id = ? and not is_overtaken "
                 "order by recorded_at desc, batch_id desc, source_row desc limit 1",
                 [account_id],
-            ).fetchone()
-        last_said = dict(zip(names, latest, strict=True))
-        return record(settings, TENANTS.name, "tenant-archive", last_said | {"archived": "true"})
+            )
+        details = dict(zip(columns, latest, strict=True))
+        return record(settings, TENANTS.name, "tenant-archive", details | {"archived": "true"})
 
 
 def normalized(settings: Settings, kind: str, asset: str) -> str:
@@ -80,14 +87,15 @@ def normalized(settings: Settings, kind: str, asset: str) -> str:
         raise Refused(f"{kind!r} is neither number nor ip.")
     with engine.connect(settings) as connection:
         normalization.load(connection)
-        (known,) = connection.execute(f"select {NORMALIZED[kind]}", [asset]).fetchone()
-        (fits,) = connection.execute(f"select {WELL_FORMED[kind]}(?)", [known]).fetchone()
-    if not fits:
+        (canonical,) = engine.row(connection, f"select {NORMALIZED[kind]}", [asset])
+        (is_possible,) = engine.row(connection, f"select {WELL_FORMED[kind]}(?)", [canonical])
+    if not is_possible:
         example = "+12015550123" if kind == "number" else "192.0.2.17 or 2001:db8::17"
         raise Refused(
             f"{asset!r} is no {'telephone number' if kind == 'number' else 'IP address'}: write it as {example}."
         )
-    return known
+    assert isinstance(canonical, str)
+    return canonical
 
 
 def _require_alive(settings: Settings, account_id: str) -> None:
@@ -100,7 +108,7 @@ def _require_alive(settings: Settings, account_id: str) -> None:
         )
 
 
-def _rows_or_none(settings: Settings, query: str) -> list[tuple]:
+def _rows_or_none(settings: Settings, query: str) -> list[tuple[Any, ...]]:
     return reader.rows(settings, query) if settings.warehouse.exists() else []
 
 
@@ -114,8 +122,8 @@ def _alone(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _read_rows(path: Path) -> list[dict[str, str | None]]:
-    readers: dict[str, Callable] = {".csv": _csv_rows, ".jsonl": _json_rows, ".json": _json_rows}
+def _read_rows(path: Path) -> list[Row]:
+    readers: dict[str, Callable[[Path], list[Row]]] = {".csv": _csv_rows, ".jsonl": _json_rows, ".json": _json_rows}
     if path.suffix.lower() not in readers:
         raise Refused(f"{path}: the name must end in {', '.join(readers)}.")
     try:
@@ -129,15 +137,15 @@ def _read_rows(path: Path) -> list[dict[str, str | None]]:
     return rows
 
 
-def _csv_rows(path: Path) -> list[dict[str, str | None]]:
+def _csv_rows(path: Path) -> list[Row]:
     with path.open(encoding="utf-8-sig", newline="") as handle:
-        rows = list(csv.DictReader(handle, strict=True))
+        rows: list[Row] = list(csv.DictReader(handle, strict=True))
     if any(None in row or None in row.values() for row in rows):
         raise csv.Error("a row is longer or shorter than the header")
     return rows
 
 
-def _json_rows(path: Path) -> list[dict[str, str | None]]:
+def _json_rows(path: Path) -> list[Row]:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("a line is not an object")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration.close import manifests, pinning
+from orchestration.close import manifests
 from orchestration.defs import showing
 from orchestration.defs.models import OWNERS
 from orchestration.defs.showing import Metadata
@@ -17,18 +17,6 @@ from orchestration.landing.feeds import FEEDS
 from orchestration.reports import status
 from orchestration.settings import Settings, load
 
-DESCRIPTIONS = {
-    "cdrs": "Charged events as the carrier delivers them: calls, lookups, recordings, messages, monthly charges.",
-    "tenants": "The reseller's customers. Contact details stay in the tenant directory and reach nothing downstream.",
-    "number_assignments": "Which tenant holds which number, from when: changes, never overwritten.",
-    "ip_assignments": "Which tenant holds which IP, from when; a shared IP belongs to nobody.",
-}
-COLUMNS = {
-    "cdrs": pinning.CDRS_COLUMNS,
-    "tenants": pinning.TENANT_COLUMNS,
-    "number_assignments": pinning.NUMBER_COLUMNS,
-    "ip_assignments": pinning.IP_COLUMNS,
-}
 SHOWN = ("batches", "rejected_rows", "late_rows", "overtaken_rows", "unusable_assets")
 
 
@@ -70,20 +58,20 @@ landed_feeds: dg.AssetsDefinition = dg.multi_observable_source_asset(
     name="look_at_what_landed",
     specs=[
         dg.AssetSpec(
-            key=key(feed),
+            key=key(feed.name),
             group_name="landed_feeds",
             description=(
-                f"{DESCRIPTIONS[feed]} Landed with `statements land {feed} FILE`.\n\nEvery batch is final as it lands: "
-                "append-only and hashed. Press *Observe* to see what there is now."
+                f"{feed.description} Landed with `statements land {feed.name} FILE`.\n\nEvery batch is final as it "
+                "lands: append-only and hashed. Press *Observe* to see what there is now."
             ),
             kinds={"parquet"},
             owners=OWNERS,
             metadata={
                 "dagster/column_schema": dg.TableSchema(
-                    [dg.TableColumn(name, kind) for name, kind in COLUMNS[feed].items()]
+                    [dg.TableColumn(name, kind) for name, kind in feed.pinned.items()]
                 )
             },
         )
-        for feed in FEEDS
+        for feed in FEEDS.values()
     ],
 )(_look)

@@ -26,4 +26,4 @@ def _first_month(settings: Settings) -> str:
     except Damaged:
         # The UI has to open, or it could not say so.
         return EARLIEST
-    return min((file.month for receipt in landed for file in receipt.files if file.month), default=EARLIEST)
+    return min((file.month for receipt in landed for file in receipt.records), default=EARLIEST)

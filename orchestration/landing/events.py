@@ -7,7 +7,6 @@ from `valid_from`, `recorded_at` and `sealed_at`), or publishing the batch.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -16,8 +15,9 @@ import pyarrow.parquet as pq
 from orchestration import engine
 from orchestration.engine import text
 from orchestration.errors import Damaged, Refused
-from orchestration.landing.feeds import TENANTS, Feed
-from orchestration.landing.receipts import Receipt, files_of_feed
+from orchestration.landing import landed_rows
+from orchestration.landing.feeds import FEEDS, TENANTS, Feed
+from orchestration.landing.receipts import Files, Receipt, files_of_feed
 from orchestration.landing.records import READERS
 from orchestration.landing.source_files import SourceFile
 
@@ -40,9 +40,8 @@ class Seal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Counts of a landed assignment file. `events` is what it adds; `last_recorded_at` bounds its cutoff."""
+    """Counts of a landed assignment file. `last_recorded_at` bounds its cutoff."""
 
-    events: int
     duplicates: int
     late: int
     overtaken: int
@@ -53,14 +52,14 @@ class Outcome:
 def require_marked(receipts: Sequence[Receipt]) -> None:
     """Refuse what an early version landed: which of its events can never act was not told when they landed."""
     for feed in ("number_assignments", "ip_assignments"):
-        for oldest in files_of_feed(receipts, feed)[:1]:
+        for oldest in list(files_of_feed(receipts, feed))[:1]:
             try:
-                marked = "is_void" in pq.read_schema(oldest).names
+                is_marked = "is_void" in pq.read_schema(oldest).names
             except (OSError, pa.ArrowException) as error:
                 raise Damaged(
                     f"{oldest} cannot be read. Restore it from a backup; `statements verify` lists what is damaged."
                 ) from error
-            if not marked:
+            if not is_marked:
                 raise Refused(
                     f"{oldest} was landed by an early version. What that froze can be verified, shown and exported; "
                     "to close more months, land all deliveries again in a new data folder."
@@ -68,28 +67,12 @@ def require_marked(receipts: Sequence[Receipt]) -> None:
 
 
 def write(
-    connection: duckdb.DuckDBPyConnection,
-    feed: Feed,
-    source: SourceFile,
-    landed: list[Path],
-    seal: Seal,
-    batch_id: str,
-    now: datetime,
-    folder: Path,
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, landed: Files, seal: Seal, draft: Receipt
 ) -> Outcome:
-    """Check every row, drop the events that had landed already, and write the new ones to one Parquet file."""
-    _create_given(connection, feed, source)
-    if feed is TENANTS:
-        key, values = "account_id", [column.name for column in TENANTS.columns]
-        _check_tenants(connection, source)
-        connection.execute("create or replace temp view event as select * from given")
-    else:
-        key = "number" if feed.name == "number_assignments" else "ip"
-        kind = ["number_type"] if key == "number" else []
-        values = [key, *kind, "account_id", "event_type", "valid_from", "recorded_at"]
-        _check_assignments(connection, source, key, trusted=seal.trusted)
-        _create_assignment_events(connection, key)
-    latest = (now + CLOCK_TOLERANCE).isoformat()
+    """Check every row, drop the events that had landed already, and write the new ones into the draft's folder."""
+    feed = FEEDS[draft.feed]
+    _create_events(connection, feed, source, seal)
+    latest = (draft.landed_at + CLOCK_TOLERANCE).isoformat()
     _refuse_rows(
         connection,
         source,
@@ -97,74 +80,106 @@ def write(
         "recorded_at is more than 5 minutes ahead of now. A change is recorded when it is made; use valid_from for "
         "a change that shall act later.",
     )
-    _create_new_events(connection, values, landed)
+    _create_new_events(connection, feed, landed)
     if feed is TENANTS:
         _check_lives(connection, source, landed)
-    _mark_late(connection, source, key, landed, seal)
-    _mark_void(connection, key, seal)
-    target = folder / f"{feed.name}.parquet"
-    sealed_at = f"timestamptz {text(seal.at.isoformat())}" if seal.at else "null::timestamptz"
+    _mark_late(connection, source, feed.key, landed, seal)
+    _mark_void(connection, feed, seal)
+    return _outcome(connection, feed, _write_judged(connection, feed, seal, draft))
+
+
+def _create_events(connection: duckdb.DuckDBPyConnection, feed: Feed, source: SourceFile, seal: Seal) -> None:
+    """Create relation `event`: what the rows of the file say, each of them checked."""
+    _create_delivered(connection, feed, source)
+    if feed is TENANTS:
+        _check_tenants(connection, source)
+        connection.execute("create or replace temp view event as select * from delivered")
+    else:
+        _check_assignments(connection, source, feed.key, trusted=seal.trusted)
+        _create_assignment_events(connection, feed.key)
+
+
+def _write_judged(connection: duckdb.DuckDBPyConnection, feed: Feed, seal: Seal, draft: Receipt) -> int:
+    """Write the new events to one Parquet file, none when there are none. Returns how many there are."""
+    target = draft.folder / f"{feed.name}.parquet"
     order = "source_row" if feed is TENANTS else "source_row, event_type"
-    events = connection.execute(
+    (events,) = engine.row(
+        connection,
         f"""
         copy (
-            select {", ".join(values)}, {sealed_at} as sealed_at, is_late, is_overtaken, is_void,
-                {text(batch_id)} as batch_id, source_row
-            from judged_event
+            select {", ".join(feed.stored)}
+            from (select *, {_instant(seal.at)} as sealed_at, {text(draft.batch_id)} as batch_id from judged_event)
             order by {order}
         ) to {text(target)} ({engine.PARQUET})
-        """
-    ).fetchone()[0]
+        """,
+    )
+    assert isinstance(events, int)
     if not events:
         target.unlink()
-    (all_events, last) = connection.execute("select count(*), max(recorded_at) from event").fetchone()
-    late, overtaken = connection.execute(
-        "select count(*) filter (is_late), count(*) filter (is_overtaken) from judged_event"
-    ).fetchone()
-    unusable = 0
-    if feed is not TENANTS:
-        well_formed = "is_e164(number)" if key == "number" else "is_ip(ip)"
-        (unusable,) = connection.execute(f"select count(*) from judged_event where not {well_formed}").fetchone()
-    return Outcome(events, all_events - events, late, overtaken, unusable, last)
+    return events
 
 
-def _create_given(connection, feed: Feed, source: SourceFile) -> None:
-    """Create table `given`: the rows with typed values, and every instant beside the text it came as."""
+def _outcome(connection: duckdb.DuckDBPyConnection, feed: Feed, events: int) -> Outcome:
+    all_events, last_recorded_at = engine.row(connection, "select count(*), max(recorded_at) from event")
+    late, overtaken, unusable = engine.row(
+        connection,
+        f"""
+        select
+            count(*) filter (is_late),
+            count(*) filter (is_overtaken),
+            count(*) filter (not {_is_possible(feed)})
+        from judged_event
+        """,
+    )
+    # An event is late only if it is new, and overtaken only if it is late.
+    assert overtaken <= late <= events <= all_events
+    return Outcome(all_events - events, late, overtaken, unusable, last_recorded_at)
+
+
+def _is_possible(feed: Feed) -> str:
+    """SQL of whether an event is about something that can be held at all."""
+    return {"number": "is_e164(number)", "ip": "is_ip(ip)"}.get(feed.key, "true")
+
+
+def _instant(at: datetime | None) -> str:
+    return f"timestamptz {text(at.isoformat())}" if at else "null::timestamptz"
+
+
+def _create_delivered(connection: duckdb.DuckDBPyConnection, feed: Feed, source: SourceFile) -> None:
+    """Create table `delivered`: the rows with typed values, and every instant and flag beside the text it came as."""
     columns = []
     for column in feed.columns:
         reader = READERS[column.kind, source.types.get(column.name, "VARCHAR")]
         columns.append(f"{reader.format(source.value(column))} as {column.name}")
         if column.kind in ("instant", "flag"):
-            columns.append(f"{source.value(column)}::varchar as given_{column.name}")
+            columns.append(f"{source.value(column)}::varchar as delivered_{column.name}")
     instants = [column.name for column in feed.columns if column.kind == "instant"]
     on_calendar = ", ".join(f"calendar_time({name}) as {name}" for name in instants)
     connection.execute(
-        f"create or replace temp table given as select * replace ({on_calendar}) "
+        f"create or replace temp table delivered as select * replace ({on_calendar}) "
         f"from (select source_row, {', '.join(columns)} from source)"
     )
-    for column in feed.columns:
-        if column.kind == "instant":
-            name, given = column.name, f"given_{column.name}"
-            # In a row that slipped by a column, contact data may stand where a time should: not shown.
-            shown = "" if feed is TENANTS else f", {given}"
-            _refuse_rows(
-                connection,
-                source,
-                f"select source_row{shown} from given where {name} is null and lacks_zone({given})",
-                f"{name} has no zone. Write every time with an offset or Z.",
-            )
-            _refuse_rows(
-                connection,
-                source,
-                f"select source_row{shown} from given where {name} is null and {given} is not null",
-                f"{name} is not a time such as 2026-03-01T00:00:00Z.",
-            )
+    for name in instants:
+        # In a row that slipped by a column, contact data may stand where a time should: not shown.
+        shown = "" if feed is TENANTS else f", delivered_{name}"
+        _refuse_rows(
+            connection,
+            source,
+            f"select source_row{shown} from delivered where {name} is null and lacks_zone(delivered_{name})",
+            f"{name} has no zone. Write every time with an offset or Z.",
+        )
+        _refuse_rows(
+            connection,
+            source,
+            f"select source_row{shown} from delivered where {name} is null and delivered_{name} is not null",
+            f"{name} is not a time such as 2026-03-01T00:00:00Z.",
+        )
     _refuse_rows(
-        connection, source, "select source_row from given where recorded_at is null", "recorded_at is missing."
+        connection, source, "select source_row from delivered where recorded_at is null", "recorded_at is missing."
     )
 
 
-def _refuse_rows(connection, source: SourceFile, query: str, problem: str) -> None:
+def _refuse_rows(connection: duckdb.DuckDBPyConnection, source: SourceFile, query: str, problem: str) -> None:
     """Refuse the file when the query finds rows; what it selects is shown, so none of it is confidential."""
     rows = connection.execute(f"{query} order by source_row limit {ROWS_NAMED + 1}").fetchall()
     if not rows:
@@ -183,71 +198,71 @@ ACCOUNT_ID_RULE = (
 )
 
 
-def _check_tenants(connection, source: SourceFile) -> None:
+def _check_tenants(connection: duckdb.DuckDBPyConnection, source: SourceFile) -> None:
     required = [column.name for column in TENANTS.columns if column.required and column.kind == "text"]
     lacking = " || ".join(f"case when {name} is null then ' {name}' else '' end" for name in required)
     _refuse_rows(
         connection,
         source,
-        f"select source_row, trim({lacking}) from given where {lacking} <> ''",
+        f"select source_row, trim({lacking}) from delivered where {lacking} <> ''",
         "all fields of a tenant are required, and some are missing.",
     )
     _refuse_rows(
-        connection, source, "select source_row from given where not is_account_id(account_id)", ACCOUNT_ID_RULE
+        connection, source, "select source_row from delivered where not is_account_id(account_id)", ACCOUNT_ID_RULE
     )
     _refuse_rows(
         connection,
         source,
-        "select source_row from given where archived is null and given_archived is not null",
+        "select source_row from delivered where archived is null and delivered_archived is not null",
         "archived is neither true nor false.",
     )
-    connection.execute("update given set archived = coalesce(archived, false)")
+    connection.execute("update delivered set archived = coalesce(archived, false)")
 
 
-def _check_assignments(connection, source: SourceFile, key: str, *, trusted: bool) -> None:
-    _refuse_rows(connection, source, f"select source_row from given where {key} is null", f"{key} is missing.")
+def _check_assignments(connection: duckdb.DuckDBPyConnection, source: SourceFile, key: str, *, trusted: bool) -> None:
+    _refuse_rows(connection, source, f"select source_row from delivered where {key} is null", f"{key} is missing.")
     _refuse_rows(
         connection,
         source,
-        "select source_row from given where account_id is not null and not is_account_id(account_id)",
+        "select source_row from delivered where account_id is not null and not is_account_id(account_id)",
         ACCOUNT_ID_RULE,
     )
     if key == "number":
         _refuse_rows(
             connection,
             source,
-            "select source_row, number_type from given "
+            "select source_row, number_type from delivered "
             "where number_type is not null and number_type not in ('local', 'toll_free')",
             "number_type is neither local nor toll_free.",
         )
     _refuse_rows(
         connection,
         source,
-        "select source_row from given where valid_to is not null and account_id is null",
+        "select source_row from delivered where valid_to is not null and account_id is null",
         "valid_to ends what a tenant holds, but the row names no account_id.",
     )
     _refuse_rows(
         connection,
         source,
-        "select source_row from given where valid_to <= coalesce(valid_from, recorded_at)",
+        "select source_row from delivered where valid_to <= coalesce(valid_from, recorded_at)",
         "valid_to is not after valid_from.",
     )
     _refuse_rows(
         connection,
         source,
-        "select source_row from given where end_recorded_at is not null and valid_to is null",
+        "select source_row from delivered where end_recorded_at is not null and valid_to is null",
         "end_recorded_at says when an end was recorded, but the row has no valid_to.",
     )
     if not trusted:
         _refuse_rows(
             connection,
             source,
-            "select source_row from given where valid_to is not null and end_recorded_at is null",
+            "select source_row from delivered where valid_to is not null and end_recorded_at is null",
             "valid_to needs end_recorded_at, the instant at which the end was recorded.",
         )
 
 
-def _create_assignment_events(connection, key: str) -> None:
+def _create_assignment_events(connection: duckdb.DuckDBPyConnection, key: str) -> None:
     """Create view `event`: a row is a start or a release, and its valid_to is an end, recorded at a time of its own."""
     asset = "e164(number) as number, number_type" if key == "number" else "canonical_ip(ip) as ip"
     connection.execute(
@@ -258,32 +273,32 @@ def _create_assignment_events(connection, key: str) -> None:
             case when account_id is null then 'release' else 'start' end as event_type,
             coalesce(valid_from, recorded_at) as valid_from,
             recorded_at
-        from given
+        from delivered
         union all
         select
             source_row, {asset}, account_id,
             'end' as event_type,
             valid_to as valid_from,
             coalesce(end_recorded_at, recorded_at) as recorded_at
-        from given
+        from delivered
         where valid_to is not null
         """
     )
 
 
-def _create_new_events(connection, values: list[str], landed: list[Path]) -> None:
+def _create_new_events(connection: duckdb.DuckDBPyConnection, feed: Feed, landed: Files) -> None:
     """Create table `new_event`: the events that neither landed before nor stand earlier in the file."""
-    names = ", ".join(values)
-    seen = f"except select {names} from {engine.parquet(landed)}" if landed else ""
-    same = " and ".join(f"event.{name} is not distinct from fresh.{name}" for name in values)
+    names = ", ".join(feed.values)
+    same = " and ".join(f"event.{name} is not distinct from fresh.{name}" for name in feed.values)
     connection.execute(
         f"""
         create or replace temp table new_event as
         with fresh as (
             select distinct {names} from event
-            {seen}
+            except
+            select {names} from ({landed_rows.select(landed, feed.values)})
         )
-        select min(event.source_row) as source_row, {", ".join(f"event.{name}" for name in values)}
+        select min(event.source_row) as source_row, {", ".join(f"event.{name}" for name in feed.values)}
         from event
         inner join fresh on {same}
         group by all
@@ -291,77 +306,76 @@ def _create_new_events(connection, values: list[str], landed: list[Path]) -> Non
     )
 
 
-def _check_lives(connection, source: SourceFile, landed: list[Path]) -> None:
+def _check_lives(connection: duckdb.DuckDBPyConnection, source: SourceFile, landed: Files) -> None:
     """Account IDs are unique ignoring case, and archiving is final (rules 2 and 4)."""
-    known = f"union all select account_id, archived, recorded_at from {engine.parquet(landed)}" if landed else ""
+    about_lives = {name: TENANTS.values[name] for name in ("account_id", "archived", "recorded_at")}
     connection.execute(
-        f"create or replace temp table known_tenant as select account_id, archived, recorded_at from new_event {known}"
+        f"""
+        create or replace temp table tenant as
+        select {", ".join(about_lives)} from new_event
+        union all
+        select * from ({landed_rows.select(landed, about_lives)})
+        """
     )
     _refuse_rows(
         connection,
         source,
-        "select source_row, account_id from new_event where exists (select 1 from known_tenant "
-        "where lower(known_tenant.account_id) = lower(new_event.account_id) "
-        "and known_tenant.account_id <> new_event.account_id)",
+        "select source_row, account_id from new_event where exists (select 1 from tenant "
+        "where lower(tenant.account_id) = lower(new_event.account_id) "
+        "and tenant.account_id <> new_event.account_id)",
         "another tenant has this account_id in other upper and lower case. Two that differ by case alone would be "
         "confused by an exact X-Tenant header.",
     )
     _refuse_rows(
         connection,
         source,
-        "select source_row, account_id from new_event where not archived and exists (select 1 from known_tenant "
-        "where known_tenant.account_id = new_event.account_id and known_tenant.archived "
-        "and known_tenant.recorded_at <= new_event.recorded_at)",
+        "select source_row, account_id from new_event where not archived and exists (select 1 from tenant "
+        "where tenant.account_id = new_event.account_id and tenant.archived "
+        "and tenant.recorded_at <= new_event.recorded_at)",
         "this tenant was archived, and archiving is final. Create a tenant with another account_id.",
     )
 
 
-def _mark_late(connection, source: SourceFile, key: str, landed: list[Path], seal: Seal) -> None:
+def _mark_late(connection: duckdb.DuckDBPyConnection, source: SourceFile, key: str, landed: Files, seal: Seal) -> None:
     """Create table `marked_event`: late events refused or flagged, and overtaken ones, which act no more."""
-    late = "false"
+    late = overtaken = "false"
     if seal.at and not seal.trusted:
-        late = f"recorded_at < timestamptz {text(seal.at.isoformat())}"
-    if not seal.accept_late:
-        _refuse_rows(
-            connection,
-            source,
-            f"select source_row, {key}, recorded_at from new_event where {late}",
-            f"these changes were recorded before {seal.at:%Y-%m-%d %H:%M:%S} UTC, up to which the feed had been "
-            "landed or its months frozen, so they come too late to act when they say. "
-            "Land them with --accept-late to let them act from that instant on."
-            if seal.at
-            else "",
-        )
-    overtaken = "false"
-    if landed and late != "false":
-        claimed = "newer.recorded_at" if key == "account_id" else "newer.valid_from, newer.recorded_at"
-        overtaken = f"""
-            {late} and exists (
-                select 1
-                from {engine.parquet(landed)} as newer
-                where newer.{key} = new_event.{key}
-                    and newer.recorded_at > new_event.recorded_at
-                    and not newer.is_overtaken
-                    and greatest({claimed}, newer.sealed_at)
-                        <= timestamptz {text(seal.at.isoformat())}
-            )"""
+        late = f"recorded_at < {_instant(seal.at)}"
+        if not seal.accept_late:
+            _refuse_rows(
+                connection,
+                source,
+                f"select source_row, {key}, recorded_at from new_event where {late}",
+                f"these changes were recorded before {seal.at:%Y-%m-%d %H:%M:%S} UTC, up to which the feed had been "
+                "landed or its months frozen, so they come too late to act when they say. "
+                "Land them with --accept-late to let them act from that instant on.",
+            )
+        if landed:
+            effective = "newer.recorded_at" if key == "account_id" else "newer.valid_from, newer.recorded_at"
+            overtaken = f"""
+                {late} and exists (
+                    select 1
+                    from {engine.parquet(landed)} as newer
+                    where newer.{key} = new_event.{key}
+                        and newer.recorded_at > new_event.recorded_at
+                        and not newer.is_overtaken
+                        and greatest({effective}, newer.sealed_at) <= {_instant(seal.at)}
+                )"""
     connection.execute(
         f"create or replace temp table marked_event as "
         f"select *, {late} as is_late, {overtaken} as is_overtaken from new_event"
     )
 
 
-def _mark_void(connection, key: str, seal: Seal) -> None:
+def _mark_void(connection: duckdb.DuckDBPyConnection, feed: Feed, seal: Seal) -> None:
     """Create table `judged_event`: with those that can never act, whatever lands later.
 
     Nothing is attributed by an asset that is no possible number or IP. And a row that was over before it was recorded
     is a start and an end that act at one instant, or in the wrong order: the tenant would hold the asset for ever.
     """
-    if key == "account_id":
-        void = "false"
-    else:
-        sealed_at = f"timestamptz {text(seal.at.isoformat())}" if seal.at else "recorded_at"
-        well_formed = "is_e164(number)" if key == "number" else "is_ip(ip)"
+    void = "false"
+    if feed is not TENANTS:
+        sealed_at = _instant(seal.at) if seal.at else "recorded_at"
         connection.execute(
             f"""
             create or replace temp table void_row as
@@ -377,5 +391,5 @@ def _mark_void(connection, key: str, seal: Seal) -> None:
             having max(effective_at) filter (event_type = 'start') >= max(effective_at) filter (event_type = 'end')
             """
         )
-        void = f"not {well_formed} or source_row in (select source_row from void_row)"
+        void = f"not {_is_possible(feed)} or source_row in (select source_row from void_row)"
     connection.execute(f"create or replace temp table judged_event as select *, {void} as is_void from marked_event")

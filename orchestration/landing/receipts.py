@@ -1,47 +1,57 @@
 """Batches and their receipts: what landed, from which bytes, and the only list of files that anything may read.
 
 A batch is one folder, `landing/<feed>/<batch_id>/`: its Parquet files, `receipt.json` and SHA256SUMS over both. It
-comes into being by one rename and never changes. What does not belong here: how its rows were made.
+comes into being by one rename and never changes. What does not belong here: how its rows were made, or are read.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from orchestration import shape
 from orchestration.errors import Damaged
 from orchestration.files import SUMS, sums
+from orchestration.landing.feeds import CDRS, FEEDS
 from orchestration.months import Month
 from orchestration.settings import Settings
-from orchestration.shape import has_shape
 
 RECEIPT = "receipt.json"
 # The source of files that come in the columns of their feed.
 CANONICAL_SOURCE = "canonical"
+# Landed files in landing order, each with the columns that it has.
+Files = dict[Path, frozenset[str]]
 
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One Parquet file of a batch. `month` is that of its rows' `started_at`, none in the assignment feeds."""
+    """One Parquet file of a batch."""
 
     name: str
     rows: int
     bytes: int
     sha256: str
-    month: str | None = None
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """What one landed file was and what became of its rows.
+class RecordsFile(LandedFile):
+    """One of usable cdrs. `month` is that of its rows' `started_at`, YYYY-MM."""
+
+    month: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """What `receipt.json` says: what one landed file was and what became of its rows.
 
     `rows` are records; `ignored` counts, by name, the rows of a switch's file that are no record of their own.
     `cutoff` is the instant up to which the extract is complete; `sealed_at` the seal that held when it landed;
-    `is_history`: trusted as the feed's past; `call` the hashes of all files landed together. `rejected_by_month` counts
-    rejected rows by the month of their readable time, under "" where there is none.
+    `is_history`: trusted as the feed's past; `call` the hashes of all files landed together. `columns` are those of
+    each of `files`. `rejected_by_month` counts rejected rows by the month of their readable time, under "" where there
+    is none.
     """
 
     feed: str
@@ -66,27 +76,38 @@ class Receipt:
     cutoff: datetime | None = None
     sealed_at: datetime | None = None
     is_history: bool = False
-    files: list[LandedFile] = field(default_factory=list)
+    files: list[RecordsFile | LandedFile] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
     rejected: LandedFile | None = None
     rejected_by_month: dict[str, int] = field(default_factory=dict)
-    folder: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt(Content):
+    """The receipt of a batch, with the batch's folder."""
+
+    folder: Path
 
     @property
     def rejected_rows(self) -> int:
         return self.rejected.rows if self.rejected else 0
 
-    def files_of(self, month: Month) -> list[LandedFile]:
-        return [file for file in self.files if file.month == str(month)]
+    @property
+    def records(self) -> list[RecordsFile]:
+        """The files of usable cdrs; none in the assignment feeds."""
+        return [file for file in self.files if isinstance(file, RecordsFile)]
+
+    def files_of(self, month: Month) -> list[RecordsFile]:
+        return [file for file in self.records if file.month == str(month)]
 
     def path(self, file: LandedFile) -> Path:
         return self.folder / file.name
 
     def write(self) -> None:
         """Write receipt.json into the batch's folder."""
-        content = asdict(self) | {"format": 1}
+        content = shape.as_json(self) | {"format": 1}
         del content["folder"]
-        for name in ("landed_at", "cutoff", "sealed_at"):
-            content[name] = content[name].isoformat() if content[name] else None
+        content["files"] = [{"month": None} | file for file in content["files"]]
         (self.folder / RECEIPT).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -101,19 +122,19 @@ def read(folder: Path) -> Receipt:
         raw = (folder / RECEIPT).read_bytes()
         if sums(folder)[RECEIPT] != hashlib.sha256(raw).hexdigest():
             raise ValueError("another hash")
-        content = json.loads(raw)
-        if content.pop("format") != 1 or not has_shape(content, Receipt):
+        stored = json.loads(raw)
+        if stored["format"] != 1:
             raise ValueError("another form")
-        if (content["feed"], content["batch_id"]) != (folder.parent.name, folder.name):
+        content = shape.build(stored, Content)
+        if (content.feed, content.batch_id) != (folder.parent.name, folder.name):
             raise ValueError("another batch's")
-        Decimal(content.get("cost_difference", "0"))
-        for name in ("landed_at", "cutoff", "sealed_at"):
-            if content.get(name):
-                content[name] = datetime.fromisoformat(content[name])
-        content["files"] = [LandedFile(**file) for file in content.get("files", [])]
-        if content.get("rejected"):
-            content["rejected"] = LandedFile(**content["rejected"])
-        return Receipt(**content | {"folder": folder})
+        Decimal(content.cost_difference)
+        # A receipt that lists no columns was written before receipts did, and its files have those of that time.
+        columns = content.columns or list(FEEDS[content.feed].original)
+        receipt = Receipt(**vars(content) | {"columns": columns}, folder=folder)
+        if content.feed == CDRS.name and len(receipt.records) != len(receipt.files):
+            raise ValueError("records of no month")
+        return receipt
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise Damaged(f"{folder / RECEIPT} is not the receipt that was written. Restore it from a backup.") from error
 
@@ -122,7 +143,7 @@ def load(settings: Settings) -> list[Receipt]:
     """Every landed batch, in landing order."""
     folders = [
         folder
-        for feed in ("cdrs", "tenants", "number_assignments", "ip_assignments")
+        for feed in FEEDS
         if (settings.landing / feed).is_dir()
         for folder in (settings.landing / feed).iterdir()
         if (folder / SUMS).exists() or (folder / RECEIPT).exists()
@@ -130,29 +151,28 @@ def load(settings: Settings) -> list[Receipt]:
     return sorted((read(folder) for folder in folders), key=lambda receipt: receipt.sequence)
 
 
-def files_of_feed(receipts: Iterable[Receipt], feed: str) -> list[Path]:
-    """The landed Parquet files of an assignment feed, in landing order."""
-    return [receipt.path(file) for receipt in receipts if receipt.feed == feed for file in receipt.files]
+def with_columns(files: Iterable[tuple[Receipt, LandedFile]]) -> Files:
+    """Files of receipts, each with the columns that it has."""
+    return {receipt.path(file): frozenset(receipt.columns) for receipt, file in files}
 
 
-def cdrs_files(receipts: Iterable[Receipt], months: Iterable[Month]) -> list[Path]:
+def files_of_feed(receipts: Iterable[Receipt], feed: str) -> Files:
+    """The landed Parquet files of a feed, in landing order."""
+    return with_columns((receipt, file) for receipt in receipts if receipt.feed == feed for file in receipt.files)
+
+
+def cdrs_files(receipts: Iterable[Receipt], months: Iterable[Month]) -> Files:
     """The landed Parquet files with records that started in these months, in landing order."""
     wanted = list(months)
-    return [
-        receipt.path(file)
-        for receipt in receipts
-        if receipt.feed == "cdrs"
-        for month in wanted
-        for file in receipt.files_of(month)
-    ]
+    return with_columns((receipt, file) for receipt in receipts for month in wanted for file in receipt.files_of(month))
 
 
-def late_files(receipts: Iterable[Receipt], month: Month, known_up_to: int) -> dict[Path, tuple[Receipt, LandedFile]]:
-    """The files with records of earlier months that landed after sequence `known_up_to`, in landing order."""
+def late_files(receipts: Iterable[Receipt], month: Month, landed_up_to: int) -> dict[Path, tuple[Receipt, RecordsFile]]:
+    """The files with records of earlier months that landed after sequence `landed_up_to`, in landing order."""
     return {
         receipt.path(file): (receipt, file)
         for receipt in receipts
-        if receipt.feed == "cdrs" and receipt.sequence > known_up_to
-        for file in receipt.files
+        if receipt.sequence > landed_up_to
+        for file in receipt.records
         if file.month < str(month)
     }

@@ -3,6 +3,7 @@
 What belongs here: rules 18 and 19 as sets. What does not: opening the file, or publishing the batch.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,14 +14,16 @@ import duckdb
 from orchestration import engine, settings
 from orchestration.engine import text
 from orchestration.errors import Refused
-from orchestration.landing.feeds import CDRS
+from orchestration.landing import landed_rows
+from orchestration.landing.feeds import CDRS, Kind
+from orchestration.landing.receipts import Files, Receipt
 from orchestration.landing.source_files import SourceFile
 
 # A carrier's clock may run ahead of ours, but a call of the day after tomorrow is a broken time.
 FURTHEST_AHEAD = timedelta(hours=24)
 WITHOUT_ZONE = "time_without_zone"
 # How a present value of each kind is read, by the type it arrives with; what cannot be read becomes null.
-READERS = {
+READERS: Mapping[tuple[Kind, str], str] = {
     ("text", "VARCHAR"): "{0}",
     ("instant", "VARCHAR"): "instant({0})",
     ("instant", "TIMESTAMPTZ"): "{0}",
@@ -31,10 +34,7 @@ READERS = {
     ("flag", "VARCHAR"): "flag({0})",
     ("flag", "BOOLEAN"): "{0}",
 }
-CANONICAL = (
-    "record_id, call_id, service, direction, started_at, duration_seconds, billed_seconds, number, from_number, "
-    "to_number, source_ip, x_tenant, routed_to, cost, currency"
-)
+CANONICAL = ", ".join(CDRS.values)
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,16 @@ class Deliveries:
     cost_difference: Decimal
 
 
-def write(
-    connection: duckdb.DuckDBPyConnection, source: SourceFile, batch_id: str, landed_at: datetime, folder: Path
-) -> dict[str, int]:
-    """Write usable rows as `day=YYYY-MM-DD/…parquet` and the others as `rejected.parquet`.
+def write(connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt) -> dict[str, int]:
+    """Write usable rows as `day=YYYY-MM-DD/…parquet` into the draft's folder, and the others as `rejected.parquet`.
 
     Returns the rejected rows by month of their readable time, under "" where there is none.
     """
-    create_normalized(connection, source, landed_at)
-    usable = _write_usable(connection, batch_id, folder)
+    create_normalized(connection, source, draft.landed_at)
+    usable = _write_usable(connection, draft.batch_id, draft.folder)
     if usable == source.rows:
         return {}
-    return _write_rejected(connection, source, batch_id, folder)
+    return _write_rejected(connection, source, draft.batch_id, draft.folder)
 
 
 def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: Path) -> int:
@@ -68,7 +66,8 @@ def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: 
     """
     # Every day that a file touches is open at once, and each holds a row group.
     connection.execute("set partitioned_write_flush_threshold = 200000")
-    return connection.execute(
+    (usable,) = engine.row(
+        connection,
         f"""
         copy (
             select {CANONICAL}, {text(batch_id)} as batch_id, source_row,
@@ -76,32 +75,47 @@ def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: 
             from normalized
             where reason is null
         ) to {text(folder)} ({engine.PARQUET}, row_group_size 40960, partition_by (day))
-        """
-    ).fetchone()[0]
+        """,
+    )
+    assert isinstance(usable, int)
+    return usable
 
 
-def create_normalized(connection, source: SourceFile, landed_at: datetime) -> None:
+def create_normalized(connection: duckdb.DuckDBPyConnection, source: SourceFile, landed_at: datetime) -> None:
     """Create view `normalized`: every row with its canonical values, and the first reason why it cannot be used."""
     connection.execute(
         f"""
-        create or replace temp table known_service as
+        create or replace temp table listed_service as
             select service, direction from read_csv({text(settings.SEEDS / "services.csv")}, header = true);
-        create or replace temp table known_currency as
+        create or replace temp table listed_currency as
             select currency from read_csv({text(settings.SEEDS / "currencies.csv")}, header = true)
         """
     )
-    types = {} if source.mapped else source.types
-    read = {column.name: READERS[column.kind, types.get(column.name, "VARCHAR")] for column in CDRS.columns}
-    values = ",\n".join(f"{source.value(column)} as {column.name}" for column in CDRS.columns)
-    latest = (landed_at + FURTHEST_AHEAD).isoformat()
     connection.execute(
         f"""
         create or replace temp view normalized as
-        with present_values as (
-            select source_row, {source.reason} as declared_reason, {values}
-            from source
-        ),
-        read_values as (
+        with read_values as ({_read_values(source)}),
+        typed as (
+            select * replace (calendar_time(started_at) as started_at)
+            from read_values
+        )
+        select
+            * replace (
+                coalesce(duration_seconds, 0) as duration_seconds,
+                coalesce(billed_seconds, duration_seconds, 0) as billed_seconds
+            ),
+            {_reason(landed_at + FURTHEST_AHEAD)} as reason
+        from typed
+        """
+    )
+
+
+def _read_values(source: SourceFile) -> str:
+    """SQL of each row's canonical values, null where they cannot be read, beside those that have to be readable."""
+    types = {} if source.mapped else source.types
+    read = {column.name: READERS[column.kind, types.get(column.name, "VARCHAR")] for column in CDRS.columns}
+    values = ",\n".join(f"{source.value(column)} as {column.name}" for column in CDRS.columns)
+    return f"""
             select
                 source_row,
                 declared_reason,
@@ -120,46 +134,42 @@ def create_normalized(connection, source: SourceFile, landed_at: datetime) -> No
                 routed_to,
                 {read["cost"].format("cost")} as cost,
                 coalesce(currency, 'USD') as currency,
-                started_at as given_start,
-                duration_seconds as given_duration,
-                billed_seconds as given_billed,
-                cost as given_cost
-            from present_values
-        ),
-        typed as (
-            select * replace (calendar_time(started_at) as started_at)
-            from read_values
-        )
-        select
-            * replace (
-                coalesce(duration_seconds, 0) as duration_seconds,
-                coalesce(billed_seconds, duration_seconds, 0) as billed_seconds
-            ),
+                started_at as delivered_start,
+                duration_seconds as delivered_duration,
+                billed_seconds as delivered_billed,
+                cost as delivered_cost
+            from (select source_row, {source.reason} as declared_reason, {values} from source)
+    """
+
+
+def _reason(latest: datetime) -> str:
+    """SQL of the first reason why a row cannot be used, null for a usable one (rule 19)."""
+    return f"""
             case
-                when started_at is null and lacks_zone(given_start::varchar) then {text(WITHOUT_ZONE)}
+                when started_at is null and lacks_zone(delivered_start::varchar) then {text(WITHOUT_ZONE)}
                 when record_id is null then 'record_id_missing'
                 when declared_reason is not null then declared_reason
-                when given_start is null then 'time_missing'
+                when delivered_start is null then 'time_missing'
                 when started_at is null then 'time_unreadable'
-                when started_at > timestamptz {text(latest)} then 'time_in_future'
+                when started_at > timestamptz {text(latest.isoformat())} then 'time_in_future'
                 when service is null then 'service_missing'
                 when direction is null then 'direction_missing'
                 when direction not in ('inbound', 'outbound') then 'direction_unknown'
-                when service not in (select service from known_service) then 'service_unknown'
-                when (service, direction) not in (select (service, direction) from known_service)
+                when service not in (select service from listed_service) then 'service_unknown'
+                when (service, direction) not in (select (service, direction) from listed_service)
                     then 'direction_not_of_service'
-                when given_cost is null then 'cost_missing'
+                when delivered_cost is null then 'cost_missing'
                 when cost is null then 'cost_unusable'
-                when given_duration is not null and duration_seconds is null then 'duration_unusable'
-                when given_billed is not null and billed_seconds is null then 'billed_unusable'
-                when currency not in (select currency from known_currency) then 'currency_unknown'
-            end as reason
-        from typed
-        """
-    )
+                when delivered_duration is not null and duration_seconds is null then 'duration_unusable'
+                when delivered_billed is not null and billed_seconds is null then 'billed_unusable'
+                when currency not in (select currency from listed_currency) then 'currency_unknown'
+            end
+    """
 
 
-def _write_rejected(connection, source: SourceFile, batch_id: str, folder: Path) -> dict[str, int]:
+def _write_rejected(
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, batch_id: str, folder: Path
+) -> dict[str, int]:
     """Write the rejected rows with what they held, once the file is known to be one that may land at all."""
     # As text: a decimal would go through double on its way to JSON.
     values = ", ".join(
@@ -193,10 +203,11 @@ def _write_rejected(connection, source: SourceFile, batch_id: str, folder: Path)
     )
 
 
-def compare_deliveries(
-    connection: duckdb.DuckDBPyConnection, new: list[Path], earlier: list[Path], batch_id: str
-) -> Deliveries:
-    """Count the new rows that repeat the delivery before them, and the deliveries that new rows replace (rule 18)."""
+def compare_deliveries(connection: duckdb.DuckDBPyConnection, new: Files, earlier: Files, batch_id: str) -> Deliveries:
+    """Count the new rows that repeat the delivery before them, and the deliveries that new rows replace (rule 18).
+
+    A column that a batch was landed without is absent in its rows, and absent equals absent.
+    """
     if not new:
         return Deliveries(0, 0, Decimal(0))
     connection.execute(
@@ -212,11 +223,12 @@ def compare_deliveries(
     connection.execute(
         f"create or replace temp table candidate as select h from new_id where deliveries > 1 {also}; drop table new_id"
     )
-    duplicates, superseded, difference = connection.execute(
+    duplicates, superseded, difference = engine.row(
+        connection,
         f"""
         with deliveries as (
-            select {CANONICAL}, batch_id, source_row
-            from {engine.parquet([*earlier, *new])}
+            select *
+            from ({landed_rows.select(earlier | new, CDRS.stored)})
             where hash(record_id) in (select h from candidate)
         ),
         compared as (
@@ -243,6 +255,6 @@ def compare_deliveries(
                 from replaced
                 where replaced_by = {text(batch_id)}
             )
-        """
-    ).fetchone()
+        """,
+    )
     return Deliveries(duplicates, superseded, difference)

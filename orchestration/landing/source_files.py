@@ -6,11 +6,12 @@ What does not: what a value means (`normalize.sql`) or what a row becomes (`reco
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, cast
 
 import duckdb
 import pyarrow as pa
@@ -21,9 +22,11 @@ from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
 from orchestration.landing.feeds import CDRS, FEEDS, TENANTS, Column, Feed
 
-FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+Kind = Literal["csv", "json", "parquet"]
+Compression = Literal["none", "gzip", "zstd"]
+FORMATS: dict[str, Kind] = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 # A compressed file lands as it is; Parquet compresses itself.
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 UNPACKED_AT_ONCE = 4_000_000
 # What `statements rejected --export` adds to a row. A mended file has them still, and none is part of what it holds.
 MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
@@ -51,15 +54,15 @@ QUOTE_NUMBERS = r"""
 class Form:
     """What a file's name says it is: `kind` csv, json or parquet, and how it is compressed."""
 
-    kind: str
-    compression: str
+    kind: Kind
+    compression: Compression
 
 
 def form_of(path: Path) -> Form:
     """The form of a file, from the end of its name; refused when the name does not say."""
     name = path.name.lower()
     packed = next((suffix for suffix in COMPRESSIONS if name.endswith(suffix)), "")
-    compression = COMPRESSIONS.get(packed, "none")
+    compression: Compression = COMPRESSIONS[packed] if packed else "none"
     kind = FORMATS.get(Path(name.removesuffix(packed)).suffix)
     if kind is None or (kind == "parquet" and compression != "none"):
         raise Refused(
@@ -69,16 +72,30 @@ def form_of(path: Path) -> Form:
     return Form(kind, compression)
 
 
-def open_bytes(path: Path, compression: str) -> BinaryIO:
+def open_bytes(path: Path, compression: Compression) -> BinaryIO:
     """The file's bytes, unpacked."""
     if compression == "none":
         return path.open("rb")
-    return pa.input_stream(str(path), compression=compression)
+    return cast(BinaryIO, pa.input_stream(str(path), compression=compression))
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to be read, looked at once: it is there, readable, not empty and not torn. `size` is in bytes."""
+
+    path: Path
+    form: Form
+    size: int
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of its bytes, read when it is first asked for."""
+        return files.sha256(self.path)
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file opened as relation `source`: `types` maps each of its columns to the DuckDB type it arrives with.
+    """An input file opened as relation `source`: `types` maps each of its columns to the DuckDB type it arrives with.
 
     `mapped`: the canonical values stand beside the file's own, as text in columns `record.…`, and `record.reason` says
     what only its source could know against a row. `ignored` counts the rows that are no record of their own.
@@ -105,8 +122,8 @@ class SourceFile:
         return f"present({name}::varchar)" if self.types[column.name] == "VARCHAR" else name
 
 
-def require_readable(path: Path) -> None:
-    """Refuse what is not a file with something in it, before anything is opened."""
+def look_at(path: Path) -> InputFile:
+    """The file at a path; refused when there is none with something in it, or when its name does not say its form."""
     files.require_printable(path, "The file")
     if path.is_dir():
         raise Refused(f"{path} is a directory: name the files to land.")
@@ -116,17 +133,18 @@ def require_readable(path: Path) -> None:
         raise Refused(f"{path} is not a regular file.")
     form = form_of(path)
     try:
-        empty = path.stat().st_size == 0
+        size = path.stat().st_size
         path.open("rb").close()
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}.") from error
-    if empty:
+    if size == 0:
         raise Refused(f"{path} is empty. An extract without rows still has its header.")
     if form.compression != "none":
         _require_whole(path, form.compression)
+    return InputFile(path, form, size)
 
 
-def _require_whole(path: Path, compression: str) -> None:
+def _require_whole(path: Path, compression: Compression) -> None:
     """Unpack a file to its end: DuckDB takes the end of a torn one for the end of its rows."""
     try:
         with open_bytes(path, compression) as handle:
@@ -138,14 +156,13 @@ def _require_whole(path: Path, compression: str) -> None:
         ) from error
 
 
-def open_source(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path, scratch: Path) -> SourceFile:
+def open_source(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile, scratch: Path) -> SourceFile:
     """Create relation `source` over the file, or refuse it: unreadable, or not of this feed's columns."""
-    form = form_of(path)
-    with reading(path):
-        if form.kind == "parquet":
-            return _open_parquet(connection, feed, path)
-        open_text = _open_csv if form.kind == "csv" else _open_json
-        return open_text(connection, feed, path, form.compression, scratch)
+    with reading(file.path):
+        if file.form.kind == "parquet":
+            return _open_parquet(connection, feed, file.path)
+        open_text = _open_csv if file.form.kind == "csv" else _open_json
+        return open_text(connection, feed, file, scratch)
 
 
 @contextmanager
@@ -157,7 +174,7 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
         # Torn bytes raise whatever the reader was doing just then, so no narrower kind would catch them all.
-        if any(said in str(error) for said in ("No space left", "Could not write")):
+        if any(cause in str(error) for cause in ("No space left", "Could not write")):
             raise
         raise Refused(f"{path} cannot be read to its end: {_reason(error)} Nothing of it was landed.") from error
 
@@ -167,24 +184,24 @@ def _reason(error: Exception) -> str:
     if "state machine" in str(error):
         return "its rows do not all end alike, or a quote stands where none may."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = next((line for line in lines if "Line:" in line or "line:" in line), lines[0] if lines else "")
+    located = next((line for line in lines if "Line:" in line or "line:" in line), lines[0] if lines else "")
     cause = next(
         (line for line in lines if line.lower().startswith(("expected number", "value with unterminated"))), ""
     )
-    place = said.split("Original Line")[0].removeprefix("Invalid Input Error: ").removeprefix("CSV Error on ")
+    place = located.split("Original Line")[0].removeprefix("Invalid Input Error: ").removeprefix("CSV Error on ")
     return " ".join(part.rstrip(".") + "." for part in (place[:200], cause[:120]) if part)
 
 
-def _require_columns(feed: Feed, path: Path, found: list[str]) -> None:
+def _require_columns(feed: Feed, path: Path, names: Sequence[str]) -> None:
     problems = []
-    if repeated := [name for name in feed.names if found.count(name) > 1]:
+    if repeated := [name for name in feed.names if names.count(name) > 1]:
         problems.append(f"repeats {', '.join(repeated)}")
-    if missing := [name for name in feed.required if name not in found]:
+    if missing := [name for name in feed.required if name not in names]:
         problems.append(f"lacks {', '.join(missing)}")
-    if unknown := [name for name in found if name not in feed.names]:
+    if unknown := [name for name in names if name not in feed.names]:
         problems.append(f"has unknown columns{_shown(feed, unknown)}")
     if problems:
-        fitting = [other.name for other in FEEDS.values() if set(other.required) <= set(found) <= set(other.names)]
+        fitting = [other.name for other in FEEDS.values() if set(other.required) <= set(names) <= set(other.names)]
         hint = f" It fits the feed {fitting[0]}." if fitting else ""
         raise Refused(
             f"{path} does not fit the feed {feed.name}: it {', and '.join(problems)}.{hint} "
@@ -200,7 +217,8 @@ def _shown(feed: Feed, unknown: list[str]) -> str:
     return f" {', '.join(repr(name[:LONGEST_NAME_SHOWN]) for name in unknown[:COLUMNS_NAMED])}{more}"
 
 
-def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Path) -> SourceFile:
+def _open_csv(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile, scratch: Path) -> SourceFile:
+    path, compression = file.path, file.form.compression
     try:
         with io.TextIOWrapper(open_bytes(path, compression), encoding="utf-8-sig", newline="") as handle:
             header = next(csv.reader(handle, strict=True), [])
@@ -214,18 +232,23 @@ def _open_csv(connection, feed: Feed, path: Path, compression: str, scratch: Pat
         f"read_csv({this_file(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
         f"strict_mode = true, max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns})"
     )
-    return stage(
-        connection, path, f"select {guarded_csv.unguarded(own) if is_mended else '*'} from {read}", own, scratch
-    )
+    values = guarded_csv.unguarded(own) if is_mended else "*"
+    return stage(connection, path, f"select {values} from {read}", own, scratch)
 
 
-def _open_json(connection, feed: Feed, path: Path, compression: str, scratch: Path) -> SourceFile:
-    compression = "uncompressed" if compression == "none" else compression
-    read = (
-        f"read_ndjson_objects({this_file(path)}, maximum_object_size = {LONGEST_LINE}, "
+def json_lines(file: InputFile) -> str:
+    """DuckDB's reader of a JSON Lines file: one row a line, its object in column `json`."""
+    compression = "uncompressed" if file.form.compression == "none" else file.form.compression
+    return (
+        f"read_ndjson_objects({this_file(file.path)}, maximum_object_size = {LONGEST_LINE}, "
         f"compression = {text(compression)}, ignore_errors = false)"
     )
-    (lines, found, torn) = connection.execute(
+
+
+def _open_json(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile, scratch: Path) -> SourceFile:
+    path, read = file.path, json_lines(file)
+    lines, names, torn = engine.row(
+        connection,
         f"""
         with lines as (select json_type(json) as type, json_keys(json) as keys from {read})
         select
@@ -233,36 +256,38 @@ def _open_json(connection, feed: Feed, path: Path, compression: str, scratch: Pa
             list_distinct(flatten(list(distinct keys))),
             count(*) filter (where type <> 'OBJECT' or len(keys) <> len(list_distinct(keys)))
         from lines
-        """
-    ).fetchone()
+        """,
+    )
     if torn:
         raise Refused(f"{path}: {torn} lines are not JSON objects with each name once. Nothing of it was landed.")
-    present = sorted(found or [])
+    present = sorted(names or [])
     # Only a file without a line may go without names: it is an extract without rows.
     _require_columns(feed, path, present if lines else feed.required)
     fields = ", ".join(f"json_extract_string(line, {text('$.' + name)}) as {identifier(name)}" for name in present)
     nested = " or ".join(f"json_type(line, {text('$.' + name)}) in ('OBJECT', 'ARRAY')" for name in present)
-    if present and connection.execute(
-        f"select count(*) from (select json as line from {read}) where {nested}"
-    ).fetchone() != (0,):
+    if present and engine.row(connection, f"select count(*) from (select json as line from {read}) where {nested}") != (
+        0,
+    ):
         raise Refused(f"{path}: a value is a list or an object. Every value must be text, a number or true/false.")
     query = f"select {fields} from (select {QUOTE_NUMBERS} as line from {read})" if present else "select 1 limit 0"
     return stage(connection, path, query, present, scratch)
 
 
-def stage(connection, path: Path, query: str, names: list[str], scratch: Path) -> SourceFile:
+def stage(
+    connection: duckdb.DuckDBPyConnection, path: Path, query: str, names: Sequence[str], scratch: Path
+) -> SourceFile:
     """Write a text file's values to Parquet once, in order: parsed once, and each row knows its place in the file."""
     staged = scratch / "source.parquet"
     connection.execute("set preserve_insertion_order = true")
-    rows = connection.execute(
-        f"copy ({query}) to {text(staged)} (format parquet, compression lz4_raw, row_group_size 60000)"
-    ).fetchone()[0]
+    (rows,) = engine.row(
+        connection, f"copy ({query}) to {text(staged)} (format parquet, compression lz4_raw, row_group_size 60000)"
+    )
     connection.execute("set preserve_insertion_order = false")
     _view(connection, staged)
     return SourceFile(path, rows, dict.fromkeys(names, "VARCHAR"))
 
 
-def _view(connection, file: Path) -> None:
+def _view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
     connection.execute(
         f"create or replace temp view source as "
         f"select * exclude (file_row_number), file_row_number + 1 as source_row "
@@ -270,24 +295,27 @@ def _view(connection, file: Path) -> None:
     )
 
 
-def _open_parquet(connection, feed: Feed, path: Path) -> SourceFile:
+def _open_parquet(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path) -> SourceFile:
     try:
         footer = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise Refused(f"{path} is not a whole Parquet file: {str(error).splitlines()[0][:160]}.") from error
     schema = footer.schema_arrow
     _require_columns(feed, path, schema.names)
-    physical = {footer.schema.column(index).name: footer.schema.column(index) for index in range(len(footer.schema))}
-    types = {}
-    for column in feed.columns:
-        if column.name in schema.names:
-            raw = physical.get(column.name)
-            types[column.name] = _accepted_type(path, column, schema.field(column.name).type, raw)
+    physical = [footer.schema.column(index) for index in range(len(footer.schema))]
+    without_zone = {column.name for column in physical if column.physical_type == "INT96"}
+    types = {
+        column.name: _accepted_type(
+            path, column, schema.field(column.name).type, has_zone=column.name not in without_zone
+        )
+        for column in feed.columns
+        if column.name in schema.names
+    }
     _view(connection, path)
     return SourceFile(path, footer.metadata.num_rows, types)
 
 
-def _accepted_type(path: Path, column: Column, kind: pa.DataType, physical) -> str:
+def _accepted_type(path: Path, column: Column, kind: pa.DataType, *, has_zone: bool) -> str:
     """The type a Parquet column is read with: its own where that is exact, else its text; refuses the others."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -296,7 +324,7 @@ def _accepted_type(path: Path, column: Column, kind: pa.DataType, physical) -> s
     if pa.types.is_timestamp(kind):
         if column.kind != "instant":
             raise Refused(f"{path}: column {column.name} holds times, and must hold {column.kind}.")
-        if kind.tz is None or physical.physical_type == "INT96":
+        if kind.tz is None or not has_zone:
             raise Refused(
                 f"{path}: column {column.name} holds times without a zone. "
                 "Write them as timestamps adjusted to UTC, or as text with an offset or Z."

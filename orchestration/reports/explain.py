@@ -11,8 +11,8 @@ from typing import Any
 
 from orchestration import engine
 from orchestration.errors import Refused
-from orchestration.landing import receipts as landed
-from orchestration.landing.records import CANONICAL
+from orchestration.landing import landed_rows, receipts
+from orchestration.landing.feeds import CDRS
 from orchestration.screen import amount
 from orchestration.settings import SEEDS, Settings
 from orchestration.warehouse import reader
@@ -71,15 +71,11 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
 
 
 def _deliveries(settings: Settings, record_id: str) -> list[dict[str, Any]]:
-    paths = [
-        receipt.path(file) for receipt in landed.load(settings) if receipt.feed == "cdrs" for file in receipt.files
-    ]
-    if not paths:
-        return []
+    landed = receipts.files_of_feed(receipts.load(settings), CDRS.name)
     with engine.connect(settings) as connection:
         return engine.records(
             connection,
-            f"select {CANONICAL}, batch_id, source_row from {engine.parquet(paths)} where record_id = ? "
+            f"select * from ({landed_rows.select(landed, CDRS.stored)}) where record_id = ? "
             "order by batch_id, source_row",
             [record_id],
         )
@@ -98,9 +94,8 @@ def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
         f"{measure}{amount(last['cost'])} {last['currency']}{', ' + parties if parties else ''}."
     ]
     if len(deliveries) > 1:
-        canonical = CANONICAL.split(", ")
         for earlier, later in pairwise(deliveries):
-            changed = [name for name in canonical if earlier[name] != later[name]]
+            changed = [name for name in CDRS.values if earlier[name] != later[name]]
             what = f"replaced the one before, with another {', '.join(changed)}" if changed else "said nothing new"
             said.append(
                 f"It was delivered again in row {later['source_row']} of batch {later['batch_id']}, which {what}."

@@ -17,20 +17,22 @@ from orchestration.engine import text
 from orchestration.errors import Refused
 from orchestration.landing import normalization, source_files
 from orchestration.landing.feeds import Column, Feed
-from orchestration.landing.source_files import SourceFile
+from orchestration.landing.source_files import InputFile, SourceFile
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
 
 BILL = Feed(
     "bill",
+    "The carrier's own account of a month: totals per service, or records.",
+    "record_id",
     (
-        Column("cost", "money", required=True),
+        Column("cost", kind="money", required=True),
         Column("record_id"),
         Column("service"),
         Column("direction"),
         Column("currency"),
-        Column("record_count", "seconds"),
+        Column("record_count", kind="seconds"),
     ),
     sealed=False,
 )
@@ -57,7 +59,7 @@ def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, 
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
     frozen.require_closed(settings, month)
     manifest = manifests.read(settings, month)
-    source_files.require_readable(bill)
+    file = source_files.look_at(bill)
     with (
         files.disk_errors(),
         files.own_folder(settings.build) as scratch,
@@ -65,7 +67,7 @@ def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, 
         source_files.reading(bill),
     ):
         normalization.load(connection)
-        by_record, by_service = _create_bill(connection, settings, bill, source, scratch)
+        by_record, by_service = _create_bill(connection, settings, file, source, scratch)
         _create_ours(connection, manifest)
         _create_notes(connection, settings)
         _compare(connection, by_record=by_record, by_service=by_service)
@@ -74,7 +76,7 @@ def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, 
 
 
 def _create_bill(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, bill: Path, source: str | None, scratch: Path
+    connection: duckdb.DuckDBPyConnection, settings: Settings, bill: InputFile, source: str | None, scratch: Path
 ) -> tuple[bool, bool]:
     """Create table `bill`. Returns whether it has records, and whether it says what was charged for."""
     if source:
@@ -84,7 +86,7 @@ def _create_bill(
         opened = source_files.open_source(connection, BILL, bill, scratch)
         held = set(opened.types)
     if not held & {"record_id", "service"}:
-        raise Refused(f"{bill} has neither record_id nor service: a bill is a file of records, or of totals.")
+        raise Refused(f"{bill.path} has neither record_id nor service: a bill is a file of records, or of totals.")
     cost = "money" if opened.mapped or opened.types["cost"] == "VARCHAR" else ""
     connection.execute(
         f"""
@@ -104,7 +106,7 @@ def _create_bill(
     rows = connection.execute(f"select source_row from bill where {wrong} order by 1 limit 5").fetchall()
     if rows:
         raise Refused(
-            f"{bill}: row {', '.join(str(row) for (row,) in rows)} has no record_id, no readable cost or no whole "
+            f"{bill.path}: row {', '.join(str(row) for (row,) in rows)} has no record_id, no readable cost or no whole "
             "record_count, so the bill cannot be compared."
         )
     return "record_id" in held, "service" in held

@@ -69,9 +69,8 @@ def months(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> list[dict[
     rows: dict[str, int] = defaultdict(int)
     rejected: dict[str, int] = defaultdict(int)
     for receipt in receipts:
-        for file in receipt.files:
-            if file.month:
-                rows[file.month] += file.rows
+        for file in receipt.records:
+            rows[file.month] += file.rows
         for month, count in receipt.rejected_by_month.items():
             rejected[month or "unknown"] += count
     return [

@@ -30,7 +30,7 @@ class Check:
 def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
     """Map and judge a whole file as landing would, and keep nothing."""
     source = declaration.load(settings, reference)
-    source_files.require_readable(path)
+    file = source_files.look_at(path)
     with (
         files.disk_errors(),
         files.own_folder(settings.build) as scratch,
@@ -38,7 +38,7 @@ def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
         source_files.reading(path),
     ):
         normalization.load(connection)
-        opened = mapping.open_source(connection, source, path, scratch)
+        opened = mapping.open_source(connection, source, file, scratch)
         records.create_normalized(connection, opened, clock.now())
         counts = dict(
             connection.execute(

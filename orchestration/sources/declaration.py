@@ -25,7 +25,7 @@ INSTANCE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 ONLY_INSTANCE = "main"
 FORMATS = ("csv", "jsonl")
 TIMES = ("instant", "epoch_us", "epoch_ms", "epoch_s", "local")
-RECORD = (*(column.name for column in CDRS.columns),)
+RECORD = tuple(CDRS.names)
 REQUIRED = ("record_id", "service", "direction", "started_at")
 KEYS = {
     "title": str,
@@ -124,8 +124,8 @@ def _find(settings: Settings, name: str) -> Path:
         path = folder / f"{name}.toml"
         if NAME.fullmatch(name) and path.is_file():
             return path
-    known = sorted({path.stem for folder in (SHIPPED, settings.sources) for path in folder.glob("*.toml")})
-    raise Refused(f"{name!r} is no source. The sources are {', '.join(known)}; your own stand in {settings.sources}.")
+    names = sorted({path.stem for folder in (SHIPPED, settings.sources) for path in folder.glob("*.toml")})
+    raise Refused(f"{name!r} is no source. The sources are {', '.join(names)}; your own stand in {settings.sources}.")
 
 
 def _merged(settings: Settings, path: Path, through: list[Path]) -> tuple[dict[str, Any], Path]:
@@ -164,11 +164,11 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _require_keys(path: Path, within: str, content: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _require_keys(path: Path, within: str, content: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
     for key, value in content.items():
-        if key not in known:
-            raise Refused(f"{path}: {within}{key} is unknown. Known are {', '.join(known)}.")
-        if not isinstance(value, known[key]) or (isinstance(value, bool) and known[key] is int):
+        if key not in kinds:
+            raise Refused(f"{path}: {within}{key} is unknown. Known are {', '.join(kinds)}.")
+        if not isinstance(value, kinds[key]) or (isinstance(value, bool) and kinds[key] is int):
             raise Refused(f"{path}: {within}{key} is of the wrong kind.")
         if isinstance(value, list) and not all(isinstance(item, str) for item in value):
             raise Refused(f"{path}: {within}{key} must be a list of texts.")

@@ -4,6 +4,7 @@ What belongs here: times, rating, rows that are no record of their own, reasons 
 knows. What does not: judging a canonical value; `landing.records` does that for every source alike.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import duckdb
 from orchestration import engine
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing.source_files import SourceFile
+from orchestration.landing.source_files import InputFile, SourceFile
 from orchestration.sources import rating
 from orchestration.sources.declaration import RECORD, Source
 from orchestration.sources.reading import open_file
@@ -23,25 +24,25 @@ MICROSECONDS = {"epoch_us": 1, "epoch_ms": 1_000, "epoch_s": 1_000_000}
 PART_OF_ANOTHER = "part_of_another"
 
 
-def open_source(connection: duckdb.DuckDBPyConnection, source: Source, path: Path, scratch: Path) -> SourceFile:
+def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
     """Create relation `source` over a switch's file: its own columns, and `record.…` for what becomes of a row."""
     engine.load_macros(connection, LOCAL_TIME)
     if source.zone is not None:
-        _require_known_zone(connection, source)
-    opened = open_file(connection, source, path, scratch)
+        _require_zone_name(connection, source)
+    opened = open_file(connection, source, file, scratch)
     rows = source.rows or "select * from file"
     _require_sound(connection, source, rows)
     mapped = scratch / "mapped.parquet"
     lengths = rating.create_rates(connection, source)
-    written = connection.execute(
-        f"copy ({_mapped(source, rows, lengths)}) to {text(mapped)} (format parquet, compression lz4_raw)"
-    ).fetchone()[0]
+    (written,) = engine.row(
+        connection, f"copy ({_mapped(source, rows, lengths)}) to {text(mapped)} (format parquet, compression lz4_raw)"
+    )
     relation = engine.parquet([mapped])
     if source.rows:
-        (told_apart,) = connection.execute(f"select count(distinct source_row) from {relation}").fetchone()
-        if told_apart != written or written > opened.rows:
+        (distinct_rows,) = engine.row(connection, f"select count(distinct source_row) from {relation}")
+        if distinct_rows != written or written > opened.rows:
             raise Refused(
-                f"{source.path}: rows makes {written} records of {told_apart} rows: a row may be one at most."
+                f"{source.path}: rows makes {written} records of {distinct_rows} rows: a row may be one at most."
             )
     ignored = dict(
         connection.execute(
@@ -54,18 +55,18 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, path: Pat
         ignored[PART_OF_ANOTHER] = opened.rows - written
     connection.execute(f'create or replace temp view source as select * from {relation} where "record.ignored" is null')
     if source.zone is None:
-        _require_zone(connection, source, path)
+        _require_zone(connection, source, file.path)
     # What was taken from other rows stays with a rejected row, which is mended and landed again without them.
     types = opened.types | dict.fromkeys(source.joined, "VARCHAR")
     return replace(opened, rows=kept, types=types, mapped=True, ignored=ignored)
 
 
-def _require_known_zone(connection, source: Source) -> None:
-    if not connection.execute("select count(*) from pg_timezone_names() where name = ?", [source.zone]).fetchone()[0]:
+def _require_zone_name(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
+    if engine.row(connection, "select count(*) from pg_timezone_names() where name = ?", [source.zone]) == (0,):
         raise Refused(f"{source.path}: zone {source.zone!r} is none of the IANA time zones.")
 
 
-def _require_zone(connection, source: Source, path: Path) -> None:
+def _require_zone(connection: duckdb.DuckDBPyConnection, source: Source, path: Path) -> None:
     """Refuse local times of a source without a zone: whose clock it was would be a guess."""
     rows = connection.execute(
         'select source_row from source where lacks_zone("record.started_at") order by source_row limit 5'
@@ -78,7 +79,7 @@ def _require_zone(connection, source: Source, path: Path) -> None:
         )
 
 
-def _require_sound(connection, source: Source, rows: str) -> None:
+def _require_sound(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> None:
     """Judge each expression by itself, so that a mistake is found where it stands."""
     _try(connection, source, "rows", f"select * from ({rows}) limit 0")
     held = {name for name, *_ in connection.execute(f"describe select * from ({rows})").fetchall()}
@@ -99,7 +100,7 @@ def _require_sound(connection, source: Source, rows: str) -> None:
                 )
 
 
-def _try(connection, source: Source, place: str, query: str) -> None:
+def _try(connection: duckdb.DuckDBPyConnection, source: Source, place: str, query: str) -> None:
     try:
         connection.execute(query)
     except duckdb.Error as error:
@@ -152,24 +153,26 @@ def _mapped(source: Source, rows: str, lengths: list[int]) -> str:
                 end as "made.reason"
             from timed
         )
-        {rating.rated("dated", source, lengths) if lengths else unrated}
+        {rating.rated("dated", source.rates, lengths) if source.rates else unrated}
     """
 
 
 def _instants(source: Source) -> list[str]:
     """The exact times of a row, best first. A local time that states its offset is one too."""
-    found = []
+    instants = []
     for kind, expression in source.times.items():
         value = f"present(({expression})::varchar)"
-        found.append(f"epoch_instant({value}, {MICROSECONDS[kind]})" if kind in MICROSECONDS else f"instant({value})")
-    return found
+        instants.append(
+            f"epoch_instant({value}, {MICROSECONDS[kind]})" if kind in MICROSECONDS else f"instant({value})"
+        )
+    return instants
 
 
 def _shown(local: str) -> str:
     return f"nullif(nullif({local}, '0000-00-00 00:00:00'), '0000-00-00')"
 
 
-def _first(conditions: dict[str, str]) -> str:
+def _first(conditions: Mapping[str, str]) -> str:
     """The name of the first condition that holds."""
     whens = " ".join(f"when ({condition}) then {text(name)}" for name, condition in conditions.items())
     return f"case {whens} end" if whens else "null::varchar"

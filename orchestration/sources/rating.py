@@ -3,12 +3,14 @@
 What belongs here: reading the table, and the arithmetic of increments. What does not: any price.
 """
 
+from pathlib import Path
+
 import duckdb
 
 from orchestration import engine, settings
 from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
-from orchestration.sources.declaration import Source
+from orchestration.sources.declaration import Rates, Source
 
 # What the number that is looked up may be told from.
 NUMBER_COLUMNS = ("service", "direction", "number", "from_number", "to_number")
@@ -23,47 +25,8 @@ def create_rates(connection: duckdb.DuckDBPyConnection, source: Source) -> list[
     if source.rates is None:
         return []
     path = source.rates.file
-    with path.open(encoding="utf-8-sig") as handle:
-        if handle.readline().strip() != ",".join(COLUMNS):
-            raise Refused(f"{path} is no rate table: its first line must be {','.join(COLUMNS)}.")
-    services = f"read_csv({text(settings.SEEDS / 'services.csv')}, header = true, all_varchar = true)"
-    try:
-        connection.execute(
-            f"""
-            create or replace temp table given_rate as
-            select *, row_number() over () + 1 as line
-            from read_csv({this_file(path)}, header = true, all_varchar = true, auto_detect = false, delim = ',',
-                quote = '"', escape = '"', columns = {{{", ".join(f"{text(name)}: 'VARCHAR'" for name in COLUMNS)}}})
-            """
-        )
-    except duckdb.Error as error:
-        raise Refused(f"{path} cannot be read: {engine.first_line(error)}") from error
-    for problem, condition in (
-        (
-            "service is none of seeds/services.csv",
-            f"service is null or service not in (select service from {services})",
-        ),
-        (
-            "prefix is neither empty nor + and digits",
-            r"not regexp_full_match(coalesce(prefix, ''), '(\+[1-9][0-9]{0,14})?')",
-        ),
-        ("price is not an amount such as 0.0125", "money(price) is null or money(price) < 0"),
-        ("fee is not an amount such as 0.01", "fee is not null and (money(fee) is null or money(fee) < 0)"),
-        (
-            "a service by the minute needs an increment such as 60/60 or 6/6, and no other service has one",
-            "coalesce(regexp_full_match(increment, '[1-9][0-9]{0,3}/[1-9][0-9]{0,3}'), false) <> "
-            f"(service in (select service from {services} where unit = 'minute')) "
-            f"or (increment is not null and service not in (select service from {services} where unit = 'minute'))",
-        ),
-        (
-            "the prefix stands twice for its service",
-            "(service, coalesce(prefix, '')) in "
-            "(select (service, coalesce(prefix, '')) from given_rate group by all having count(*) > 1)",
-        ),
-    ):
-        lines = connection.execute(f"select line from given_rate where {condition} order by line limit 5").fetchall()
-        if lines:
-            raise Refused(f"{path}: {problem}, in line {', '.join(str(line) for (line,) in lines)}.")
+    _create_written_rates(connection, path)
+    _require_sound(connection, path)
     connection.execute(
         f"""
         create or replace temp table rate as
@@ -72,7 +35,7 @@ def create_rates(connection: duckdb.DuckDBPyConnection, source: Source) -> list[
             coalesce({_nano("fee")}, 0) as fee_nano,
             split_part(increment, '/', 1)::integer as first_seconds,
             split_part(increment, '/', 2)::integer as next_seconds
-        from given_rate
+        from written_rate
         """
     )
     parameters = ", ".join(NUMBER_COLUMNS)
@@ -89,30 +52,65 @@ def create_rates(connection: duckdb.DuckDBPyConnection, source: Source) -> list[
     return [length for (length,) in lengths]
 
 
+def _create_written_rates(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Create table `written_rate`: the lines of a rate table as they are written, numbered."""
+    with path.open(encoding="utf-8-sig") as handle:
+        if handle.readline().strip() != ",".join(COLUMNS):
+            raise Refused(f"{path} is no rate table: its first line must be {','.join(COLUMNS)}.")
+    try:
+        connection.execute(
+            f"""
+            create or replace temp table written_rate as
+            select *, row_number() over () + 1 as line
+            from read_csv({this_file(path)}, header = true, all_varchar = true, auto_detect = false, delim = ',',
+                quote = '"', escape = '"', columns = {{{", ".join(f"{text(name)}: 'VARCHAR'" for name in COLUMNS)}}})
+            """
+        )
+    except duckdb.Error as error:
+        raise Refused(f"{path} cannot be read: {engine.first_line(error)}") from error
+
+
+def _require_sound(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Refuse a rate table for the first thing that is wrong with it."""
+    services = f"read_csv({text(settings.SEEDS / 'services.csv')}, header = true, all_varchar = true)"
+    by_minute = f"(select service from {services} where unit = 'minute')"
+    for problem, condition in (
+        (
+            "service is none of seeds/services.csv",
+            f"service is null or service not in (select service from {services})",
+        ),
+        (
+            "prefix is neither empty nor + and digits",
+            r"not regexp_full_match(coalesce(prefix, ''), '(\+[1-9][0-9]{0,14})?')",
+        ),
+        ("price is not an amount such as 0.0125", "money(price) is null or money(price) < 0"),
+        ("fee is not an amount such as 0.01", "fee is not null and (money(fee) is null or money(fee) < 0)"),
+        (
+            "a service by the minute needs an increment such as 60/60 or 6/6, and no other service has one",
+            "coalesce(regexp_full_match(increment, '[1-9][0-9]{0,3}/[1-9][0-9]{0,3}'), false) <> "
+            f"(service in {by_minute}) or (increment is not null and service not in {by_minute})",
+        ),
+        (
+            "the prefix stands twice for its service",
+            "(service, coalesce(prefix, '')) in "
+            "(select (service, coalesce(prefix, '')) from written_rate group by all having count(*) > 1)",
+        ),
+    ):
+        lines = connection.execute(f"select line from written_rate where {condition} order by line limit 5").fetchall()
+        if lines:
+            raise Refused(f"{path}: {problem}, in line {', '.join(str(line) for (line,) in lines)}.")
+
+
 def _nano(column: str) -> str:
     return f"replace(money({column})::varchar, '.', '')::hugeint"
 
 
-def rated(relation: str, source: Source, lengths: list[int]) -> str:
-    """SQL of the rows with cost and billed seconds where the file gave no cost. No row is added or dropped.
-
-    One join for each length of prefix keeps the rows flowing past a small table, however large the file is.
-    """
-    joins = "\n".join(
-        f'left join rate as rate_{length} on rate_{length}.service = numbered."record.service" '
-        f'and rate_{length}.prefix = left(numbered."made.digits", {length}) and len(rate_{length}.prefix) = {length}'
-        for length in lengths
-    )
-
-    def longest(column: str) -> str:
-        return f"coalesce({', '.join(f'rate_{length}.{column}' for length in lengths)})"
-
-    # Half of the last place is added before the division cuts, so that a cost is rounded once, half away from zero.
-    last_place = 10 ** (9 - source.rates.places)
-    known = ", ".join(identifier("record." + name) for name in NUMBER_COLUMNS)
+def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
+    """SQL of the rows with cost and billed seconds where the file gave no cost. No row is added or dropped."""
     return f"""
         , called as (
-            select *, e164({NUMBER_MACRO}({known})) as "made.number"
+            select *, e164({NUMBER_MACRO}({", ".join(identifier("record." + name) for name in NUMBER_COLUMNS)}))
+                as "made.number"
             from {relation}
         ),
         numbered as (
@@ -121,34 +119,8 @@ def rated(relation: str, source: Source, lengths: list[int]) -> str:
                 whole_seconds(coalesce("record.billed_seconds", "record.duration_seconds")) as "made.talk"
             from called
         ),
-        priced as (
-            select numbered.*,
-                {longest("price_nano")} as "made.price", {longest("fee_nano")} as "made.fee",
-                {longest("first_seconds")} as "made.first", {longest("next_seconds")} as "made.next"
-            from numbered
-            {joins}
-        ),
-        counted as (
-            select *,
-                "record.cost" is null and "made.price" is not null as "made.is_rated",
-                case
-                    when "made.talk" = 0 then 0
-                    when "made.talk" <= "made.first" then "made.first"
-                    else "made.first"
-                        + ("made.talk" - "made.first" + "made.next" - 1) // "made.next" * "made.next"
-                end as "made.billed"
-            from priced
-        ),
-        costed as (
-            select *,
-                case
-                    when "made.first" is null then "made.price" + "made.fee"
-                    when "made.billed" = 0 then 0
-                    else "made.fee" + {last_place}
-                        * ((2 * "made.price" * "made.billed" + {60 * last_place}) // {120 * last_place})
-                end as "made.cost"
-            from counted
-        )
+        priced as ({_priced(lengths)}),
+        {_costed(rates)}
         select
             * exclude (
                 "made.number", "made.digits", "made.talk", "made.price", "made.fee", "made.first", "made.next",
@@ -171,4 +143,56 @@ def rated(relation: str, source: Source, lengths: list[int]) -> str:
                 when "made.cost" is null then 'duration_unusable'
             end as "record.reason"
         from costed
+    """
+
+
+def _priced(lengths: list[int]) -> str:
+    """SQL of relation `numbered` with the rate of the longest prefix that fits.
+
+    One join for each length of prefix keeps the rows flowing past a small table, however large the file is.
+    """
+    joins = "\n".join(
+        f'left join rate as rate_{length} on rate_{length}.service = numbered."record.service" '
+        f'and rate_{length}.prefix = left(numbered."made.digits", {length}) and len(rate_{length}.prefix) = {length}'
+        for length in lengths
+    )
+
+    def longest(column: str) -> str:
+        return f"coalesce({', '.join(f'rate_{length}.{column}' for length in lengths)})"
+
+    return f"""
+            select numbered.*,
+                {longest("price_nano")} as "made.price", {longest("fee_nano")} as "made.fee",
+                {longest("first_seconds")} as "made.first", {longest("next_seconds")} as "made.next"
+            from numbered
+            {joins}
+    """
+
+
+def _costed(rates: Rates) -> str:
+    """SQL of the seconds that relation `priced` bills, and of what they cost, in billionths."""
+    # Half of the last place is added before the division cuts, so that a cost is rounded once, half away from zero.
+    last_place = 10 ** (9 - rates.places)
+    return f"""
+        counted as (
+            select *,
+                "record.cost" is null and "made.price" is not null as "made.is_rated",
+                case
+                    when "made.talk" = 0 then 0
+                    when "made.talk" <= "made.first" then "made.first"
+                    else "made.first"
+                        + ("made.talk" - "made.first" + "made.next" - 1) // "made.next" * "made.next"
+                end as "made.billed"
+            from priced
+        ),
+        costed as (
+            select *,
+                case
+                    when "made.first" is null then "made.price" + "made.fee"
+                    when "made.billed" = 0 then 0
+                    else "made.fee" + {last_place}
+                        * ((2 * "made.price" * "made.billed" + {60 * last_place}) // {120 * last_place})
+                end as "made.cost"
+            from counted
+        )
     """

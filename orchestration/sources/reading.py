@@ -11,15 +11,17 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import guarded_csv
+from orchestration import engine, guarded_csv
 from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
 from orchestration.landing.source_files import (
     LONGEST_LINE,
     MENDED_COLUMNS,
     QUOTE_NUMBERS,
+    Compression,
+    InputFile,
     SourceFile,
-    form_of,
+    json_lines,
     open_bytes,
     stage,
 )
@@ -29,13 +31,12 @@ from orchestration.sources.declaration import Source
 LINE = "line"
 
 
-def open_file(connection: duckdb.DuckDBPyConnection, source: Source, path: Path, scratch: Path) -> SourceFile:
+def open_file(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
     """Create relation `file`: the file's own columns, null where one is empty or lacking, and `source_row`."""
-    form = form_of(path)
-    kind = "jsonl" if form.kind == "json" else form.kind
+    kind = "jsonl" if file.form.kind == "json" else file.form.kind
     if kind not in source.formats:
-        raise Refused(f"{path}: {source.name} takes {' and '.join(source.formats)} files.")
-    opened = (_open_csv if kind == "csv" else _open_json)(connection, source, path, form.compression, scratch)
+        raise Refused(f"{file.path}: {source.name} takes {' and '.join(source.formats)} files.")
+    opened = (_open_csv if kind == "csv" else _open_json)(connection, source, file, scratch)
     lacking = [*source.columns, *source.optional, *source.joined, *MENDED_COLUMNS]
     held = [name for name, *_ in connection.execute("describe source").fetchall()]
     absent = "".join(f", null::varchar as {identifier(name)}" for name in lacking if name not in held)
@@ -48,7 +49,8 @@ def open_file(connection: duckdb.DuckDBPyConnection, source: Source, path: Path,
     return opened
 
 
-def _open_csv(connection, source: Source, path: Path, compression: str, scratch: Path) -> SourceFile:
+def _open_csv(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
+    path, compression = file.path, file.form.compression
     first = _first_line(source, path, compression)
     if is_mended := set(MENDED_COLUMNS) <= set(first.split(",")):
         # Written by us, whatever the switch's own files look like.
@@ -56,7 +58,7 @@ def _open_csv(connection, source: Source, path: Path, compression: str, scratch:
     names, has_header = _columns(source, path, first)
     read = path
     if source.line_prefix and first.startswith(source.line_prefix):
-        read, compression = _strip(connection, source, path, compression, scratch), "none"
+        read, compression = _strip(connection, source, file, scratch), "none"
     columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in names) + "}"
     null = f", nullstr = {text(source.null)}" if source.null is not None else ""
     read_csv = (
@@ -71,7 +73,7 @@ def _open_csv(connection, source: Source, path: Path, compression: str, scratch:
     return stage(connection, path, f"select * from {read_csv}", names, scratch)
 
 
-def _first_line(source: Source, path: Path, compression: str) -> str:
+def _first_line(source: Source, path: Path, compression: Compression) -> str:
     try:
         with io.TextIOWrapper(open_bytes(path, compression), encoding="utf-8-sig", newline="") as handle:
             return handle.readline(LONGEST_LINE).rstrip("\r\n")
@@ -81,7 +83,7 @@ def _first_line(source: Source, path: Path, compression: str) -> str:
 
 def _columns(source: Source, path: Path, first: str) -> tuple[list[str], bool]:
     """The file's columns, and whether its first line names them."""
-    known = [*source.columns, *source.optional]
+    columns = [*source.columns, *source.optional]
     bare = first
     if source.line_prefix and first.startswith(source.line_prefix):
         bare = first.removeprefix(source.line_prefix).removesuffix(source.line_suffix)
@@ -92,13 +94,13 @@ def _columns(source: Source, path: Path, first: str) -> tuple[list[str], bool]:
     named = set(source.columns) <= set(cells)
     if source.header is True or (source.header == "either" and named):
         return _named_columns(source, path, cells), True
-    if not len(source.columns) <= len(cells) <= len(known):
-        wanted = f"{len(source.columns)}" + (f" to {len(known)}" if source.optional else "")
+    if not len(source.columns) <= len(cells) <= len(columns):
+        wanted = f"{len(source.columns)}" + (f" to {len(columns)}" if source.optional else "")
         raise Refused(
             f"{path} does not fit {source.name}: its first line has {len(cells)} columns, and without a header there "
-            f"must be {wanted}: {', '.join(known)}."
+            f"must be {wanted}: {', '.join(columns)}."
         )
-    return known[: len(cells)], False
+    return columns[: len(cells)], False
 
 
 def _named_columns(source: Source, path: Path, cells: list[str]) -> list[str]:
@@ -117,44 +119,41 @@ def _named_columns(source: Source, path: Path, cells: list[str]) -> list[str]:
     return cells
 
 
-def _strip(connection, source: Source, path: Path, compression: str, scratch: Path) -> Path:
+def _strip(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> Path:
     """Write each line without what stands around its values, as in `INSERT INTO cdr VALUES (…);`."""
     bare = scratch / "bare.csv"
     connection.execute("set preserve_insertion_order = true")
-    (left,) = connection.execute(
+    (left,) = engine.row(
+        connection,
         f"""
         copy (
             select line[{len(source.line_prefix) + 1}:len(line) - {len(source.line_suffix)}] as line
-            from {_lines(path, compression)}
+            from {_lines(file)}
             where starts_with(line, {text(source.line_prefix)}) and ends_with(line, {text(source.line_suffix)})
         ) to {text(bare)} (format csv, header false, delimiter '', quote '', escape '')
-        """
-    ).fetchone()
-    (lines,) = connection.execute(f"select count(line) from {_lines(path, compression)}").fetchone()
+        """,
+    )
+    (lines,) = engine.row(connection, f"select count(line) from {_lines(file)}")
     connection.execute("set preserve_insertion_order = false")
     if left != lines:
         raise Refused(
-            f"{path}: {lines - left} lines are not {source.line_prefix}…{source.line_suffix}, as the others are. "
+            f"{file.path}: {lines - left} lines are not {source.line_prefix}…{source.line_suffix}, as the others are. "
             "Nothing of the file was landed."
         )
     return bare
 
 
-def _lines(path: Path, compression: str) -> str:
+def _lines(file: InputFile) -> str:
     return (
-        f"read_csv({this_file(path)}, auto_detect = false, header = false, delim = '', quote = '', escape = '', "
-        f"max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {{'line': 'VARCHAR'}})"
+        f"read_csv({this_file(file.path)}, auto_detect = false, header = false, delim = '', quote = '', escape = '', "
+        f"max_line_size = {LONGEST_LINE}, compression = {text(file.form.compression)}, columns = {{'line': 'VARCHAR'}})"
     )
 
 
-def _open_json(connection, source: Source, path: Path, compression: str, scratch: Path) -> SourceFile:
+def _open_json(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
     """One object a line. Each column is what its path finds, with numbers as they are spelled."""
-    compression = "uncompressed" if compression == "none" else compression
-    read = (
-        f"read_ndjson_objects({this_file(path)}, maximum_object_size = {LONGEST_LINE}, "
-        f"compression = {text(compression)}, ignore_errors = false)"
-    )
-    (torn,) = connection.execute(f"select count(*) from {read} where json_type(json) <> 'OBJECT'").fetchone()
+    path, read = file.path, json_lines(file)
+    (torn,) = engine.row(connection, f"select count(*) from {read} where json_type(json) <> 'OBJECT'")
     if torn:
         raise Refused(f"{path}: {torn} lines are not JSON objects. Nothing of it was landed.")
     names = [*source.columns, *source.optional, *source.joined, *MENDED_COLUMNS]
@@ -167,8 +166,8 @@ def _open_json(connection, source: Source, path: Path, compression: str, scratch
     )
     opened = stage(connection, path, query, [LINE], scratch)
     if opened.rows:
-        found = ", ".join(f"count({identifier(name)})" for name in source.columns)
-        counts = connection.execute(f"select {found} from source").fetchone()
+        counted = ", ".join(f"count({identifier(name)})" for name in source.columns)
+        counts = engine.row(connection, f"select {counted} from source")
         missing = [name for name, count in zip(source.columns, counts, strict=True) if not count]
         if missing:
             raise Refused(

@@ -18,10 +18,10 @@ from orchestration.close import dbt_build, manifests, pinning, tables
 from orchestration.close.manifests import Counts, Manifest
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
+from orchestration.landing import landed_rows
 from orchestration.landing import receipts as landed
 from orchestration.landing.feeds import CDRS
-from orchestration.landing.receipts import Receipt
-from orchestration.landing.records import CANONICAL
+from orchestration.landing.receipts import Files, Receipt
 from orchestration.settings import Settings
 from orchestration.warehouse import reader
 
@@ -224,33 +224,34 @@ def _create_late_records(
 
     A view, so that only who asks pays for looking the records up in what the frozen months state.
     """
-    columns = f"strftime(started_at at time zone 'UTC', '%Y-%m') as month, {CANONICAL}, batch_id, source_row"
+    columns = f"strftime(started_at at time zone 'UTC', '%Y-%m') as month, {', '.join(CDRS.stored)}"
     first = str(known[0].month) if known else ""
-    before = [r.path(file) for r in receipts if r.feed == "cdrs" for file in r.files if file.month < first]
-    selects = [f"select 'before_first_month' as status, {columns} from ({_select(pinning.CDRS_COLUMNS, before)})"]
+    before = landed.with_columns((r, file) for r in receipts for file in r.records if file.month < first)
+    early = landed_rows.select(before, CDRS.stored)
+    selects = [f"select 'before_first_month' as status, {columns} from ({early})"]
     if came := _landed_since_the_last_close(known, receipts):
-        selects.append(f"select 'waiting' as status, {columns} from ({_waiting(came, known)})")
+        selects.append(f"select 'waiting' as status, {columns} from ({_waiting(connection, came, known)})")
     connection.execute(f"create view warehouse.operations.late_records as {' union all '.join(selects)}")
 
 
-def _landed_since_the_last_close(known: Sequence[Manifest], receipts: Sequence[Receipt]) -> list[Path]:
+def _landed_since_the_last_close(known: Sequence[Manifest], receipts: Sequence[Receipt]) -> Files:
     if not known:
-        return []
+        return {}
     late = landed.late_files(receipts, known[-1].month.next, known[-1].landed_up_to)
-    return [path for path, (_, file) in late.items() if file.month >= str(known[0].month)]
+    return landed.with_columns(pair for pair in late.values() if pair[1].month >= str(known[0].month))
 
 
-def _waiting(came: Sequence[Path], known: Sequence[Manifest]) -> str:
+def _waiting(connection: duckdb.DuckDBPyConnection, came: Files, known: Sequence[Manifest]) -> str:
     """The latest delivery of each record that came for a frozen month and says other than what stands."""
+    wanted = CDRS.values | {"record_count": "bigint"}
     entries = " union all ".join(
-        f"select {CANONICAL}, record_count, {text(m.month)} as stated_in from {engine.parquet(m.usage_files)}"
-        for m in known
+        f"select *, {text(m.month)} as stated_in from ({pinning.stated(connection, m, wanted)})" for m in known
     )
-    same = " and ".join(f"standing.{name} is not distinct from latest.{name}" for name in CANONICAL.split(", "))
+    same = " and ".join(f"standing.{name} is not distinct from latest.{name}" for name in CDRS.values)
     return f"""
         with latest as (
             select *
-            from ({_select(pinning.CDRS_COLUMNS, came)})
+            from ({landed_rows.select(came, CDRS.stored)})
             qualify row_number() over (partition by record_id order by batch_id desc, source_row desc) = 1
         ),
         standing as (

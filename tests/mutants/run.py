@@ -77,6 +77,7 @@ SUBJECTS = {
     "publishing": Subject(
         files=(
             "orchestration/files.py",
+            "orchestration/landing/landed_rows.py",
             "orchestration/commands/close.py",
             "orchestration/close/manifests.py",
             "orchestration/close/pinning.py",

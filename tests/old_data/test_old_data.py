@@ -84,7 +84,6 @@ def test_what_has_landed_in_an_old_folder_lands_no_second_time(line_on_old):
     assert hashes(line_on_old.data / "landing") == before
 
 
-@pytest.mark.xfail(strict=True, reason="a landed file without a column of today's refuses the close")
 def test_a_close_takes_what_landed_without_an_optional_column_as_null(line_on_old):
     for batch, columns in (
         ("number_assignments/00000008-*", ["number_type"]),
@@ -99,7 +98,6 @@ def test_a_close_takes_what_landed_without_an_optional_column_as_null(line_on_ol
     assert "Computed again, each month comes to the same." in line_on_old.must("verify --recompute").stdout
 
 
-@pytest.mark.xfail(strict=True, reason="a landed file without a column of today's refuses the next delivery")
 def test_a_delivery_without_an_optional_column_equals_one_with_it_empty(line_on_old):
     for batch, columns, landed, record in (
         ("cdrs/00000009-*", ["call_id", "routed_to"], "cdrs october.csv", "o-3,"),

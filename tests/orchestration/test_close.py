@@ -19,6 +19,7 @@ from orchestration.close.manifests import CloseSettings
 from orchestration.commands import close
 from orchestration.errors import Damaged, Refused
 from orchestration.landing import receipts as landed
+from orchestration.landing.feeds import FEEDS
 from orchestration.months import Month
 from orchestration.shape import as_json
 from orchestration.warehouse import cache, reader
@@ -409,12 +410,15 @@ def test_a_build_sees_exactly_what_was_pinned_for_it(built, built_april):
 
 
 def test_a_build_sees_the_columns_of_its_sources_and_no_others(built, built_april):
+    landed_as = ["recorded_at", "sealed_at", "is_late", "is_overtaken", "batch_id", "source_row"]
+    assignment = ["account_id", "event_type", "valid_from", "is_void", *landed_as]
     sources = {
-        "cdrs": [*pinning.CDRS_COLUMNS, "row_id"],
-        "late_cdrs": pinning.CDRS_COLUMNS,
-        "tenants": pinning.TENANT_COLUMNS,
-        "number_assignments": pinning.NUMBER_COLUMNS,
-        "ip_assignments": pinning.IP_COLUMNS,
+        "cdrs": [*FEEDS["cdrs"].stored, "row_id"],
+        "late_cdrs": [*FEEDS["cdrs"].stored],
+        # No contact data.
+        "tenants": ["account_id", "name", "archived", *landed_as],
+        "number_assignments": ["number", "number_type", *assignment],
+        "ip_assignments": ["ip", *assignment],
     }
     for build in (built, built_april):
         columns = seen_in_each(build, "select column_name from (describe landed.{})", *sources)

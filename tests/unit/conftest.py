@@ -66,6 +66,13 @@ class Warehouse:
         """The landed rows of a feed, all batches."""
         return self._rows([r.path(f) for r in self.receipts if r.feed == feed for f in r.files], columns, order)
 
+    def described(self, feed: str) -> list[tuple[str, str]]:
+        """The columns of the landed files of a feed, with their types."""
+        paths = [r.path(f) for r in self.receipts if r.feed == feed for f in r.files]
+        with duckdb.connect() as connection:
+            described = connection.execute(f"describe select * from {engine.parquet(paths)}").fetchall()
+        return [(name, kind) for name, kind, *_ in described]
+
     def rejected(self, columns: str = "*") -> list[tuple]:
         return self._rows([r.path(r.rejected) for r in self.receipts if r.rejected], columns, "batch_id, source_row")
 

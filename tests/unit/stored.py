@@ -11,7 +11,8 @@ from typing import Any
 from orchestration import settings
 from orchestration.close import manifests
 from orchestration.close.manifests import NO_PREVIOUS, Content, Manifest
-from orchestration.landing.receipts import LandedFile, Receipt
+from orchestration.landing.feeds import FEEDS
+from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.shape import build
@@ -44,11 +45,16 @@ def receipt(sequence: int, feed: str = "cdrs", rows: dict[str | None, int] | Non
         "rows": 0,
         "folder": Path("/landing") / feed / batch_id,
     }
+    named["columns"] = list(FEEDS[feed].stored)
     named["files"] = [
-        LandedFile(f"{feed}-{month}.parquet", count, 1, f"hash of {batch_id} {month}", month)
+        _file(f"{feed}-{month}.parquet", count, f"hash of {batch_id} {month}", month)
         for month, count in (rows or {}).items()
     ]
     return Receipt(feed=feed, batch_id=batch_id, sequence=sequence, **named | given)
+
+
+def _file(name: str, rows: int, sha256: str, month: str | None) -> LandedFile:
+    return RecordsFile(name, rows, 1, sha256, month) if month else LandedFile(name, rows, 1, sha256)
 
 
 def rejected(sequence: int, by_month: dict[str, int], **given: Any) -> Receipt:

@@ -13,7 +13,7 @@ import pytest
 from orchestration.close import readiness
 from orchestration.close.readiness import RejectedRow
 from orchestration.errors import Refused
-from orchestration.landing.receipts import LandedFile, Receipt
+from orchestration.landing.receipts import Receipt, RecordsFile
 from tests.unit.stored import APRIL, FEBRUARY, JUNE, MARCH, MAY, chain, manifest, receipt, rejected, settings_in
 
 INSTANT = timedelta(microseconds=1)
@@ -142,7 +142,7 @@ def stored(folder: Path, sequence: int, rows: list[tuple[str, str]], usable: dic
         count = len(records)
         table = {"record_id": records, "batch_id": [batch_id] * count, "source_row": list(range(1, count + 1))}
         pq.write_table(pa.table(table), folder / f"{month}.parquet")
-        files.append(LandedFile(f"{month}.parquet", count, 1, f"hash {sequence} {month}", month))
+        files.append(RecordsFile(f"{month}.parquet", count, 1, f"hash {sequence} {month}", month))
     given = {"folder": folder, "files": files}
     if not rows:
         return receipt(sequence, **given)
