@@ -107,10 +107,7 @@
                     select {{ cast_columns(model.columns, coded) }} from ({{ sql }}) as written_day
                     order by {{ file_order }}
                 )
-            ) to '{{ file }}' (
-                format parquet, compression zstd, compression_level 1, parquet_version v2,
-                dictionary_size_limit 8000
-            )
+            ) to '{{ file }}' ({{ parquet_options() }})
         {%- endcall %}
     {% endfor %}
 

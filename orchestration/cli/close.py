@@ -39,11 +39,10 @@ def close_months(
 
 
 def _rehearse(settings: Settings, month: Month) -> None:
-    from orchestration.close import rehearsal
     from orchestration.commands import close
 
     with screen.progress(f"Rehearsing the close of {month}") as step:
-        figures = close.rehearse(settings, month, step, rehearsal.figures)
+        figures = close.rehearse(settings, month, step)
     screen.say(f"Rehearsed {month}; nothing was published.")
     for title, rows in figures.items():
         screen.table(title, rows)

@@ -7,6 +7,7 @@ What belongs here: which files and rows a build may see, and under which names. 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import duckdb
 
 from orchestration import engine
 from orchestration.close import dbt_build
+from orchestration.close.inputs import Inputs
 from orchestration.close.manifests import Manifest
-from orchestration.close.readiness import RejectedRow
 from orchestration.landing import events, landed_rows
 from orchestration.landing.feeds import CDRS, IP_ASSIGNMENTS, NUMBER_ASSIGNMENTS, TENANTS
 from orchestration.landing.receipts import Files, Receipt, cdrs_files, files_of_feed, late_files, with_columns
@@ -23,6 +24,27 @@ from orchestration.months import Month
 from orchestration.settings import Settings
 
 NO_RECORDS = "select null::varchar as record_id where false"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one private build: its database, the files to be frozen, and the figures beside them."""
+
+    folder: Path
+    month: Month
+
+    @property
+    def database(self) -> Path:
+        # The stem is the database's name, which the prepared manifest holds.
+        return self.folder / "build.duckdb"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / f"month={self.month}"
+
+    @property
+    def figures(self) -> Path:
+        return self.folder / "figures"
 
 
 def create_assignment_sources(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
@@ -43,9 +65,10 @@ def create_close(
     first_start: datetime | None = None,
     history_start: datetime | None = None,
     default_currency: str,
-    out_dir: Path | None,
+    workspace: Workspace | None,
 ) -> None:
     """The one row that says what is being closed; without an end, the models that tell history give all of it."""
+    folders = (str(workspace.output), str(workspace.figures)) if workspace else (None, None)
     connection.execute("create schema if not exists control")
     connection.execute(
         """
@@ -57,28 +80,22 @@ def create_close(
             ?::timestamptz as first_month_start,
             coalesce(?::timestamptz, '-infinity'::timestamptz) as history_start,
             ? as default_currency,
-            ? as out_dir
+            ? as out_dir,
+            ? as figures_dir
         """,
-        [month, start, end, first_start, history_start, default_currency, str(out_dir) if out_dir else None],
+        [month, start, end, first_start, history_start, default_currency, *folders],
     )
 
 
-def pin(
-    settings: Settings,
-    build_file: Path,
-    month: Month,
-    receipts: Sequence[Receipt],
-    frozen: Sequence[Manifest],
-    rejected: Sequence[RejectedRow],
-    out_dir: Path,
-) -> None:
-    """Create every relation that the close of a month reads in `build_file`."""
+def pin(settings: Settings, inputs: Inputs, workspace: Workspace) -> None:
+    """Create every relation that the close of a month reads, in the workspace's database."""
+    month, receipts, frozen, rejected = inputs.month, inputs.receipts, inputs.frozen, inputs.rejected
     previous = frozen[-1] if frozen else None
     first_month = frozen[0].month if frozen else month
     late = late_files(receipts, month, previous.landed_up_to) if previous else {}
     # Of records older than the first month nothing is stated, so nobody has to be known for them.
     late_months = [Month.parse(file.month) for _, file in late.values() if file.month >= str(first_month)]
-    with engine.connect(settings, build_file) as connection:
+    with engine.connect(settings, workspace.database) as connection:
         create_assignment_sources(connection, receipts)
         create_close(
             connection,
@@ -88,7 +105,7 @@ def pin(
             first_start=first_month.start,
             history_start=min([*late_months, month]).start,
             default_currency=settings.default_currency,
-            out_dir=out_dir,
+            workspace=workspace,
         )
         connection.execute("create schema frozen")
         connection.execute(

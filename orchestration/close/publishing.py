@@ -1,4 +1,4 @@
-"""Freezing: a build's tables become files, are read back, listed in a manifest, and renamed into place.
+"""Freezing: a build's files are completed, read back, listed in a manifest, and renamed into place.
 
 What belongs here: the write-once protocol, in its order. What does not: what the tables say, or whether the month may
 be closed. Nothing here can replace a frozen month: the rename that publishes fails when its name is taken.
@@ -6,7 +6,6 @@ be closed. Nothing here can replace a frozen month: the rename that publishes fa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,10 +14,10 @@ import pyarrow.parquet as pq
 
 from orchestration import engine, files, frozen, guarded_csv
 from orchestration.close import logical, manifests, tables, versions
+from orchestration.close.inputs import Inputs
 from orchestration.close.manifests import (
     MANIFEST,
     AnsweredRow,
-    CloseSettings,
     Content,
     Counts,
     Input,
@@ -29,30 +28,13 @@ from orchestration.close.manifests import (
     ServiceTotal,
     TableHash,
 )
+from orchestration.close.month_build import Build
 from orchestration.close.readback import Figures, read_back
-from orchestration.close.readiness import RejectedRow, pinned_files
+from orchestration.close.readiness import pinned_files
 from orchestration.landing.receipts import RECEIPT, Receipt
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.shape import as_json
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a close was given, for the manifest to name."""
-
-    month: Month
-    frozen: Sequence[Manifest]
-    receipts: Sequence[Receipt]
-    rejected: Sequence[RejectedRow]
-    accepted_rejected: bool
-    warnings: Sequence[str]
-    closed_at: datetime
-    settings: CloseSettings
-
-    @property
-    def previous(self) -> Manifest | None:
-        return self.frozen[-1] if self.frozen else None
 
 
 @dataclass(frozen=True)
@@ -67,67 +49,22 @@ class Written:
     figures: Figures
 
 
-def write_tables(connection: duckdb.DuckDBPyConnection, out_dir: Path) -> None:
-    """Write every table beside `usage`, whose day files dbt has written there already."""
+def write_csv(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Write the tables that people open in a spreadsheet as CSV too, from their Parquet files."""
     for table in tables.TABLES:
-        query = f"select * from build.main.{engine.identifier(table.name)}"
-        tables.copy_parquet(connection, query, table.key, out_dir / f"{table.name}.parquet")
         if table.also_csv:
-            guarded_csv.write(connection, query, table.key, out_dir / f"{table.name}.csv")
-    corrections = "select * from build.main.int_corrections"
-    tables.copy_parquet(connection, corrections, tables.USAGE.key, out_dir / "usage" / "corrections.parquet")
+            query = f"select * from {engine.parquet([folder / f'{table.name}.parquet'])}"
+            guarded_csv.write(connection, query, table.key, folder / f"{table.name}.csv")
 
 
-def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """What became of the landed rows: those of the month, and those that came late for frozen months."""
-    landed, rejected = connection.execute(
-        "select coalesce(sum(usable_rows + rejected_rows), 0)::bigint, coalesce(sum(rejected_rows), 0)::bigint "
-        "from control.cdrs_receipts"
-    ).fetchone()
-    dropped = dict(
-        connection.execute("select outcome, count(*) from main.int_dropped_deliveries group by outcome").fetchall()
-    )
-    accepted, attributed, conflicts = connection.execute(
-        "select coalesce(sum(record_count), 0)::bigint, "
-        "coalesce(sum(record_count) filter (account_id is not null), 0)::bigint, "
-        "count(*) filter (conflict_header_ip) from main.usage where line_type = 'usage'"
-    ).fetchone()
-    (late_landed,) = connection.execute(
-        "select coalesce(sum(usable_rows), 0)::bigint from control.late_receipts"
-    ).fetchone()
-    late = dict(
-        connection.execute(
-            "select outcome, count(*) from main.int_judged_deliveries where came_as = 'late' group by outcome"
-        ).fetchall()
-    )
-    entries = dict(connection.execute("select entry, count(*) from main.int_corrections group by entry").fetchall())
-    return {
-        "landed": landed,
-        "accepted": accepted,
-        "duplicate": dropped.get("duplicate", 0),
-        "superseded": dropped.get("superseded", 0),
-        "rejected": rejected,
-        "attributed": attributed,
-        "unattributed": accepted - attributed,
-        "conflict_header_ip": conflicts,
-        "late_landed": late_landed,
-        "late_duplicate": late.get("duplicate", 0),
-        "late_superseded": late.get("superseded", 0),
-        "before_first_month": late.get("before_first_month", 0),
-        "late": entries.get("late", 0),
-        "restatement": entries.get("restatement", 0),
-        "reversal": entries.get("reversal", 0),
-    }
-
-
-def warnings(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> list[str]:
-    """What was odd before the build, and the days of the month on which nothing was used."""
-    days = connection.execute(
-        "select day::varchar from control.close_days where day not in "
-        "(select (started_at at time zone 'UTC')::date from main.usage where line_type = 'usage') order by day"
-    ).fetchall()
-    silent = [f"No records on {', '.join(day for (day,) in days)} (UTC)."] if days else []
-    return [*inputs.warnings, *silent]
+def warnings(inputs: Inputs, folder: Path) -> list[str]:
+    """What was odd before the build, and the UTC days of the month on which nothing was used: files without rows."""
+    silent = [
+        day.isoformat()
+        for day in inputs.month.days
+        if not pq.read_metadata(folder / "usage" / f"day={day:%d}.parquet").num_rows
+    ]
+    return [*inputs.warnings, *([f"No records on {', '.join(silent)} (UTC)."] if silent else [])]
 
 
 def compose(inputs: Inputs, written: Written) -> Content:
@@ -192,21 +129,29 @@ def _output(path: Path, name: str, digest: str) -> Output:
     return Output(name, path.stat().st_size, rows, digest)
 
 
-def write_month(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> Content:
-    """Write a build's tables, read them back, and give the content of the manifest that lists them."""
-    with engine.connect(settings, build_file) as connection:
-        write_tables(connection, out_dir)
-        counted = Counts(**counts(connection))
-        odd = warnings(connection, inputs)
-        hashes = logical.of_statements(connection, out_dir)
-    figures = read_back(out_dir, counted)
-    return compose(inputs, Written(out_dir, files.hashes_below(out_dir), hashes, counted, odd, figures))
+def write_month(settings: Settings, inputs: Inputs, build: Build) -> Content:
+    """Finish a build's files, read them back, and give the content of the manifest that lists them."""
+    with engine.connect(settings) as connection:
+        write_csv(connection, build.folder)
+        table_hashes = logical.of_statements(connection, build.folder)
+    figures = read_back(build.folder, build.counts)
+    return compose(
+        inputs,
+        Written(
+            folder=build.folder,
+            hashes=files.hashes_below(build.folder),
+            tables=table_hashes,
+            counts=build.counts,
+            warnings=warnings(inputs, build.folder),
+            figures=figures,
+        ),
+    )
 
 
-def freeze(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path) -> Manifest:
+def freeze(settings: Settings, inputs: Inputs, build: Build) -> Manifest:
     """Write, read back, list and publish. Returns the manifest of the frozen month."""
-    content = write_month(settings, inputs, build_file, out_dir)
-    (out_dir / MANIFEST).write_bytes(manifests.canonical(as_json(content)))
-    files.seal_folder(out_dir, content.hashes | {MANIFEST: files.sha256(out_dir / MANIFEST)})
-    files.publish(out_dir, frozen.month_folder(settings, inputs.month))
+    content = write_month(settings, inputs, build)
+    (build.folder / MANIFEST).write_bytes(manifests.canonical(as_json(content)))
+    files.seal_folder(build.folder, content.hashes | {MANIFEST: files.sha256(build.folder / MANIFEST)})
+    files.publish(build.folder, frozen.month_folder(settings, inputs.month))
     return manifests.read(settings, inputs.month)

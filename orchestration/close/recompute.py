@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 
 from orchestration import engine, files, guarded_csv
-from orchestration.close import dbt_build, logical, manifests, pinning, publishing, readiness, tables, versions
+from orchestration.close import logical, manifests, month_build, publishing, readiness, tables, versions
+from orchestration.close.inputs import Inputs
 from orchestration.close.manifests import Content, Manifest
-from orchestration.close.publishing import Inputs
 from orchestration.errors import Refused
 from orchestration.landing import receipts as landed
 from orchestration.months import Month
@@ -45,18 +45,13 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
     report = settings.data / "differences" / f"month={month}"
     files.remove(report)
     folder = settings.build / "recompute"
-    files.remove(folder)
     try:
-        out_dir = folder / f"month={month}"
-        (out_dir / "usage").mkdir(parents=True)
-        build_file = folder / "build.duckdb"
         progress(f"Computing {month} again")
-        pinning.pin(configuration, build_file, month, inputs.receipts, inputs.frozen, inputs.rejected, out_dir)
-        dbt_build.build(configuration, build_file, progress)
-        again = publishing.write_month(configuration, inputs, build_file, out_dir)
-        with engine.connect(configuration, build_file) as connection:
-            found = _figures(frozen.content, again)
-            found += _tables(connection, frozen, out_dir, report) + _texts(frozen.content, again)
+        again = month_build.make(configuration, inputs, folder, progress)
+        content = publishing.write_month(configuration, inputs, again)
+        with engine.connect(configuration) as connection:
+            found = _figures(frozen.content, content)
+            found += _tables(connection, frozen, again.folder, report) + _texts(frozen.content, content)
     finally:
         files.remove(folder)
     return _told(frozen, found, report)

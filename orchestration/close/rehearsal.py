@@ -1,42 +1,44 @@
 """What a dry run shows of a private build: totals, unattributed by reason, corrections, rejected rows, warnings."""
 
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from orchestration import engine
-from orchestration.close.publishing import Inputs, counts, warnings
+from orchestration.close import publishing
+from orchestration.close.inputs import Inputs
+from orchestration.close.month_build import Build
 from orchestration.settings import Settings
 
 QUERIES = {
     "Totals": """
         select currency, section, sum(record_count)::bigint as records, sum(cost)::decimal(38, 9) as cost,
             sum(attributed_cost)::decimal(38, 9) as attributed, sum(unattributed_cost)::decimal(38, 9) as unattributed
-        from main.organization_statement group by all order by all
+        from {organization_statement} group by all order by all
     """,
     "Unattributed by reason": """
         select reason, currency, sum(record_count)::bigint as records, sum(cost)::decimal(38, 9) as cost
-        from main.unattributed group by all order by all
+        from {unattributed} group by all order by all
     """,
     "Corrections": """
         select currency, usage_month, sum(record_count)::bigint as records, sum(cost)::decimal(38, 9) as cost
-        from main.organization_statement where line_type = 'correction' group by all order by all
+        from {organization_statement} where line_type = 'correction' group by all order by all
     """,
 }
 
 
-def figures(settings: Settings, build_file: Path, inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
+def figures(settings: Settings, inputs: Inputs, build: Build) -> dict[str, list[dict[str, Any]]]:
     """Title → rows."""
-    with engine.connect(settings, build_file) as connection:
-        found = {"Records": [counts(connection)]}
+    source = {
+        name: engine.parquet([build.folder / f"{name}.parquet"]) for name in ("organization_statement", "unattributed")
+    }
+    found: dict[str, list[dict[str, Any]]] = {"Records": [asdict(build.counts)]}
+    with engine.connect(settings) as connection:
         for title, query in QUERIES.items():
-            cursor = connection.execute(query)
-            names = [column[0] for column in cursor.description]
-            found[title] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        odd = warnings(connection, inputs)
+            found[title] = engine.records(connection, query.format(**source))
     found["Rejected rows"] = [
         {"batch_id": row.batch_id, "source_row": row.source_row, "reason": row.reason}
         for row in inputs.rejected
         if not row.cleared
     ]
-    found["Warnings"] = [{"warning": warning} for warning in odd]
+    found["Warnings"] = [{"warning": warning} for warning in publishing.warnings(inputs, build.folder)]
     return found

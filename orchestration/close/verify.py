@@ -9,7 +9,6 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from orchestration import files, frozen
@@ -43,14 +42,13 @@ def require_all_batches(receipts: Sequence[Receipt], known: Sequence[Manifest]) 
         raise Damaged(f"{'; '.join(problems[:5])}. Restore what has landed from a backup.")
 
 
-def require_intact_statements(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
+def require_intact_statements(used: Sequence[Path], frozen: Sequence[Manifest]) -> None:
     """Raise Damaged unless the frozen files from which a build took earlier statements are as they were frozen.
 
     The month before is checked whole ahead of every close; of older ones only what is used.
     """
     listed = {manifest.folder / name: digest for manifest in frozen for name, digest in manifest.content.hashes.items()}
-    used = connection.execute("select distinct stated_file from main.int_last_entries").fetchall()
-    files.require_hashes({Path(name): listed[Path(name)] for (name,) in used})
+    files.require_hashes({path: listed[path] for path in used})
 
 
 def all_problems(settings: Settings, months: list[Month], progress: Callable[[str], None]) -> list[str]:

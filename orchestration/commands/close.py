@@ -7,13 +7,14 @@ not: the steps themselves, which are the modules beside this one.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from orchestration import clock, engine, files
-from orchestration.close import dbt_build, manifests, pinning, publishing, readiness, verify
+from orchestration import clock, files
+from orchestration.close import manifests, month_build, publishing, readiness, rehearsal, verify
 from orchestration.close.dbt_build import NodeResult
+from orchestration.close.inputs import Inputs
 from orchestration.close.manifests import CloseSettings, Manifest
-from orchestration.close.publishing import Inputs
+from orchestration.close.month_build import Build
 from orchestration.errors import Refused
 from orchestration.frozen import month_folder
 from orchestration.landing import receipts as landed
@@ -22,7 +23,6 @@ from orchestration.settings import Settings
 from orchestration.warehouse import cache
 
 Progress = Callable[[str], None]
-Report = TypeVar("Report")
 # What the outcome of a close is called in Dagster's history.
 FROZEN_NOW, ALREADY_FROZEN = "frozen", "already frozen, verified"
 
@@ -53,17 +53,16 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
         inputs = _inputs(settings, month, known, accept_rejected=accept_rejected)
-        build_file, out_dir = _private_build(settings, month)
         try:
-            nodes = _build(settings, inputs, build_file, out_dir, progress)
+            build = _build(settings, inputs, progress)
             progress("Freezing")
-            frozen = publishing.freeze(settings, inputs, build_file, out_dir)
+            frozen = publishing.freeze(settings, inputs, build)
         finally:
             # Also when the disk is full: what comes next has to be able to write down why.
             files.remove(_build_folder(settings))
         progress("Refreshing the warehouse")
         cache.refresh(settings)
-        return Closed(frozen, already_frozen=False, nodes=nodes)
+        return Closed(frozen, already_frozen=False, nodes=build.nodes)
 
 
 def require_closable(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
@@ -75,19 +74,15 @@ def require_closable(settings: Settings, month: Month, *, accept_rejected: bool)
     return False
 
 
-def rehearse(
-    settings: Settings, month: Month, progress: Progress, report: Callable[[Settings, Path, Inputs], Report]
-) -> Report:
-    """Build and check the month privately, give back what `report` says of the build, and publish nothing."""
+def rehearse(settings: Settings, month: Month, progress: Progress) -> dict[str, list[dict[str, Any]]]:
+    """Build and check the month privately, give its figures as title → rows, and publish nothing."""
     with files.disk_errors(), files.only_writer(settings.lock):
         known = manifests.load(settings)
         if month in [manifest.month for manifest in known]:
             raise Refused(f"{month} is frozen already; `statements show {month}` shows it.")
         inputs = _inputs(settings, month, known, accept_rejected=True)
-        build_file, out_dir = _private_build(settings, month)
         try:
-            _build(settings, inputs, build_file, out_dir, progress)
-            return report(settings, build_file, inputs)
+            return rehearsal.figures(settings, inputs, _build(settings, inputs, progress))
         finally:
             files.remove(_build_folder(settings))
 
@@ -123,19 +118,7 @@ def _build_folder(settings: Settings) -> Path:
     return settings.build / "close"
 
 
-def _private_build(settings: Settings, month: Month) -> tuple[Path, Path]:
-    """A fresh folder outside of every read path; what a killed close left there goes."""
-    folder = _build_folder(settings)
-    files.remove(folder)
-    out_dir = folder / f"month={month}"
-    (out_dir / "usage").mkdir(parents=True)
-    return folder / "build.duckdb", out_dir
-
-
-def _build(settings: Settings, inputs: Inputs, build_file: Path, out_dir: Path, progress: Progress) -> list[NodeResult]:
-    progress("Pinning what has landed")
-    pinning.pin(settings, build_file, inputs.month, inputs.receipts, inputs.frozen, inputs.rejected, out_dir)
-    nodes = dbt_build.build(settings, build_file, progress)
-    with engine.connect(settings, build_file) as connection:
-        verify.require_intact_statements(connection, inputs.frozen)
-    return nodes
+def _build(settings: Settings, inputs: Inputs, progress: Progress) -> Build:
+    build = month_build.make(settings, inputs, _build_folder(settings), progress)
+    verify.require_intact_statements(build.used_frozen_files, inputs.frozen)
+    return build

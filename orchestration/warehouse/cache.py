@@ -123,7 +123,7 @@ def _create_assets(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Rec
     """Run the models that tell who held what over everything landed, with no end, and keep what they say."""
     connection.execute("attach ':memory:' as build; use build")
     pinning.create_assignment_sources(connection, receipts)
-    pinning.create_close(connection, month="", start=None, end=None, default_currency="", out_dir=None)
+    pinning.create_close(connection, month="", start=None, end=None, default_currency="", workspace=None)
     for relation, query in dbt_build.compiled(HISTORY_MODELS).items():
         connection.execute(f"create view {relation} as {query}")
     connection.execute("use memory")

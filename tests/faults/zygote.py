@@ -25,8 +25,12 @@ import rich.live
 import rich.progress  # noqa: F401
 
 from orchestration import cli, clock, dagster_run, definitions, files, settings
+from orchestration.close import month_build
+from orchestration.close.inputs import Inputs
+from orchestration.close.month_build import Build
+from orchestration.close.pinning import Workspace
 from orchestration.commands import close
-from orchestration.commands.close import Inputs, Progress
+from orchestration.commands.close import Progress
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -49,26 +53,29 @@ def close_directly(configuration: Settings, month: Month, *, accept_rejected: bo
 def with_build(prepared: Path) -> Callable:
     """A step that takes what dbt would make from a folder where it was made earlier."""
 
-    def build(configuration: Settings, inputs: Inputs, build_file: Path, out_dir: Path, progress: Progress) -> list:
-        (prepared / "build.duckdb").rename(build_file)
-        (out_dir / "usage").rmdir()
-        (prepared / "usage").rename(out_dir / "usage")
-        return []
+    def build(configuration: Settings, inputs: Inputs, progress: Progress) -> Build:
+        workspace = Workspace(close._build_folder(configuration), inputs.month)
+        files.remove(workspace.folder)
+        workspace.folder.mkdir(parents=True)
+        for made in (workspace.output, workspace.figures):
+            (prepared / made.name).rename(made)
+        return month_build.handed_over(workspace, [])
 
     return build
 
 
 def keeping_build(prepared: Path) -> Callable:
     """A step that copies what dbt has made, for `with_build`."""
-    made = close._build
+    make = close._build
 
-    def build(configuration: Settings, inputs: Inputs, build_file: Path, out_dir: Path, progress: Progress) -> list:
-        nodes = made(configuration, inputs, build_file, out_dir, progress)
+    def build(configuration: Settings, inputs: Inputs, progress: Progress) -> Build:
+        build = make(configuration, inputs, progress)
+        workspace = Workspace(build.folder.parent, inputs.month)
         import shutil
 
-        shutil.copy(build_file, prepared / "build.duckdb")
-        shutil.copytree(out_dir / "usage", prepared / "usage")
-        return nodes
+        for made in (workspace.output, workspace.figures):
+            shutil.copytree(made, prepared / made.name)
+        return build
 
     return build
 

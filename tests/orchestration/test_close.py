@@ -13,9 +13,12 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import engine, files, settings
-from orchestration.close import dbt_build, due, manifests, pinning, publishing, verify
+from orchestration import clock, engine, files, settings
+from orchestration.close import dbt_build, due, manifests, month_build, pinning, publishing, rehearsal, tables, verify
+from orchestration.close.inputs import Inputs
 from orchestration.close.manifests import CloseSettings
+from orchestration.close.month_build import Build
+from orchestration.close.pinning import Workspace
 from orchestration.commands import close
 from orchestration.errors import Damaged, Refused
 from orchestration.landing import receipts as landed
@@ -178,10 +181,11 @@ def test_months_are_due_from_the_end_of_their_grace_on(tmp_path, monkeypatch):
 
 def test_what_an_operator_accepted_is_said_only_where_something_stood(copy_of, landed_march, monkeypatch):
     line = copy_of(landed_march)
-    monkeypatch.setattr(close, "_build", lambda *_: [])
+    monkeypatch.setattr(close, "_build", lambda *_: None)
+    monkeypatch.setattr(rehearsal, "figures", lambda _settings, given, _build: given)
 
-    def inputs() -> publishing.Inputs:
-        return close.rehearse(settings_of(line), MARCH, lambda _: None, lambda _settings, _file, given: given)
+    def inputs() -> Inputs:
+        return close.rehearse(settings_of(line), MARCH, lambda _: None)
 
     first = inputs()
     assert first.accepted_rejected
@@ -308,7 +312,7 @@ def test_a_dry_run_shows_the_figures_and_publishes_nothing(copy_of, landed_march
 
 def test_a_frozen_month_has_no_dry_run(closed_march):
     with pytest.raises(Refused, match="2026-03 is frozen already; `statements show 2026-03` shows it"):
-        close.rehearse(settings.load(closed_march / "data"), MARCH, lambda _: None, lambda *_: None)
+        close.rehearse(settings.load(closed_march / "data"), MARCH, lambda _: None)
 
 
 def test_an_open_month_has_no_statement_anywhere(copy_of, closed_march):
@@ -328,7 +332,7 @@ class Captured(Exception):
     """Stands for everything after the build."""
 
 
-Built = tuple[settings.Settings, publishing.Inputs, Path, Path, Path]
+Built = tuple[settings.Settings, Inputs, Build, Path]
 
 
 @pytest.fixture(scope="module")
@@ -347,10 +351,10 @@ def build_of(source: Path, folder: Path, month: Month, instant: str, *deliveries
     shutil.copytree(source, folder)
     taken = {}
 
-    def capture(configuration, inputs, build_file, out_dir):
-        taken["all"] = (configuration, inputs, build_file, out_dir)
+    def capture(configuration, inputs, build):
+        taken["all"] = (configuration, inputs, build)
         # A close that fails takes its build with it.
-        shutil.copytree(build_file.parent, folder / "pristine")
+        shutil.copytree(build.folder.parent, folder / "pristine")
         raise Captured
 
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -365,7 +369,7 @@ def build_of(source: Path, folder: Path, month: Month, instant: str, *deliveries
 
 def seen(build: Built, query: str) -> list[tuple]:
     """What a query finds in a build as it was before it was frozen."""
-    with duckdb.connect(str(build[4] / "build.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(build[3] / "build.duckdb"), read_only=True) as connection:
         connection.execute("set timezone to 'UTC'")
         return connection.execute(query).fetchall()
 
@@ -430,25 +434,45 @@ def test_all_frozen_months_are_looked_at_only_when_something_came_late(closed_ap
     batches, frozen = landed.load(configuration), manifests.load(configuration)
     stated = []
     for number, known in enumerate((batches[:-1], batches)):
-        build_file = tmp_path / f"{number}.duckdb"
-        pinning.pin(configuration, build_file, APRIL.next, known, frozen, [], tmp_path)
-        with duckdb.connect(str(build_file), read_only=True) as connection:
+        workspace = Workspace(tmp_path / str(number), APRIL.next)
+        workspace.folder.mkdir()
+        close_settings = CloseSettings(grace_hours=12, default_currency="USD")
+        inputs = Inputs(APRIL.next, frozen, known, [], False, [], clock.now(), close_settings)
+        pinning.pin(configuration, inputs, workspace)
+        with duckdb.connect(str(workspace.database), read_only=True) as connection:
             found = connection.execute("select distinct stated_in from frozen.stated_entries order by 1").fetchall()
             stated.append([month for (month,) in found])
     assert stated == [["2026-04"], ["2026-03", "2026-04"]]
 
 
+WRITTEN = {table.name: (table.key, f"{table.name}.parquet") for table in tables.TABLES} | {
+    "int_corrections": (tables.USAGE.key, "usage/corrections.parquet"),
+    "counts": (("count_name",), "../figures/counts.parquet"),
+}
+
+
 def freeze_after(built, *statements: str) -> None:
-    """Freeze the build after these statements have altered it, its reconciliation made anew."""
-    configuration, inputs, build_file, out_dir, pristine = built
-    files.remove(build_file.parent)
-    shutil.copytree(pristine, build_file.parent)
-    sql = dbt_build.compiled(["reconciliation"])
-    with engine.connect(configuration, build_file) as connection:
+    """Freeze the build after these statements have altered it, its invariants and counts made anew.
+
+    What dbt has left as views over files is altered as tables, and written to its files again.
+    """
+    configuration, inputs, build, pristine = built
+    folder = build.folder.parent
+    files.remove(folder)
+    shutil.copytree(pristine, folder)
+    with engine.connect(configuration, folder / "build.duckdb") as connection:
+        for name in WRITTEN:
+            connection.execute(f"create table main.altered as from main.{name}; drop view main.{name}")
+            connection.execute(f"alter table main.altered rename to {name}")
         for statement in statements:
             connection.execute(statement)
-        connection.execute(f"create or replace table main.reconciliation as {sql[next(reversed(sql))]}")
-    publishing.freeze(configuration, inputs, build_file, out_dir)
+        for name in ("reconciliation", "counts"):
+            sql = dbt_build.compiled([name])
+            connection.execute(f"create or replace table main.{name} as {sql[next(reversed(sql))]}")
+        for name, (order, file) in WRITTEN.items():
+            (build.folder / file).unlink()
+            tables.copy_parquet(connection, f"from main.{name}", order, build.folder / file)
+    publishing.freeze(configuration, inputs, month_build.handed_over(Workspace(folder, inputs.month), build.nodes))
 
 
 ALTERED = {
@@ -498,15 +522,12 @@ def test_a_frozen_file_that_a_correction_takes_from_is_hashed_again(copy_of, clo
     line = copy_of(closed_march, AFTER_APRIL)
     land(line, "cdrs", *LATE)
     (changed,) = line.data.glob("statements/month=2026-03/usage/day=05.parquet")
-    connection = duckdb.connect()
-    connection.execute("create table int_last_entries (stated_file varchar)")
-    connection.execute("insert into int_last_entries values (?)", [str(changed)])
     known = manifests.load(settings_of(line))
-    verify.require_intact_statements(connection, known)
+    verify.require_intact_statements([changed], known)
     changed.chmod(0o600)
     changed.write_bytes(changed.read_bytes()[:-1] + b"x")
     with pytest.raises(Damaged, match="day=05"):
-        verify.require_intact_statements(connection, known)
+        verify.require_intact_statements([changed], known)
 
 
 def test_a_close_hashes_again_what_it_takes_from_an_older_month(copy_of, closed_april):
@@ -528,13 +549,12 @@ def test_a_close_hashes_again_what_it_takes_from_an_older_month(copy_of, closed_
 
 
 def test_a_record_that_is_lost_on_the_way_to_the_file_is_missed(built):
-    configuration, inputs, build_file, out_dir, _ = built
+    configuration, inputs, build, _ = built
+    day = build.folder / "usage" / "day=05.parquet"
     with pytest.raises(Refused, match="against"):
-        freeze_after(
-            built, f"copy (select * from '{out_dir}/usage/day=05.parquet' offset 1) to '{out_dir}/usage/day=05.parquet'"
-        )
+        freeze_after(built, f"copy (select * from '{day}' offset 1) to '{day}'")
     assert not configuration.statements.exists()
-    assert (inputs.month, build_file.name) == (MARCH, "build.duckdb")
+    assert (inputs.month, build.folder.name) == (MARCH, "month=2026-03")
 
 
 def test_an_invariant_that_fails_in_the_build_stops_the_whole_close(copy_of, landed_march, monkeypatch):

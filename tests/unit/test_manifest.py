@@ -11,13 +11,15 @@ import subprocess
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from orchestration import files
 from orchestration.close import dbt_build, manifests, pinning, publishing, versions
+from orchestration.close.inputs import Inputs
 from orchestration.close.manifests import MANIFEST, NO_PREVIOUS, CloseSettings, Counts, InputFile, TableHash
-from orchestration.close.publishing import Inputs, Written
+from orchestration.close.publishing import Written
 from orchestration.close.readback import Figures
 from orchestration.close.readiness import RejectedRow
 from orchestration.errors import Damaged
@@ -244,23 +246,16 @@ def test_each_later_manifest_carries_the_chain_on(batches, tmp_path):
     assert composed(inputs(frozen, batches), tmp_path, Figures({}, {}))["totals_since_first_month"] == {"USD": "2"}
 
 
-def test_days_without_a_record_are_warned_of():
-    with duckdb.connect() as connection:
-        connection.execute("set timezone to 'Asia/Kolkata'")
-        connection.execute("create schema control")
-        connection.execute(
-            "create table control.close_days as select unnest(['2026-05-02', '2026-05-01']::date[]) as day"
-        )
-        connection.execute("create table main.usage (started_at timestamptz, line_type varchar)")
-        connection.execute("insert into main.usage values ('2026-05-01 12:00:00Z', 'correction')")
-        assert publishing.warnings(connection, inputs()) == [
-            "odd before",
-            "No records on 2026-05-01, 2026-05-02 (UTC).",
-        ]
-        connection.execute("insert into main.usage values ('2026-05-01 23:00:00Z', 'usage')")
-        assert publishing.warnings(connection, inputs()) == ["odd before", "No records on 2026-05-02 (UTC)."]
-        connection.execute("insert into main.usage values ('2026-05-02 00:00:00Z', 'usage')")
-        assert publishing.warnings(connection, inputs()) == ["odd before"]
+def test_days_without_a_record_are_warned_of(tmp_path):
+    (tmp_path / "usage").mkdir()
+    rows = pa.table({"record_id": ["a"]})
+    for day in MAY.days:
+        pq.write_table(rows if day.day not in (1, 2) else rows.slice(1), tmp_path / "usage" / f"day={day:%d}.parquet")
+    assert publishing.warnings(inputs(), tmp_path) == ["odd before", "No records on 2026-05-01, 2026-05-02 (UTC)."]
+    pq.write_table(rows, tmp_path / "usage" / "day=01.parquet")
+    assert publishing.warnings(inputs(), tmp_path) == ["odd before", "No records on 2026-05-02 (UTC)."]
+    pq.write_table(rows, tmp_path / "usage" / "day=02.parquet")
+    assert publishing.warnings(inputs(), tmp_path) == ["odd before"]
 
 
 # Pinned counts --------------------------------------------------------------------------------------------------------

@@ -1,3 +1,8 @@
+{{ config(
+    materialized='parquet_file',
+    file='usage/corrections',
+    file_order=['account_id', 'started_at', 'record_id', 'entry'],
+) }}
 {#
     What this close states about frozen months: late records, and for what has changed a reversal of
     the last statement and, unless the record left the frozen months, a restatement.
@@ -5,6 +10,7 @@
     The columns are those of `usage`, in their order. A reversal copies what was stated, with all
     measures negative, so that the two add up to nothing wherever they stand.
 #}
+-- depends_on: {{ ref('stg_close') }}
 with attributed as (
     select *
     from {{ ref('int_attributed_cdrs') }}

@@ -32,6 +32,7 @@ grouped as (
         usage.line_type,
         usage.usage_month,
         sum(usage.record_count) as record_count,
+        sum(case when usage.conflict_header_ip then usage.record_count else 0 end) as conflict_count,
         sum(usage.duration_seconds) as duration_seconds,
         sum(usage.billed_seconds) as billed_seconds,
         sum(usage.cost) as cost
@@ -56,6 +57,7 @@ final as (
         grouped.line_type,
         grouped.usage_month,
         cast(grouped.record_count as bigint) as record_count,
+        cast(grouped.conflict_count as bigint) as conflict_count,
         cast(grouped.duration_seconds as bigint) as duration_seconds,
         cast(grouped.billed_seconds as bigint) as billed_seconds,
         cast(grouped.cost as decimal(38, 9)) as cost

@@ -1,7 +1,11 @@
+{{ config(
+    file_order=['account_id', 'number'],
+) }}
 {#
     Who holds each number at the month's last instant, and since when without a break (rule 25).
     **Grain: one row per number held by a living tenant at the month's last instant.**
 #}
+-- depends_on: {{ ref('stg_close') }}
 with held as (
     select
         account_id,

@@ -1,3 +1,6 @@
+{{ config(
+    file_order=['currency'],
+) }}
 {#
     The account's own month on one row: the wide form of the organization's statement, unattributed
     usage included.

@@ -1,7 +1,11 @@
+{{ config(
+    file_order=['currency', 'line_type', 'usage_month', 'service', 'direction'],
+) }}
 {#
     The account's own statement in long form, taken from the same rows as the tenants'.
     **Grain: one row per currency, line type, usage month, service and direction.**
 #}
+-- depends_on: {{ ref('stg_close') }}
 with totals as (
     select * from {{ ref('int_usage_totals') }}
 ),

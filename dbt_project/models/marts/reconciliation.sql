@@ -1,3 +1,6 @@
+{{ config(
+    file_order=['check_name', 'compared'],
+) }}
 {#
     The invariants of the close as figures: what was expected, what is there, and the difference,
     which must be zero.
@@ -5,6 +8,7 @@
     Expected figures come from a different place than the actual ones: landing's receipts, or the
     landed records themselves, against what the marts say. Each invariant is a model of its own.
 #}
+-- depends_on: {{ ref('stg_close') }}
 with invariants as (
     select * from {{ ref('invariant_landed_rows_are_settled') }}
 

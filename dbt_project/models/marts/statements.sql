@@ -1,3 +1,6 @@
+{{ config(
+    file_order=['account_id', 'currency'],
+) }}
 {#
     A tenant's month on one row: the wide form of its statement (rules 23 to 25).
     **Grain: one row per tenant and currency.**

@@ -1,7 +1,11 @@
+{{ config(
+    file_order=['currency', 'line_type', 'usage_month', 'service', 'direction', 'reason', 'asset'],
+) }}
 {#
     What no tenant can be charged for, and why. Part of the organization's statement.
     **Grain: one row per currency, line type, usage month, service, direction, reason and asset.**
 #}
+-- depends_on: {{ ref('stg_close') }}
 with totals as (
     select * from {{ ref('int_usage_totals') }}
     where account_id is null

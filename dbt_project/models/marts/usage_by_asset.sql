@@ -1,7 +1,13 @@
+{{ config(
+    file_order=[
+        'account_id', 'currency', 'line_type', 'usage_month', 'service', 'direction', 'attributed_by', 'asset',
+    ],
+) }}
 {#
     A statement line taken apart: which number, IP or header it came through.
     **Grain: one row per statement line, method and asset.**
 #}
+-- depends_on: {{ ref('stg_close') }}
 with totals as (
     select * from {{ ref('int_usage_totals') }}
     where account_id is not null

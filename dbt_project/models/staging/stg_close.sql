@@ -14,7 +14,8 @@ final as (
         first_month_start,
         history_start,
         default_currency,
-        out_dir
+        out_dir,
+        figures_dir
     from source
 )
 

@@ -1,0 +1,58 @@
+"""A month's private build: a folder in which dbt turns the pinned inputs into the files that are to be frozen.
+
+What belongs here: the order of a build, and the one type that it hands over. Everything after it reads files and opens
+no database of the build, so another engine has this one place to plug in. What does not: what the models say, or what
+becomes of the files.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from orchestration import files
+from orchestration.close import dbt_build, pinning
+from orchestration.close.dbt_build import NodeResult
+from orchestration.close.inputs import Inputs
+from orchestration.close.manifests import Counts
+from orchestration.close.pinning import Workspace
+from orchestration.settings import Settings
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a build hands over: `folder` with the Parquet files to be frozen, the nodes that ran, and its figures.
+
+    `counts` are those of the manifest; `used_frozen_files` are the files of frozen months from which statements were
+    taken back or stated anew.
+    """
+
+    folder: Path
+    nodes: Sequence[NodeResult]
+    counts: Counts
+    used_frozen_files: Sequence[Path]
+
+
+def make(settings: Settings, inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> Build:
+    """Build and check the month in a fresh folder, outside of every read path. Raises DoesNotAddUp."""
+    # A close that was killed may have left its build here.
+    files.remove(folder)
+    workspace = Workspace(folder, inputs.month)
+    (workspace.output / "usage").mkdir(parents=True)
+    workspace.figures.mkdir()
+    progress("Pinning what has landed")
+    pinning.pin(settings, inputs, workspace)
+    return handed_over(workspace, dbt_build.build(settings, workspace.database, progress))
+
+
+def handed_over(workspace: Workspace, nodes: Sequence[NodeResult]) -> Build:
+    """The finished build in this workspace, its figures read from their files."""
+    counts = pq.read_table(workspace.figures / "counts.parquet").to_pylist()
+    used = pq.read_table(workspace.figures / "used_frozen_files.parquet").to_pylist()
+    return Build(
+        folder=workspace.output,
+        nodes=nodes,
+        counts=Counts(**{row["count_name"]: row["row_count"] for row in counts}),
+        used_frozen_files=[Path(row["stated_file"]) for row in used],
+    )
