@@ -72,11 +72,11 @@ def records(
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def only_row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
-    """The row of a query that has just one, such as a sum over everything."""
-    (row,) = connection.execute(query, list(parameters)).fetchall()
-    values: tuple[Any, ...] = row
-    return values
+def row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
+    """The first row of a statement that always has one, such as an aggregate or a COPY."""
+    first = connection.execute(query, list(parameters)).fetchone()
+    assert first is not None, query
+    return first
 
 
 def first_line(error: Exception) -> str:

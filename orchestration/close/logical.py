@@ -51,7 +51,7 @@ def of_rows(connection: duckdb.DuckDBPyConnection, source: str) -> TableHash:
     """Rows and logical hash of a relation."""
     values = ", ".join(_text(name, kind) for name, kind in columns_of(connection, source).items())
     # Halves, since the sum of whole numbers of 128 bits would not fit; md5_number once, since it is the cost.
-    rows, low, high = engine.only_row(
+    rows, low, high = engine.row(
         connection,
         f"""
         select

@@ -160,7 +160,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, *, by_record: bool, by_servi
     """Create table `compared`: a row for each total and, if the bill has records, one for each record."""
     keys = "service, direction, currency" if by_service else "currency"
     # A carrier that does not say the direction charges for the service in whichever.
-    has_direction = engine.only_row(connection, "select count(direction) > 0 from bill")[0]
+    has_direction = engine.row(connection, "select count(direction) > 0 from bill")[0]
     if by_service and not has_direction:
         keys = "service, currency"
     counted = "count(*)" if by_record else "case when count(record_count) = count(*) then sum(record_count) end"

@@ -71,7 +71,7 @@ def export(settings: Settings, month: Month | None, source: str | None, target: 
                 files.swap(staged, target)
             finally:
                 staged.unlink(missing_ok=True)
-        (rows_written,) = engine.only_row(connection, "select count(*) from wanted")
+        (rows_written,) = engine.row(connection, "select count(*) from wanted")
         return int(rows_written)
 
 
