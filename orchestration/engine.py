@@ -72,6 +72,16 @@ def records(
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def create_table(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, str], rows: Sequence[Sequence[object]]
+) -> None:
+    """A table of these rows. `columns` maps their names to types, in the order of a row's values."""
+    listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    connection.execute(f"create table {name} ({listed})")
+    if rows:
+        connection.executemany(f"insert into {name} values ({', '.join('?' * len(columns))})", list(rows))
+
+
 def row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
     """The first row of a statement that always has one, such as an aggregate or a COPY."""
     first = connection.execute(query, list(parameters)).fetchone()

@@ -14,7 +14,7 @@ import duckdb
 
 from orchestration import engine
 from orchestration.close import tables
-from orchestration.close.manifests import TableHash
+from orchestration.close.content import TableHash
 
 # Where a row was found; the same records delivered in other files are the same statement.
 LINEAGE = ("batch_id", "source_row", "assignment_id")

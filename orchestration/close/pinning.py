@@ -7,6 +7,7 @@ What belongs here: which files and rows a build may see, and under which names. 
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import duckdb
 
 from orchestration import engine
 from orchestration.close import dbt_build
+from orchestration.close.inputs import Close, RejectedRow
 from orchestration.close.manifests import Manifest
-from orchestration.close.readiness import RejectedRow
+from orchestration.close.readiness import months_answered_for
 from orchestration.landing import events
-from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed, late_files
+from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -68,30 +70,33 @@ TENANT_COLUMNS = {
 }
 
 
-def create_assignment_sources(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
+def create_assignment_sources(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
     """The sources that say who held what: everything landed in the three assignment feeds."""
-    events.require_marked(receipts)
+    events.require_marked(batches)
     connection.execute("create schema if not exists landed")
     for feed, columns in (
         ("tenants", TENANT_COLUMNS),
         ("number_assignments", NUMBER_COLUMNS),
         ("ip_assignments", IP_COLUMNS),
     ):
-        _view(connection, f"landed.{feed}", columns, files_of_feed(receipts, feed))
+        _view(connection, f"landed.{feed}", columns, files_of_feed(batches, feed))
 
 
-def create_close(
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    month: str,
-    start: datetime | None,
-    end: datetime | None,
-    first_start: datetime | None = None,
-    history_start: datetime | None = None,
-    default_currency: str,
-    out_dir: Path | None,
-) -> None:
-    """The one row that says what is being closed; without an end, the models that tell history give all of it."""
+@dataclass(frozen=True)
+class ClosePeriod:
+    """What the models are told of a close. Without an end, those that tell history give all of it."""
+
+    month: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    first_start: datetime | None = None
+    history_start: datetime | None = None
+    default_currency: str = ""
+    out_dir: Path | None = None
+
+
+def create_close(connection: duckdb.DuckDBPyConnection, period: ClosePeriod) -> None:
+    """The one row that says what is being closed."""
     connection.execute("create schema if not exists control")
     connection.execute(
         """
@@ -105,100 +110,100 @@ def create_close(
             ? as default_currency,
             ? as out_dir
         """,
-        [month, start, end, first_start, history_start, default_currency, str(out_dir) if out_dir else None],
+        [
+            period.month,
+            period.start,
+            period.end,
+            period.first_start,
+            period.history_start,
+            period.default_currency,
+            str(period.out_dir) if period.out_dir else None,
+        ],
     )
 
 
-def pin(
-    settings: Settings,
-    build_file: Path,
-    month: Month,
-    receipts: Sequence[Receipt],
-    frozen: Sequence[Manifest],
-    rejected: Sequence[RejectedRow],
-    out_dir: Path,
-) -> None:
-    """Create every relation that the close of a month reads in `build_file`."""
-    previous = frozen[-1] if frozen else None
-    first_month = frozen[0].month if frozen else month
-    late = late_files(receipts, month, previous.landed_up_to) if previous else {}
-    # Of records older than the first month nothing is stated, so nobody has to be known for them.
-    late_months = [Month.parse(file.month) for _, file in late.values() if file.month >= str(first_month)]
+def pin(settings: Settings, build_file: Path, close: Close, rejected: Sequence[RejectedRow], out_dir: Path) -> None:
+    """Create every source of the close of a month in `build_file`."""
     with engine.connect(settings, build_file) as connection:
-        create_assignment_sources(connection, receipts)
-        create_close(
-            connection,
-            month=str(month),
-            start=month.start,
-            end=month.end,
-            first_start=first_month.start,
-            history_start=min([*late_months, month]).start,
-            default_currency=settings.default_currency,
-            out_dir=out_dir,
-        )
-        connection.execute("create schema frozen")
+        create_assignment_sources(connection, close.batches)
+        create_close(connection, _period(settings, close, out_dir))
         connection.execute(
             "create table control.close_days as select unnest(?::date[]) as day",
-            [[day.isoformat() for day in month.days]],
+            [[day.isoformat() for day in close.month.days]],
         )
-        _view(connection, "landed.cdrs", CDRS_COLUMNS, cdrs_files(receipts, [month]), row_id=True)
-        near = [path for path in cdrs_files(receipts, [month.previous, month.next]) if path not in late]
-        _view(connection, "landed.neighbouring_cdrs", CDRS_COLUMNS, near)
-        _view(connection, "landed.late_cdrs", CDRS_COLUMNS, list(late))
-        stated = previous.usage_files if previous else []
-        _view(connection, "frozen.stated_records", {"record_id": "varchar"}, stated)
+        _create_records(connection, close)
+        connection.execute("create schema frozen")
+        last = close.chain.last
+        _view(connection, "frozen.stated_records", {"record_id": "varchar"}, last.usage_files if last else [])
         # Only a late delivery can concern any frozen month; without one, the month before is all there is to look at.
-        _create_stated_entries(connection, frozen if late else frozen[-1:])
-        connection.execute(
-            "create table landed.rejected_rows (batch_id varchar, source_row bigint, record_id varchar, reason varchar)"
+        looked_at = close.chain.manifests if close.late_files else close.chain.manifests[-1:]
+        connection.execute(f"create view frozen.stated_entries as {stated_entries(looked_at)}")
+        engine.create_table(
+            connection,
+            "landed.rejected_rows",
+            {"batch_id": "varchar", "source_row": "bigint", "record_id": "varchar", "reason": "varchar"},
+            [(row.batch_id, row.source_row, row.record_id, row.reason) for row in rejected],
         )
-        if rejected:
-            connection.executemany(
-                "insert into landed.rejected_rows values (?, ?, ?, ?)",
-                [(row.batch_id, row.source_row, row.record_id, row.reason) for row in rejected],
-            )
-        connection.execute(
-            "create table control.cdrs_receipts (batch_id varchar, usable_rows bigint, rejected_rows bigint)"
-        )
-        counts = receipt_counts(month, receipts, previous)
-        if counts:
-            connection.executemany("insert into control.cdrs_receipts values (?, ?, ?)", counts)
-        connection.execute("create table control.late_receipts (batch_id varchar, usable_rows bigint)")
-        if late:
-            rows: Counter[str] = Counter()
-            for receipt, file in late.values():
-                rows[receipt.batch_id] += file.rows
-            connection.executemany("insert into control.late_receipts values (?, ?)", list(rows.items()))
+        usable = {"batch_id": "varchar", "usable_rows": "bigint"}
+        counted = usable | {"rejected_rows": "bigint"}
+        engine.create_table(connection, "control.cdrs_receipts", counted, receipt_counts(close))
+        engine.create_table(connection, "control.late_receipts", usable, late_counts(close))
 
 
-def _create_stated_entries(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
-    """What these frozen months state, each entry with the month and the file that state it."""
+def _period(settings: Settings, close: Close, out_dir: Path) -> ClosePeriod:
+    # Of records older than the first month nothing is stated, so nobody has to be known for them.
+    first = close.first_month
+    late_months = [Month.parse(file.month) for _, file in close.late_files.values() if file.month]
+    return ClosePeriod(
+        month=str(close.month),
+        start=close.month.start,
+        end=close.month.end,
+        first_start=first.start,
+        history_start=min([month for month in late_months if month >= first] + [close.month]).start,
+        default_currency=settings.default_currency,
+        out_dir=out_dir,
+    )
+
+
+def _create_records(connection: duckdb.DuckDBPyConnection, close: Close) -> None:
+    """The month's usable deliveries, those of the months beside it, and those that came late."""
+    month = close.month
+    _view(connection, "landed.cdrs", CDRS_COLUMNS, cdrs_files(close.batches, [month]), row_id=True)
+    beside = cdrs_files(close.batches, [month.previous, month.next])
+    near = [path for path in beside if path not in close.late_files]
+    _view(connection, "landed.neighbouring_cdrs", CDRS_COLUMNS, near)
+    _view(connection, "landed.late_cdrs", CDRS_COLUMNS, list(close.late_files))
+
+
+def stated_entries(manifests: Sequence[Manifest]) -> str:
+    """A query of what these frozen months state, each entry with the month and the file that state it."""
     columns = dbt_build.contract("usage")
     nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
     selects = [f"select {nothing}, '' as stated_in, '' as stated_file where false"]
-    for manifest in frozen:
+    for manifest in manifests:
         where = f"{engine.text(manifest.month)} as stated_in, filename as stated_file"
         source = engine.parquet(manifest.usage_files, filename=True)
         selects.append(f"select {', '.join(columns)}, {where} from {source}")
-    connection.execute(f"create view frozen.stated_entries as {' union all '.join(selects)}")
+    return " union all ".join(selects)
 
 
-def receipt_counts(month: Month, receipts: Sequence[Receipt], previous: Manifest | None) -> list[tuple[str, int, int]]:
-    """Usable and rejected rows of each batch that count in this month, as the receipts say, without opening a file."""
-    known_up_to = previous.landed_up_to if previous else 0
+def receipt_counts(close: Close) -> list[tuple[str, int, int]]:
+    """Usable and rejected rows of each batch that count in this close, as the receipts say, without opening a file."""
     counts = []
-    for receipt in receipts:
-        usable = sum(file.rows for file in receipt.files_of(month)) if receipt.feed == "cdrs" else 0
-        rejected = receipt.rejected_by_month.get(str(month), 0)
-        if receipt.sequence > known_up_to:
-            rejected += sum(
-                rows
-                for name, rows in receipt.rejected_by_month.items()
-                if name == "" or (previous and str(previous.content.first_month) <= name <= str(previous.month))
-            )
+    for batch in close.batches:
+        usable = sum(file.rows for file in batch.files_of(close.month)) if batch.feed == "cdrs" else 0
+        rejected = sum(batch.rejected_by_month[name] for name in months_answered_for(close, batch))
         if usable or rejected:
-            counts.append((receipt.batch_id, usable, rejected))
+            counts.append((batch.batch_id, usable, rejected))
     return counts
+
+
+def late_counts(close: Close) -> list[tuple[str, int]]:
+    """Usable rows of each batch that came late for earlier months, as the receipts say."""
+    counts: Counter[str] = Counter()
+    for batch, file in close.late_files.values():
+        counts[batch.batch_id] += file.rows
+    return list(counts.items())
 
 
 def _view(

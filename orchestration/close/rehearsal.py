@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import engine
-from orchestration.close.publishing import Inputs, counts, warnings
+from orchestration.close.inputs import Inputs
+from orchestration.close.publishing import counts, warnings
 from orchestration.settings import Settings
 
 QUERIES = {

@@ -176,8 +176,7 @@ def _checks_held() -> list[dg.AssetCheckResult]:
 
 
 def _month_checks(configuration: Settings, manifest: Manifest) -> Iterator[dg.AssetCheckResult]:
-    earlier = [one for one in manifests.load(configuration) if one.month == manifest.month.previous]
-    previous = earlier[0] if earlier else None
+    previous = manifests.load(configuration).before(manifest.month).last
     counts = manifest.content.counts
     yield dg.AssetCheckResult(
         asset_key=FROZEN.key,

@@ -9,7 +9,7 @@ import dagster as dg
 
 from orchestration import settings
 from orchestration.close import manifests, verify
-from orchestration.close.manifests import Manifest
+from orchestration.close.manifests import Chain
 from orchestration.defs import feeds
 from orchestration.errors import Damaged
 from orchestration.frozen import frozen_months
@@ -55,9 +55,9 @@ def everything_is_as_it_was(context: dg.AssetCheckExecutionContext) -> Iterator[
 def _frozen(configuration: Settings) -> list[dg.AssetCheckResult]:
     months = frozen_months(configuration)
     problems = [problem for month in months for problem in verify.month_problems(configuration, month)]
-    known = [] if problems else manifests.load(configuration)
-    problems += verify.chain_problems(known)
-    head = {"head": known[-1].sha256} if known else {}
+    chain = Chain() if problems else manifests.load(configuration)
+    problems += verify.chain_problems(chain)
+    head = {"head": chain.head} if chain else {}
     return [_result(NOTHING_FROZEN, problems, {"months": len(months), **head})]
 
 
@@ -75,12 +75,12 @@ def _landed(configuration: Settings) -> list[dg.AssetCheckResult]:
     return results
 
 
-def _readable_manifests(configuration: Settings) -> list[Manifest]:
+def _readable_manifests(configuration: Settings) -> Chain:
     """All of them; none when one is damaged, which the check of the frozen months says."""
     try:
         return manifests.load(configuration)
     except Damaged:
-        return []
+        return Chain()
 
 
 def _result(spec: dg.AssetCheckSpec, problems: list[str], figures: dict[str, object]) -> dg.AssetCheckResult:

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration import engine, files, frozen, guarded_csv
+from orchestration import engine, files, guarded_csv
 from orchestration.close import manifests
 from orchestration.close.manifests import Manifest
 from orchestration.engine import text
@@ -55,8 +55,7 @@ class Reconciliation:
 
 def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, out: Path) -> Reconciliation:
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
-    frozen.require_closed(settings, month)
-    manifest = manifests.read(settings, month)
+    manifest = manifests.require_closed(settings, month)
     source_files.require_readable(bill)
     with (
         files.disk_errors(),

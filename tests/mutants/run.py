@@ -78,6 +78,8 @@ SUBJECTS = {
         files=(
             "orchestration/files.py",
             "orchestration/commands/close.py",
+            "orchestration/close/content.py",
+            "orchestration/close/inputs.py",
             "orchestration/close/manifests.py",
             "orchestration/close/pinning.py",
             "orchestration/close/publishing.py",

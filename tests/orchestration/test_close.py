@@ -15,7 +15,8 @@ import pytest
 
 from orchestration import engine, files, settings
 from orchestration.close import dbt_build, due, manifests, pinning, publishing, verify
-from orchestration.close.manifests import CloseSettings
+from orchestration.close.content import CloseSettings
+from orchestration.close.inputs import Close, Inputs
 from orchestration.commands import close
 from orchestration.errors import Damaged, Refused
 from orchestration.landing import receipts as landed
@@ -179,7 +180,7 @@ def test_what_an_operator_accepted_is_said_only_where_something_stood(copy_of, l
     line = copy_of(landed_march)
     monkeypatch.setattr(close, "_build", lambda *_: [])
 
-    def inputs() -> publishing.Inputs:
+    def inputs() -> Inputs:
         return close.rehearse(settings_of(line), MARCH, lambda _: None, lambda _settings, _file, given: given)
 
     first = inputs()
@@ -327,7 +328,7 @@ class Captured(Exception):
     """Stands for everything after the build."""
 
 
-Built = tuple[settings.Settings, publishing.Inputs, Path, Path, Path]
+Built = tuple[settings.Settings, Inputs, Path, Path, Path]
 
 
 @pytest.fixture(scope="module")
@@ -427,7 +428,7 @@ def test_all_frozen_months_are_looked_at_only_when_something_came_late(closed_ap
     stated = []
     for number, known in enumerate((batches[:-1], batches)):
         build_file = tmp_path / f"{number}.duckdb"
-        pinning.pin(configuration, build_file, APRIL.next, known, frozen, [], tmp_path)
+        pinning.pin(configuration, build_file, Close(APRIL.next, frozen, known), [], tmp_path)
         with duckdb.connect(str(build_file), read_only=True) as connection:
             found = connection.execute("select distinct stated_in from frozen.stated_entries order by 1").fetchall()
             stated.append([month for (month,) in found])
@@ -530,7 +531,7 @@ def test_a_record_that_is_lost_on_the_way_to_the_file_is_missed(built):
             built, f"copy (select * from '{out_dir}/usage/day=05.parquet' offset 1) to '{out_dir}/usage/day=05.parquet'"
         )
     assert not configuration.statements.exists()
-    assert (inputs.month, build_file.name) == (MARCH, "build.duckdb")
+    assert (inputs.close.month, build_file.name) == (MARCH, "build.duckdb")
 
 
 def test_an_invariant_that_fails_in_the_build_stops_the_whole_close(copy_of, landed_march, monkeypatch):
