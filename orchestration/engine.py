@@ -58,13 +58,6 @@ def spill_folder(settings: Settings) -> Iterator[str]:
         yield str(folder)
 
 
-def row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
-    """The first row of a statement that always has one, such as an aggregate or a COPY."""
-    first = connection.execute(query, list(parameters)).fetchone()
-    assert first is not None, query
-    return first
-
-
 def load_macros(connection: duckdb.DuckDBPyConnection, script: Path) -> None:
     """Define the macros of a SQL file in this connection."""
     connection.execute(script.read_text(encoding="utf-8"))
@@ -79,11 +72,21 @@ def records(
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def only_row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
-    """The row of a query that has just one, such as a sum over everything."""
-    (row,) = connection.execute(query, list(parameters)).fetchall()
-    values: tuple[Any, ...] = row
-    return values
+def create_table(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, str], rows: Sequence[Sequence[object]]
+) -> None:
+    """A table of these rows. `columns` maps their names to types, in the order of a row's values."""
+    listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    connection.execute(f"create table {name} ({listed})")
+    if rows:
+        connection.executemany(f"insert into {name} values ({', '.join('?' * len(columns))})", list(rows))
+
+
+def row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
+    """The first row of a statement that always has one, such as an aggregate or a COPY."""
+    first = connection.execute(query, list(parameters)).fetchone()
+    assert first is not None, query
+    return first
 
 
 def first_line(error: Exception) -> str:

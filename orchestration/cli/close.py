@@ -105,12 +105,12 @@ def verify_months(
                     problems += recompute.problems(settings, one, step)
     if not problems and expect_head:
         chain = manifests.load(settings)
-        if not chain or chain[-1].sha256 != expect_head:
-            problems = [f"the head is {chain[-1].sha256 if chain else 'none'}, not {expect_head}"]
+        if chain.head != expect_head:
+            problems = [f"the head is {chain.head or 'none'}, not {expect_head}"]
     if problems:
         raise Damaged("\n".join(["What is stored is not what was stored:", *(f"- {problem}" for problem in problems)]))
     recomputed = " Computed again, each month comes to the same." if again else ""
-    head = f" Head {manifests.load(settings)[-1].sha256}" if months else ""
+    head = f" Head {manifests.load(settings).head}" if months else ""
     screen.say(
         f"Verified {len(months)} frozen months and everything landed: "
         f"every byte and every sum is as it was.{recomputed}{head}"

@@ -13,9 +13,8 @@ from orchestration.settings import Settings
 
 def next_month(settings: Settings) -> Month:
     """The month to be closed next, whether it is due or not. Refused when no first month is known."""
-    frozen = manifests.load(settings)
-    if frozen:
-        return frozen[-1].month.next
+    if following := manifests.load(settings).next_month:
+        return following
     if settings.first_month:
         return Month.parse(settings.first_month)
     raise Refused(

@@ -1,31 +1,58 @@
-"""What a close is given: the month, what has landed, what is frozen, what an operator decided, and the settings.
+"""What a close is made from: the month, the frozen months before it, and what has landed by then.
 
-What belongs here: naming it once, for the build and for the manifest. What does not: judging it (`readiness`).
+What belongs here: holding that together. What does not: whether the month may be closed (`readiness`), or how.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from pathlib import Path
 
-from orchestration.close.manifests import CloseSettings, Manifest
-from orchestration.close.readiness import RejectedRow
-from orchestration.landing.receipts import Receipt
+from orchestration.close.content import CloseSettings
+from orchestration.close.manifests import Chain
+from orchestration.landing import receipts
+from orchestration.landing.receipts import Receipt, RecordsFile
 from orchestration.months import Month
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What a close was given, for the build to read and for the manifest to name."""
+class RejectedRow:
+    """A rejected row that a close has to answer for. `cleared`: a later delivery of its record was usable."""
+
+    batch_id: str
+    source_row: int
+    record_id: str | None
+    reason: str
+    cleared: bool
+
+
+@dataclass(frozen=True)
+class Close:
+    """The close of a month after those of a chain, over all batches that have landed, in landing order."""
 
     month: Month
-    frozen: Sequence[Manifest]
-    receipts: Sequence[Receipt]
+    chain: Chain
+    batches: Sequence[Receipt]
+
+    @property
+    def first_month(self) -> Month:
+        """The first month that is stated; nothing is stated of older records."""
+        return self.chain.first_month or self.month
+
+    @cached_property
+    def late_files(self) -> dict[Path, tuple[Receipt, RecordsFile]]:
+        """The files with records of earlier months that have landed since the last close, in landing order."""
+        return receipts.late_files(self.batches, self.month, self.chain.landed_up_to) if self.chain else {}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A close that may go on, with what the manifest says beside the figures."""
+
+    close: Close
     rejected: Sequence[RejectedRow]
     accepted_rejected: bool
     warnings: Sequence[str]
     closed_at: datetime
     settings: CloseSettings
-
-    @property
-    def previous(self) -> Manifest | None:
-        return self.frozen[-1] if self.frozen else None

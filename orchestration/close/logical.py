@@ -14,7 +14,7 @@ import duckdb
 
 from orchestration import engine
 from orchestration.close import tables
-from orchestration.close.manifests import TableHash
+from orchestration.close.content import TableHash
 
 # Where a row was found; the same records delivered in other files are the same statement.
 LINEAGE = ("batch_id", "source_row", "assignment_id")
@@ -51,7 +51,7 @@ def of_rows(connection: duckdb.DuckDBPyConnection, source: str) -> TableHash:
     """Rows and logical hash of a relation."""
     values = ", ".join(_text(name, kind) for name, kind in columns_of(connection, source).items())
     # Halves, since the sum of whole numbers of 128 bits would not fit; md5_number once, since it is the cost.
-    rows, low, high = engine.only_row(
+    rows, low, high = engine.row(
         connection,
         f"""
         select

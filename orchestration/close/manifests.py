@@ -1,167 +1,26 @@
-"""A frozen month's manifest: what it was made of and what came out, hashed; each names the hash of the one before.
+"""A frozen month's manifest, found and read, and the chain that the frozen months make.
 
-What belongs here: its content, its canonical JSON, and reading it again. What does not: making the files it lists.
+Each manifest names the hash of the one before. What belongs here: reading them, and the order of the months. What does
+not: what a manifest says (`content`), or proving that it is true (`verify`).
 """
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import chain
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
-
-import rfc8785
 
 from orchestration import frozen
-from orchestration.close.versions import Versions
+from orchestration.close.content import FORMAT, Content, canonical
 from orchestration.errors import Damaged
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.shape import build
 
 MANIFEST = "manifest.json"
-FORMAT = 1
-NO_PREVIOUS = "0" * 64
-
-
-@dataclass(frozen=True)
-class CloseSettings:
-    """The settings on which a close depends. Manifests of 0.1.0 do not say them."""
-
-    grace_hours: int | None
-    default_currency: str | None
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """A landed Parquet file that the close opened."""
-
-    name: str
-    rows: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Input:
-    """A batch that the close read, with the hash of its receipt and the files of it that were opened."""
-
-    feed: str
-    batch_id: str
-    file_name: str
-    source_sha256: str
-    receipt_sha256: str
-    files: list[InputFile]
-
-
-@dataclass(frozen=True)
-class Output:
-    """A file of the month. `rows`: of a Parquet file."""
-
-    name: str
-    bytes: int
-    rows: int | None
-    sha256: str
-
-
-@dataclass(frozen=True)
-class TableHash:
-    """What a table of the month says, whatever its bytes (`close.logical`)."""
-
-    rows: int
-    logical_hash: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counts:
-    """What became of the rows that landed for the month, of those that came late, and the corrections stated.
-
-    Nothing was stated late by 0.1.0, so its manifests do not have those counts.
-    """
-
-    landed: int
-    accepted: int
-    duplicate: int
-    superseded: int
-    rejected: int
-    attributed: int
-    unattributed: int
-    late_landed: int = 0
-    late_duplicate: int = 0
-    late_superseded: int = 0
-    before_first_month: int = 0
-    late: int = 0
-    restatement: int = 0
-    reversal: int = 0
-    conflict_header_ip: int
-
-
-@dataclass(frozen=True)
-class ServiceTotal:
-    """What was charged for a service in one direction. `cost` is exact, as text."""
-
-    service: str
-    direction: str
-    currency: str
-    records: int
-    cost: str
-
-
-@dataclass(frozen=True)
-class AnsweredRow:
-    """A rejected row that the close answered for. `cleared`: a later delivery of its record was usable."""
-
-    batch_id: str
-    source_row: int
-    reason: str
-    cleared: bool
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """The rejected rows that the close answered for, and whether an operator left some of them out."""
-
-    accepted_by_operator: bool
-    rows: list[AnsweredRow]
-
-    @property
-    def left_out(self) -> list[AnsweredRow]:
-        return [row for row in self.rows if not row.cleared]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """What stands in a manifest. Amounts are text by currency, so that they are exact and read alike everywhere.
-
-    `landed_up_to` is the landing sequence of the last batch that the close knew of.
-    """
-
-    format: int
-    month: Month
-    period_start: datetime
-    period_end: datetime
-    first_month: Month
-    closed_at: datetime
-    previous_month: Month | None
-    previous_manifest_sha256: str
-    landed_up_to: int
-    settings: CloseSettings = CloseSettings(None, None)
-    inputs: list[Input]
-    outputs: list[Output]
-    tables: dict[str, TableHash] = field(default_factory=dict)
-    counts: Counts
-    totals: dict[str, str]
-    totals_by_service: list[ServiceTotal]
-    totals_since_first_month: dict[str, str]
-    rejected: Rejected
-    warnings: list[str]
-    versions: Versions
-
-    @property
-    def hashes(self) -> dict[str, str]:
-        """Name → SHA-256 of each file of the month."""
-        return {output.name: output.sha256 for output in self.outputs}
 
 
 @dataclass(frozen=True)
@@ -187,9 +46,57 @@ class Manifest:
         return [self.folder / output.name for output in self.content.outputs if output.name.startswith("usage/")]
 
 
-def canonical(content: dict[str, Any]) -> bytes:
-    """JSON as RFC 8785 fixes it, byte for byte. Numbers are whole and amounts are text: it reads alike everywhere."""
-    return rfc8785.dumps(content)
+@dataclass(frozen=True)
+class Chain:
+    """Frozen months, oldest first. Truth is having one."""
+
+    manifests: tuple[Manifest, ...] = ()
+
+    def __post_init__(self) -> None:
+        months = [manifest.month for manifest in self.manifests]
+        assert all(earlier < later for earlier, later in pairwise(months)), f"{months} are not oldest first"
+
+    def __iter__(self) -> Iterator[Manifest]:
+        return iter(self.manifests)
+
+    def __len__(self) -> int:
+        return len(self.manifests)
+
+    def __contains__(self, month: Month) -> bool:
+        """Whether a month is frozen."""
+        return any(manifest.month == month for manifest in self.manifests)
+
+    @property
+    def last(self) -> Manifest | None:
+        return self.manifests[-1] if self.manifests else None
+
+    @property
+    def head(self) -> str | None:
+        """The hash of the last manifest: whoever has noted it elsewhere can tell that nothing was forged since."""
+        return self.last.sha256 if self.last else None
+
+    @property
+    def first_month(self) -> Month | None:
+        return self.manifests[0].month if self.manifests else None
+
+    @property
+    def next_month(self) -> Month | None:
+        """The month that can be closed next; None before a first month is chosen."""
+        return self.last.month.next if self.last else None
+
+    @property
+    def landed_up_to(self) -> int:
+        """The landing sequence of the last batch that the last close knew of; 0 before the first."""
+        return self.last.landed_up_to if self.last else 0
+
+    def of(self, month: Month) -> Manifest:
+        """The manifest of a frozen month."""
+        (manifest,) = (manifest for manifest in self.manifests if manifest.month == month)
+        return manifest
+
+    def before(self, month: Month) -> "Chain":
+        """The part of the chain that was frozen before a month."""
+        return Chain(tuple(manifest for manifest in self.manifests if manifest.month < month))
 
 
 def read(settings: Settings, month: Month) -> Manifest:
@@ -201,23 +108,21 @@ def read(settings: Settings, month: Month) -> Manifest:
         if canonical(parsed) != raw:
             raise ValueError("another form")
         content = build(parsed, Content)
-        _require_sense(content)
-        if content.month != month:
-            raise ValueError("another month's")
+        if (content.format, content.month) != (FORMAT, month):
+            raise ValueError("another format, or another month's")
+        for amount in content.amounts:
+            Decimal(amount)
         return Manifest(month, content, hashlib.sha256(raw).hexdigest(), folder)
     except (OSError, ValueError, ArithmeticError, RecursionError) as error:
         raise Damaged(f"{folder / MANIFEST} is not the manifest that was frozen. Restore it from a backup.") from error
 
 
-def _require_sense(content: Content) -> None:
-    """Raise unless the format is the one that is read here, and each amount is one."""
-    if content.format != FORMAT:
-        raise ValueError("another format")
-    by_service = (service.cost for service in content.totals_by_service)
-    for amount in chain(content.totals.values(), content.totals_since_first_month.values(), by_service):
-        Decimal(amount)
+def require_closed(settings: Settings, month: Month) -> Manifest:
+    """The manifest of a month. Refused when the month is not frozen, with the months that are."""
+    frozen.require_closed(settings, month)
+    return read(settings, month)
 
 
-def load(settings: Settings) -> list[Manifest]:
-    """The manifests of all frozen months, oldest first."""
-    return [read(settings, month) for month in frozen.frozen_months(settings)]
+def load(settings: Settings) -> Chain:
+    """All frozen months."""
+    return Chain(tuple(read(settings, month) for month in frozen.frozen_months(settings)))

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from orchestration import files
 from orchestration.close import dbt_build, pinning
+from orchestration.close.content import Counts
 from orchestration.close.dbt_build import NodeResult
 from orchestration.close.inputs import Inputs
-from orchestration.close.manifests import Counts
 from orchestration.close.pinning import Workspace
 from orchestration.settings import Settings
 
@@ -38,7 +38,7 @@ def make(settings: Settings, inputs: Inputs, folder: Path, progress: Callable[[s
     """Build and check the month in a fresh folder, outside of every read path. Raises DoesNotAddUp."""
     # A close that was killed may have left its build here.
     files.remove(folder)
-    workspace = Workspace(folder, inputs.month)
+    workspace = Workspace(folder, inputs.close.month)
     (workspace.output / "usage").mkdir(parents=True)
     workspace.figures.mkdir()
     progress("Pinning what has landed")

@@ -15,11 +15,12 @@ import duckdb
 
 from orchestration import engine
 from orchestration.close import dbt_build
-from orchestration.close.inputs import Inputs
+from orchestration.close.inputs import Close, Inputs
 from orchestration.close.manifests import Manifest
+from orchestration.close.readiness import months_answered_for
 from orchestration.landing import events, landed_rows
 from orchestration.landing.feeds import CDRS, IP_ASSIGNMENTS, NUMBER_ASSIGNMENTS, TENANTS
-from orchestration.landing.receipts import Files, Receipt, cdrs_files, files_of_feed, late_files, with_columns
+from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed, with_columns
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -47,28 +48,31 @@ class Workspace:
         return self.folder / "figures"
 
 
-def create_assignment_sources(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
+def create_assignment_sources(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
     """The sources that say who held what: everything landed in the three assignment feeds."""
-    events.require_marked(receipts)
+    events.require_marked(batches)
     connection.execute("create schema if not exists landed")
     for feed in (TENANTS, NUMBER_ASSIGNMENTS, IP_ASSIGNMENTS):
         # No contact data is ever shown to a build.
-        _view(connection, f"landed.{feed.name}", landed_rows.select(files_of_feed(receipts, feed.name), feed.pinned))
+        _view(connection, f"landed.{feed.name}", landed_rows.select(files_of_feed(batches, feed.name), feed.pinned))
 
 
-def create_close(
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    month: str,
-    start: datetime | None,
-    end: datetime | None,
-    first_start: datetime | None = None,
-    history_start: datetime | None = None,
-    default_currency: str,
-    workspace: Workspace | None,
-) -> None:
-    """The one row that says what is being closed; without an end, the models that tell history give all of it."""
-    folders = (str(workspace.output), str(workspace.figures)) if workspace else (None, None)
+@dataclass(frozen=True)
+class ClosePeriod:
+    """What the models are told of a close. Without an end, those that tell history give all of it."""
+
+    month: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    first_start: datetime | None = None
+    history_start: datetime | None = None
+    default_currency: str = ""
+    out_dir: Path | None = None
+    figures_dir: Path | None = None
+
+
+def create_close(connection: duckdb.DuckDBPyConnection, period: ClosePeriod) -> None:
+    """The one row that says what is being closed."""
     connection.execute("create schema if not exists control")
     connection.execute(
         """
@@ -83,83 +87,86 @@ def create_close(
             ? as out_dir,
             ? as figures_dir
         """,
-        [month, start, end, first_start, history_start, default_currency, *folders],
+        [
+            period.month,
+            period.start,
+            period.end,
+            period.first_start,
+            period.history_start,
+            period.default_currency,
+            str(period.out_dir) if period.out_dir else None,
+            str(period.figures_dir) if period.figures_dir else None,
+        ],
     )
 
 
 def pin(settings: Settings, inputs: Inputs, workspace: Workspace) -> None:
-    """Create every relation that the close of a month reads, in the workspace's database."""
-    month, receipts, frozen, rejected = inputs.month, inputs.receipts, inputs.frozen, inputs.rejected
-    previous = frozen[-1] if frozen else None
-    first_month = frozen[0].month if frozen else month
-    late = late_files(receipts, month, previous.landed_up_to) if previous else {}
-    # Of records older than the first month nothing is stated, so nobody has to be known for them.
-    late_months = [Month.parse(file.month) for _, file in late.values() if file.month >= str(first_month)]
+    """Create every source of the close of a month, in the workspace's database."""
+    close = inputs.close
     with engine.connect(settings, workspace.database) as connection:
-        create_assignment_sources(connection, receipts)
-        create_close(
-            connection,
-            month=str(month),
-            start=month.start,
-            end=month.end,
-            first_start=first_month.start,
-            history_start=min([*late_months, month]).start,
-            default_currency=settings.default_currency,
-            workspace=workspace,
-        )
-        connection.execute("create schema frozen")
+        create_assignment_sources(connection, close.batches)
+        create_close(connection, _period(settings, close, workspace))
         connection.execute(
             "create table control.close_days as select unnest(?::date[]) as day",
-            [[day.isoformat() for day in month.days]],
+            [[day.isoformat() for day in close.month.days]],
         )
-        _create_cdrs_sources(connection, month, receipts, with_columns(late.values()))
-        ids = f"select record_id from {engine.parquet(previous.usage_files)}" if previous else NO_RECORDS
+        _create_records(connection, close)
+        connection.execute("create schema frozen")
+        last = close.chain.last
+        ids = f"select record_id from {engine.parquet(last.usage_files)}" if last else NO_RECORDS
         _view(connection, "frozen.stated_records", ids)
         # Only a late delivery can concern any frozen month; without one, the month before is all there is to look at.
-        _create_stated_entries(connection, frozen if late else frozen[-1:])
-        connection.execute(
-            "create table landed.rejected_rows (batch_id varchar, source_row bigint, record_id varchar, reason varchar)"
+        looked_at = close.chain.manifests if close.late_files else close.chain.manifests[-1:]
+        connection.execute(f"create view frozen.stated_entries as {stated_entries(connection, looked_at)}")
+        engine.create_table(
+            connection,
+            "landed.rejected_rows",
+            {"batch_id": "varchar", "source_row": "bigint", "record_id": "varchar", "reason": "varchar"},
+            [(row.batch_id, row.source_row, row.record_id, row.reason) for row in inputs.rejected],
         )
-        if rejected:
-            connection.executemany(
-                "insert into landed.rejected_rows values (?, ?, ?, ?)",
-                [(row.batch_id, row.source_row, row.record_id, row.reason) for row in rejected],
-            )
-        connection.execute(
-            "create table control.cdrs_receipts (batch_id varchar, usable_rows bigint, rejected_rows bigint)"
-        )
-        counts = receipt_counts(month, receipts, previous)
-        if counts:
-            connection.executemany("insert into control.cdrs_receipts values (?, ?, ?)", counts)
-        connection.execute("create table control.late_receipts (batch_id varchar, usable_rows bigint)")
-        if late:
-            rows: Counter[str] = Counter()
-            for receipt, file in late.values():
-                rows[receipt.batch_id] += file.rows
-            connection.executemany("insert into control.late_receipts values (?, ?)", list(rows.items()))
+        usable = {"batch_id": "varchar", "usable_rows": "bigint"}
+        counted = usable | {"rejected_rows": "bigint"}
+        engine.create_table(connection, "control.cdrs_receipts", counted, receipt_counts(close))
+        engine.create_table(connection, "control.late_receipts", usable, late_counts(close))
 
 
-def _create_cdrs_sources(
-    connection: duckdb.DuckDBPyConnection, month: Month, receipts: Sequence[Receipt], late: Files
-) -> None:
-    """The usable deliveries of the month, of the months around it, and of earlier months since the last close."""
-    around = cdrs_files(receipts, [month.previous, month.next])
-    near = {path: columns for path, columns in around.items() if path not in late}
-    own = cdrs_files(receipts, [month])
-    _view(connection, "landed.cdrs", landed_rows.select(own, CDRS.pinned, row_id=True))
+def _period(settings: Settings, close: Close, workspace: Workspace) -> ClosePeriod:
+    # Of records older than the first month nothing is stated, so nobody has to be known for them.
+    first = close.first_month
+    late_months = [Month.parse(file.month) for _, file in close.late_files.values()]
+    return ClosePeriod(
+        month=str(close.month),
+        start=close.month.start,
+        end=close.month.end,
+        first_start=first.start,
+        history_start=min([month for month in late_months if month >= first] + [close.month]).start,
+        default_currency=settings.default_currency,
+        out_dir=workspace.output,
+        figures_dir=workspace.figures,
+    )
+
+
+def _create_records(connection: duckdb.DuckDBPyConnection, close: Close) -> None:
+    """The month's usable deliveries, those of the months beside it, and those that came late."""
+    month = close.month
+    late = with_columns(close.late_files.values())
+    beside = cdrs_files(close.batches, [month.previous, month.next])
+    near = {path: columns for path, columns in beside.items() if path not in late}
+    own = landed_rows.select(cdrs_files(close.batches, [month]), CDRS.pinned, row_id=True)
+    _view(connection, "landed.cdrs", own)
     _view(connection, "landed.neighbouring_cdrs", landed_rows.select(near, CDRS.pinned))
     _view(connection, "landed.late_cdrs", landed_rows.select(late, CDRS.pinned))
 
 
-def _create_stated_entries(connection: duckdb.DuckDBPyConnection, frozen: Sequence[Manifest]) -> None:
-    """What these frozen months state, each entry with the month and the file that state it."""
+def stated_entries(connection: duckdb.DuckDBPyConnection, manifests: Sequence[Manifest]) -> str:
+    """A query of what these frozen months state, each entry with the month and the file that state it."""
     columns = dbt_build.contract("usage")
     nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
     selects = [f"select {nothing}, '' as stated_file, '' as stated_in where false"]
-    for manifest in frozen:
+    for manifest in manifests:
         entries = stated(connection, manifest, columns)
         selects.append(f"select *, {engine.text(manifest.month)} as stated_in from ({entries})")
-    _view(connection, "frozen.stated_entries", " union all ".join(selects))
+    return " union all ".join(selects)
 
 
 def stated(connection: duckdb.DuckDBPyConnection, manifest: Manifest, columns: Mapping[str, str]) -> str:
@@ -174,22 +181,23 @@ def stated(connection: duckdb.DuckDBPyConnection, manifest: Manifest, columns: M
     return f"select {', '.join(values)}, filename as stated_file from {source}"
 
 
-def receipt_counts(month: Month, receipts: Sequence[Receipt], previous: Manifest | None) -> list[tuple[str, int, int]]:
-    """Usable and rejected rows of each batch that count in this month, as the receipts say, without opening a file."""
-    known_up_to = previous.landed_up_to if previous else 0
+def receipt_counts(close: Close) -> list[tuple[str, int, int]]:
+    """Usable and rejected rows of each batch that count in this close, as the receipts say, without opening a file."""
     counts = []
-    for receipt in receipts:
-        usable = sum(file.rows for file in receipt.files_of(month)) if receipt.feed == "cdrs" else 0
-        rejected = receipt.rejected_by_month.get(str(month), 0)
-        if receipt.sequence > known_up_to:
-            rejected += sum(
-                rows
-                for name, rows in receipt.rejected_by_month.items()
-                if name == "" or (previous and str(previous.content.first_month) <= name <= str(previous.month))
-            )
+    for batch in close.batches:
+        usable = sum(file.rows for file in batch.files_of(close.month)) if batch.feed == "cdrs" else 0
+        rejected = sum(batch.rejected_by_month[name] for name in months_answered_for(close, batch))
         if usable or rejected:
-            counts.append((receipt.batch_id, usable, rejected))
+            counts.append((batch.batch_id, usable, rejected))
     return counts
+
+
+def late_counts(close: Close) -> list[tuple[str, int]]:
+    """Usable rows of each batch that came late for earlier months, as the receipts say."""
+    counts: Counter[str] = Counter()
+    for batch, file in close.late_files.values():
+        counts[batch.batch_id] += file.rows
+    return list(counts.items())
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

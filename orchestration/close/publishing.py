@@ -4,7 +4,6 @@ What belongs here: the write-once protocol, in its order. What does not: what th
 be closed. Nothing here can replace a frozen month: the rename that publishes fails when its name is taken.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,25 +13,26 @@ import pyarrow.parquet as pq
 
 from orchestration import engine, files, frozen, guarded_csv
 from orchestration.close import logical, manifests, tables, versions
-from orchestration.close.inputs import Inputs
-from orchestration.close.manifests import (
-    MANIFEST,
+from orchestration.close.content import (
+    FORMAT,
+    NO_PREVIOUS,
     AnsweredRow,
     Content,
     Counts,
     Input,
     InputFile,
-    Manifest,
     Output,
     Rejected,
     ServiceTotal,
     TableHash,
+    canonical,
 )
+from orchestration.close.inputs import Close, Inputs
+from orchestration.close.manifests import MANIFEST, Manifest
 from orchestration.close.month_build import Build
 from orchestration.close.readback import Figures, read_back
 from orchestration.close.readiness import pinned_files
-from orchestration.landing.receipts import RECEIPT, Receipt
-from orchestration.months import Month
+from orchestration.landing.receipts import RECEIPT
 from orchestration.settings import Settings
 from orchestration.shape import as_json
 
@@ -61,7 +61,7 @@ def warnings(inputs: Inputs, folder: Path) -> list[str]:
     """What was odd before the build, and the UTC days of the month on which nothing was used: files without rows."""
     silent = [
         day.isoformat()
-        for day in inputs.month.days
+        for day in inputs.close.month.days
         if not pq.read_metadata(folder / "usage" / f"day={day:%d}.parquet").num_rows
     ]
     return [*inputs.warnings, *([f"No records on {', '.join(silent)} (UTC)."] if silent else [])]
@@ -69,20 +69,20 @@ def warnings(inputs: Inputs, folder: Path) -> list[str]:
 
 def compose(inputs: Inputs, written: Written) -> Content:
     """The manifest's content. Figures come from the files as a second reader found them."""
-    month, previous, costs = inputs.month, inputs.previous, written.figures.cost_by_currency
+    month, previous, costs = inputs.close.month, inputs.close.chain.last, written.figures.cost_by_currency
     carried = previous.content.totals_since_first_month if previous else {}
     return Content(
-        format=manifests.FORMAT,
+        format=FORMAT,
         month=month,
         period_start=month.start,
         period_end=month.end,
-        first_month=previous.content.first_month if previous else month,
+        first_month=inputs.close.first_month,
         closed_at=inputs.closed_at,
         previous_month=previous.month if previous else None,
-        previous_manifest_sha256=previous.sha256 if previous else manifests.NO_PREVIOUS,
-        landed_up_to=max(receipt.sequence for receipt in inputs.receipts),
+        previous_manifest_sha256=previous.sha256 if previous else NO_PREVIOUS,
+        landed_up_to=max(batch.sequence for batch in inputs.close.batches),
         settings=inputs.settings,
-        inputs=named_inputs(inputs.receipts, month, inputs.frozen),
+        inputs=named_inputs(inputs.close),
         outputs=[_output(written.folder / name, name, digest) for name, digest in written.hashes.items()],
         tables=written.tables,
         counts=written.counts,
@@ -104,20 +104,20 @@ def compose(inputs: Inputs, written: Written) -> Content:
     )
 
 
-def named_inputs(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Manifest]) -> list[Input]:
+def named_inputs(close: Close) -> list[Input]:
     """Each batch that a close reads, with the hashes of its receipt and of the files that it opens."""
-    opened = pinned_files(receipts, month, frozen)
+    opened = pinned_files(close)
     listed = []
-    for receipt in receipts:
-        used = [file for file in [*receipt.files, receipt.rejected] if file and receipt.path(file) in opened]
-        if used or receipt.feed != "cdrs":
+    for batch in close.batches:
+        used = [file for file in [*batch.files, batch.rejected] if file and batch.path(file) in opened]
+        if used or batch.feed != "cdrs":
             listed.append(
                 Input(
-                    feed=receipt.feed,
-                    batch_id=receipt.batch_id,
-                    file_name=receipt.file_name,
-                    source_sha256=receipt.source_sha256,
-                    receipt_sha256=files.sha256(receipt.folder / RECEIPT),
+                    feed=batch.feed,
+                    batch_id=batch.batch_id,
+                    file_name=batch.file_name,
+                    source_sha256=batch.source_sha256,
+                    receipt_sha256=files.sha256(batch.folder / RECEIPT),
                     files=[InputFile(file.name, file.rows, file.sha256) for file in used],
                 )
             )
@@ -151,7 +151,7 @@ def write_month(settings: Settings, inputs: Inputs, build: Build) -> Content:
 def freeze(settings: Settings, inputs: Inputs, build: Build) -> Manifest:
     """Write, read back, list and publish. Returns the manifest of the frozen month."""
     content = write_month(settings, inputs, build)
-    (build.folder / MANIFEST).write_bytes(manifests.canonical(as_json(content)))
+    (build.folder / MANIFEST).write_bytes(canonical(as_json(content)))
     files.seal_folder(build.folder, content.hashes | {MANIFEST: files.sha256(build.folder / MANIFEST)})
-    files.publish(build.folder, frozen.month_folder(settings, inputs.month))
-    return manifests.read(settings, inputs.month)
+    files.publish(build.folder, frozen.month_folder(settings, inputs.close.month))
+    return manifests.read(settings, inputs.close.month)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestration.close import dictionary_pages
-from orchestration.close.manifests import Counts
+from orchestration.close.content import Counts
 from orchestration.errors import Refused
 
 SERVICE = ["service", "direction", "currency"]

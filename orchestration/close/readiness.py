@@ -5,27 +5,16 @@ What belongs here: the preconditions of a close. What does not: building or publ
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from orchestration import engine
-from orchestration.close.manifests import Manifest
+from orchestration.close.inputs import Close, RejectedRow
+from orchestration.close.manifests import Chain
 from orchestration.errors import Refused
-from orchestration.landing.receipts import Receipt, RecordsFile, late_files
+from orchestration.landing.receipts import Receipt, RecordsFile
 from orchestration.months import Month
 from orchestration.settings import Settings
-
-
-@dataclass(frozen=True)
-class RejectedRow:
-    """A rejected row that this close has to answer for. `cleared`: a later delivery of its record was usable."""
-
-    batch_id: str
-    source_row: int
-    record_id: str | None
-    reason: str
-    cleared: bool
 
 
 def require_ended(month: Month, settings: Settings, now: datetime) -> None:
@@ -44,32 +33,36 @@ def require_ended(month: Month, settings: Settings, now: datetime) -> None:
         )
 
 
-def require_next(month: Month, settings: Settings, manifests: Sequence[Manifest], receipts: Sequence[Receipt]) -> None:
+def require_next(close: Close, settings: Settings) -> None:
     """Months are frozen oldest first, without gaps, from the first month on."""
-    if not manifests:
-        first = settings.first_month
-        if first and str(month) != first:
-            raise Refused(f"The first month is {first} (STATEMENTS_FIRST_MONTH): close it before {month}.")
-        if not any(receipt.files_of(month) or str(month) in receipt.rejected_by_month for receipt in receipts):
-            raise Refused(
-                f"Nothing has landed for {month}, so it cannot be the first month. {months_with_records(receipts)}"
-            )
-        return
-    following = manifests[-1].month.next
-    if month < manifests[0].month:
+    month, following = close.month, close.chain.next_month
+    if following is None:
+        _require_first(close, settings)
+    elif month < close.first_month:
         raise Refused(
-            f"{month} is before the first frozen month, {manifests[0].month}: it has no statement. "
+            f"{month} is before the first frozen month, {close.first_month}: it has no statement. "
             "Its records are in operations.late_records, as before_first_month."
         )
-    if month != following:
+    elif month != following:
         raise Refused(f"Months are closed in order and without gaps: close {following} before {month}.")
 
 
-def months_with_records(receipts: Sequence[Receipt]) -> str:
+def _require_first(close: Close, settings: Settings) -> None:
+    """The first month is that of the settings, if they name one, and has something to state."""
+    month, first = close.month, settings.first_month
+    if first and str(month) != first:
+        raise Refused(f"The first month is {first} (STATEMENTS_FIRST_MONTH): close it before {month}.")
+    if not any(batch.files_of(month) or str(month) in batch.rejected_by_month for batch in close.batches):
+        raise Refused(
+            f"Nothing has landed for {month}, so it cannot be the first month. {months_with_records(close.batches)}"
+        )
+
+
+def months_with_records(batches: Sequence[Receipt]) -> str:
     """The landed months with their record counts, in a sentence."""
     counts: Counter[str] = Counter()
-    for receipt in receipts:
-        for file in receipt.records:
+    for batch in batches:
+        for file in batch.records:
             counts[file.month] += file.rows
     if not counts:
         return "No cdrs have landed at all."
@@ -77,19 +70,18 @@ def months_with_records(receipts: Sequence[Receipt]) -> str:
     return f"Landed are {listed}."
 
 
-def require_landed(month: Month, manifests: Sequence[Manifest], receipts: Sequence[Receipt], now: datetime) -> None:
+def require_landed(close: Close, now: datetime) -> None:
     """The feeds say that the month is complete, and the clock has not gone back."""
-    newest = max(
-        [manifest.closed_at for manifest in manifests] + [receipt.landed_at for receipt in receipts], default=now
-    )
+    month, batches = close.month, close.batches
+    newest = max([manifest.closed_at for manifest in close.chain] + [batch.landed_at for batch in batches], default=now)
     if now < newest:
         raise Refused(
             f"The clock says {now:%Y-%m-%d %H:%M:%S} UTC, but something was landed or closed at "
             f"{newest:%Y-%m-%d %H:%M:%S} UTC. Set the machine's clock right first."
         )
-    if not any(receipt.feed == "tenants" for receipt in receipts):
+    if not any(batch.feed == "tenants" for batch in batches):
         raise Refused("No tenants have landed: `statements land tenants FILE`, so that there is somebody to state.")
-    deliveries = [receipt.landed_at for receipt in receipts if receipt.feed == "cdrs"]
+    deliveries = [batch.landed_at for batch in batches if batch.feed == "cdrs"]
     if not deliveries or max(deliveries) < month.end:
         last = f"the last landed at {max(deliveries):%Y-%m-%d %H:%M} UTC" if deliveries else "none has landed"
         raise Refused(
@@ -98,79 +90,86 @@ def require_landed(month: Month, manifests: Sequence[Manifest], receipts: Sequen
         )
 
 
-def warnings(month: Month, receipts: Sequence[Receipt]) -> list[str]:
+def warnings(close: Close) -> list[str]:
     """What is odd and does not stop a close: assignment feeds that say nothing about the month's end."""
-    found = []
+    sentences = []
     for feed in ("tenants", "number_assignments", "ip_assignments"):
-        cutoffs = [receipt.cutoff for receipt in receipts if receipt.feed == feed and receipt.cutoff]
+        cutoffs = [batch.cutoff for batch in close.batches if batch.feed == feed and batch.cutoff]
         if not cutoffs:
-            found.append(f"{feed}: no extract has landed.")
-        elif max(cutoffs) < month.end:
-            found.append(f"{feed}: complete up to {max(cutoffs):%Y-%m-%d %H:%M:%S} UTC only, before the month's end.")
-    return found
+            sentences.append(f"{feed}: no extract has landed.")
+        elif max(cutoffs) < close.month.end:
+            sentences.append(
+                f"{feed}: complete up to {max(cutoffs):%Y-%m-%d %H:%M:%S} UTC only, before the month's end."
+            )
+    return sentences
 
 
-def rejected_rows(
-    settings: Settings, month: Month, manifests: Sequence[Manifest], receipts: Sequence[Receipt]
-) -> list[RejectedRow]:
-    """The rejected rows that belong to this close: of its own month, and those of no open month that came since."""
-    known_up_to = manifests[-1].landed_up_to if manifests else 0
-    frozen = {str(manifest.month) for manifest in manifests}
-    standing = _with_rejected_rows(receipts, month, manifests)
-    if not standing:
+def answering(chain: Chain, name: str) -> str | None:
+    """The month whose close answers for rejected rows of a month, "" being that of rows without a readable time.
+
+    Their own while it is open, otherwise the next to be closed; None before a first month is chosen, when that is
+    whichever is closed first. Rows that a manifest names have been answered for.
+    """
+    if name and name not in {str(manifest.month) for manifest in chain}:
+        return name
+    return str(chain.next_month) if chain else None
+
+
+def months_answered_for(close: Close, batch: Receipt) -> set[str]:
+    """The months of a batch's rejected rows that a close answers for: its own, and those that are not open any more."""
+    is_new = batch.sequence > close.chain.landed_up_to
+    return {
+        name
+        for name in batch.rejected_by_month
+        if name == str(close.month) or (is_new and answering(close.chain, name) in (str(close.month), None))
+    }
+
+
+def rejected_rows(settings: Settings, close: Close) -> list[RejectedRow]:
+    """The rejected rows that a close answers for, in landing order."""
+    batches = _with_rejected_rows(close)
+    if not batches:
         return []
-    adopted = ", ".join(engine.text(name) for name in frozen | {""})
+    paths = [batch.path(batch.rejected) for batch in batches if batch.rejected]
+    months = [(batch.batch_id, name) for batch in batches for name in months_answered_for(close, batch)]
     with engine.connect(settings) as connection:
-        connection.execute(
-            f"""
-            create temp table rejected as
-            select batch_id, source_row, record_id, reason
-            from {engine.parquet([receipt.path(receipt.rejected) for receipt in standing])}
-            where month = {engine.text(month)}
-                or (coalesce(month, '') in ({adopted}) and left(batch_id, 8)::bigint > {known_up_to})
-            """
-        )
-        usable = list(_later_deliveries(receipts, month, manifests))
-        later = (
-            f"""
-            select 1 from {engine.parquet(usable)} as usable
-            where usable.record_id = rejected.record_id
-                and (usable.batch_id, usable.source_row) > (rejected.batch_id, rejected.source_row)
-            """
-            if usable
-            else "select 1 limit 0"
-        )
+        engine.create_table(connection, "answered_for", {"batch_id": "varchar", "month": "varchar"}, months)
         rows = connection.execute(
-            f"select *, exists ({later}) as cleared from rejected order by batch_id, source_row"
+            f"""
+            select batch_id, source_row, record_id, reason, {cleared("came", list(_later_deliveries(close)))} as cleared
+            from {engine.parquet(paths)} as came
+            semi join answered_for
+                on answered_for.batch_id = came.batch_id and answered_for.month = coalesce(came.month, '')
+            order by batch_id, source_row
+            """
         ).fetchall()
     return [RejectedRow(*row) for row in rows]
 
 
-def _with_rejected_rows(receipts: Sequence[Receipt], month: Month, manifests: Sequence[Manifest]) -> list[Receipt]:
-    """The batches with rejected rows that this close has to answer for."""
-    known_up_to = manifests[-1].landed_up_to if manifests else 0
-    adopted = {str(manifest.month) for manifest in manifests} | {""}
-    return [
-        receipt
-        for receipt in receipts
-        if receipt.rejected
-        and (
-            str(month) in receipt.rejected_by_month
-            or (receipt.sequence > known_up_to and adopted & receipt.rejected_by_month.keys())
-        )
-    ]
+def cleared(row: str, usable: Sequence[Path]) -> str:
+    """SQL of whether one of these files has a later delivery of a rejected row's record, a usable one."""
+    if not usable:
+        return "false"
+    return (
+        f"exists (select 1 from {engine.parquet(usable)} as usable where usable.record_id = {row}.record_id "
+        f"and (usable.batch_id, usable.source_row) > ({row}.batch_id, {row}.source_row))"
+    )
 
 
-def _later_deliveries(receipts: Sequence[Receipt], month: Month, manifests: Sequence[Manifest]) -> dict[Path, str]:
+def _with_rejected_rows(close: Close) -> list[Receipt]:
+    """The batches with rejected rows that a close answers for."""
+    return [batch for batch in close.batches if batch.rejected and months_answered_for(close, batch)]
+
+
+def _later_deliveries(close: Close) -> dict[Path, str]:
     """The files in which a rejected row may have come again, mended, with their hashes."""
-    standing = _with_rejected_rows(receipts, month, manifests)
-    first = str(manifests[0].month if manifests else month)
+    batches = _with_rejected_rows(close)
     return {
-        receipt.path(file): file.sha256
-        for receipt in receipts
-        if standing and receipt.sequence >= standing[0].sequence
-        for file in receipt.records
-        if file.month >= first
+        batch.path(file): file.sha256
+        for batch in close.batches
+        if batches and batch.sequence >= batches[0].sequence
+        for file in batch.records
+        if file.month >= str(close.first_month)
     }
 
 
@@ -187,15 +186,14 @@ def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, 
     )
 
 
-def pinned_files(receipts: Sequence[Receipt], month: Month, frozen: Sequence[Manifest]) -> dict[Path, str]:
-    """Every landed file that the close of a month reads, with the hash on its receipt."""
-    near = {str(month.previous), str(month), str(month.next)}
-    late = late_files(receipts, month, frozen[-1].landed_up_to) if frozen else {}
+def pinned_files(close: Close) -> dict[Path, str]:
+    """Every landed file that a close reads, with the hash on its receipt."""
+    near = {str(close.month.previous), str(close.month), str(close.month.next)}
     near_or_late = {
-        receipt.path(file): file.sha256
-        for receipt in receipts
-        for file in receipt.files
-        if not isinstance(file, RecordsFile) or file.month in near or receipt.path(file) in late
+        batch.path(file): file.sha256
+        for batch in close.batches
+        for file in batch.files
+        if not isinstance(file, RecordsFile) or file.month in near or batch.path(file) in close.late_files
     }
-    rejected = {receipt.path(receipt.rejected): receipt.rejected.sha256 for receipt in receipts if receipt.rejected}
-    return near_or_late | rejected | _later_deliveries(receipts, month, frozen)
+    rejected = {batch.path(batch.rejected): batch.rejected.sha256 for batch in close.batches if batch.rejected}
+    return near_or_late | rejected | _later_deliveries(close)

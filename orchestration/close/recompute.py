@@ -12,10 +12,11 @@ import duckdb
 
 from orchestration import engine, files, guarded_csv
 from orchestration.close import logical, manifests, month_build, publishing, readiness, tables, versions
-from orchestration.close.inputs import Inputs
-from orchestration.close.manifests import Content, Manifest
+from orchestration.close.content import Content
+from orchestration.close.inputs import Close, Inputs
+from orchestration.close.manifests import Chain, Manifest
 from orchestration.errors import Refused
-from orchestration.landing import receipts as landed
+from orchestration.landing import receipts
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -28,8 +29,8 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
 
     The rows that differ are written to the folder `differences`, outside of everything frozen.
     """
-    known = manifests.load(settings)
-    frozen = next(manifest for manifest in known if manifest.month == month)
+    chain = manifests.load(settings)
+    frozen = chain.of(month)
     currency = frozen.content.settings.default_currency
     if currency is None:
         raise Refused(
@@ -37,38 +38,37 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
             f"{frozen.content.versions.get('tenant-statements')} did not write down its settings. "
             "`statements verify` without --recompute holds its bytes and sums against it."
         )
-    inputs = _inputs(settings, frozen, [manifest for manifest in known if manifest.month < month])
-    if publishing.named_inputs(inputs.receipts, month, inputs.frozen) != frozen.content.inputs:
+    inputs = _inputs(settings, frozen, chain.before(month))
+    if publishing.named_inputs(inputs.close) != frozen.content.inputs:
         return [f"what has landed is not what the manifest of {month} was made from"]
     # The statement of a tenant without usage depends on this setting, which may have changed since.
-    configuration = replace(settings, default_currency=currency)
+    settings = replace(settings, default_currency=currency)
     report = settings.data / "differences" / f"month={month}"
     files.remove(report)
     folder = settings.build / "recompute"
     try:
         progress(f"Computing {month} again")
-        again = month_build.make(configuration, inputs, folder, progress)
-        content = publishing.write_month(configuration, inputs, again)
-        with engine.connect(configuration) as connection:
-            found = _figures(frozen.content, content)
-            found += _tables(connection, frozen, again.folder, report) + _texts(frozen.content, content)
+        again = month_build.make(settings, inputs, folder, progress)
+        content = publishing.write_month(settings, inputs, again)
+        with engine.connect(settings) as connection:
+            differences = _figures(frozen.content, content)
+            differences += _tables(connection, frozen, again.folder, report) + _texts(frozen.content, content)
     finally:
         files.remove(folder)
-    return _told(frozen, found, report)
+    return _sentences(frozen, differences, report)
 
 
-def _inputs(settings: Settings, frozen: Manifest, earlier: list[Manifest]) -> Inputs:
+def _inputs(settings: Settings, frozen: Manifest, earlier: Chain) -> Inputs:
     """What the close was given: what had landed by then, and the settings of then."""
-    receipts = [receipt for receipt in landed.load(settings) if receipt.sequence <= frozen.landed_up_to]
-    rejected = readiness.rejected_rows(settings, frozen.month, earlier, receipts)
+    batches = [batch for batch in receipts.load(settings) if batch.sequence <= frozen.landed_up_to]
+    close = Close(frozen.month, earlier, batches)
+    rejected = readiness.rejected_rows(settings, close)
     return Inputs(
-        month=frozen.month,
-        frozen=earlier,
-        receipts=receipts,
+        close=close,
         rejected=rejected,
         # Otherwise it would not have closed.
         accepted_rejected=any(not row.cleared for row in rejected),
-        warnings=readiness.warnings(frozen.month, receipts),
+        warnings=readiness.warnings(close),
         closed_at=frozen.closed_at,
         settings=frozen.content.settings,
     )
@@ -83,14 +83,14 @@ def _figures(frozen: Content, again: Content) -> list[str]:
 def _tables(connection: duckdb.DuckDBPyConnection, frozen: Manifest, out_dir: Path, report: Path) -> list[str]:
     """The tables that say something else, in their files or by the manifest; their rows are written to `report`."""
     again, stored = (logical.of_month(connection, folder) for folder in (out_dir, frozen.folder))
-    found = []
+    differences = []
     for table in (tables.USAGE, *tables.TABLES):
         now, then = again[table.name], stored[table.name]
         if now == then == frozen.content.tables.get(table.name, then):
             continue
-        found.append(f"{table.name} ({now.rows} rows again, {then.rows} frozen)")
+        differences.append(f"{table.name} ({now.rows} rows again, {then.rows} frozen)")
         _write_rows(connection, table, frozen.folder, out_dir, report)
-    return found
+    return differences
 
 
 def _write_rows(
@@ -119,14 +119,14 @@ def _texts(frozen: Content, again: Content) -> list[str]:
     return [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
 
 
-def _told(frozen: Manifest, found: list[str], report: Path) -> list[str]:
-    if not found:
+def _sentences(frozen: Manifest, differences: list[str], report: Path) -> list[str]:
+    if not differences:
         return []
-    said = f"{frozen.month} computed again from what its close read differs in {'; '.join(found)}"
-    said += f" (the rows are in {report})" if report.is_dir() else ""
+    sentence = f"{frozen.month} computed again from what its close read differs in {'; '.join(differences)}"
+    sentence += f" (the rows are in {report})" if report.is_dir() else ""
     was, now = (versions.of_code(named) for named in (frozen.content.versions, versions.installed()))
     if was == now:
-        return [said]
+        return [sentence]
     other = ", ".join(f"{name} {was.get(name)} then, {now.get(name)} now" for name in sorted(was.keys() | now.keys())
                       if was.get(name) != now.get(name))  # fmt: skip
-    raise Refused(f"{said}. It was frozen by other code: {other}. Compute it again with that.")
+    raise Refused(f"{sentence}. It was frozen by other code: {other}. Compute it again with that.")

@@ -5,7 +5,8 @@ What belongs here: comparing what manifests say. What does not: invariants, whic
 
 from decimal import Decimal
 
-from orchestration.close.manifests import Counts, Manifest
+from orchestration.close.content import Counts
+from orchestration.close.manifests import Manifest
 
 # Twice as much as a month ago is worth a look …
 JUMP = 2

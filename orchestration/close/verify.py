@@ -6,17 +6,17 @@ What belongs here: finding damage and naming it. What does not: mending it. Noth
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 
 from orchestration import files, frozen
 from orchestration.close import manifests
-from orchestration.close.manifests import MANIFEST, NO_PREVIOUS, Manifest
+from orchestration.close.content import NO_PREVIOUS
+from orchestration.close.manifests import MANIFEST, Chain, Manifest
 from orchestration.close.readback import read_back
 from orchestration.errors import Damaged, Refused
-from orchestration.landing import receipts as landed
+from orchestration.landing import receipts
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import RECEIPT, Receipt
 from orchestration.months import Month
@@ -36,18 +36,18 @@ def require_intact(settings: Settings, month: Month) -> None:
         )
 
 
-def require_all_batches(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> None:
+def require_all_batches(batches: Sequence[Receipt], chain: Chain) -> None:
     """Raise Damaged when a batch is gone: a close without it would state less, and nobody would miss it."""
-    if problems := batch_problems(receipts, known):
+    if problems := batch_problems(batches, chain):
         raise Damaged(f"{'; '.join(problems[:5])}. Restore what has landed from a backup.")
 
 
-def require_intact_statements(used: Sequence[Path], frozen: Sequence[Manifest]) -> None:
+def require_intact_statements(used: Sequence[Path], chain: Chain) -> None:
     """Raise Damaged unless the frozen files from which a build took earlier statements are as they were frozen.
 
     The month before is checked whole ahead of every close; of older ones only what is used.
     """
-    listed = {manifest.folder / name: digest for manifest in frozen for name, digest in manifest.content.hashes.items()}
+    listed = {manifest.folder / name: digest for manifest in chain for name, digest in manifest.content.hashes.items()}
     files.require_hashes({path: listed[path] for path in used})
 
 
@@ -61,8 +61,8 @@ def all_problems(settings: Settings, months: list[Month], progress: Callable[[st
     progress("Verifying what has landed")
     problems += landed_problems(settings)
     if not problems:
-        known = manifests.load(settings)
-        problems = chain_problems(known) + batch_problems(landed.load(settings), known)
+        chain = manifests.load(settings)
+        problems = chain_problems(chain) + batch_problems(receipts.load(settings), chain)
     return problems
 
 
@@ -114,26 +114,33 @@ def _figure_problems(manifest: Manifest) -> list[str]:
     return []
 
 
-def chain_problems(known: Sequence[Manifest]) -> list[str]:
+def chain_problems(chain: Chain) -> list[str]:
     """Where a month does not follow the one before it: a gap, another manifest, totals that do not grow by its own."""
     problems = []
-    for earlier, manifest in pairwise([None, *known]):
+    earlier: Manifest | None = None
+    for manifest in chain:
         content = manifest.content
-        named = (content.previous_month, content.previous_manifest_sha256)
-        if named[0] is None and named[1] != NO_PREVIOUS:
-            problems.append(f"{manifest.month} names a previous manifest, but no month")
-        elif earlier is None:
-            if named[0] is not None:
-                problems.append(f"{named[0]}, after which {manifest.month} was frozen, is missing")
-        elif earlier.month.next != manifest.month:
-            problems.append(f"{earlier.month.next} is missing between {earlier.month} and {manifest.month}")
-        elif named != (earlier.month, earlier.sha256):
-            problems.append(f"{manifest.month} was frozen after another {earlier.month} than the one that is here")
-        if content.first_month != known[0].month:
-            problems.append(f"{manifest.month} counts from {content.first_month}, not from {known[0].month}")
+        problems += _link_problems(earlier, manifest)
+        if content.first_month != chain.first_month:
+            problems.append(f"{manifest.month} counts from {content.first_month}, not from {chain.first_month}")
         if _grown(earlier, content.totals) != _amounts(content.totals_since_first_month):
             problems.append(f"the totals since the first month do not grow by those of {manifest.month}")
+        earlier = manifest
     return problems
+
+
+def _link_problems(earlier: Manifest | None, manifest: Manifest) -> list[str]:
+    month, named = manifest.month, manifest.content.previous_month
+    sha256 = manifest.content.previous_manifest_sha256
+    if named is None and sha256 != NO_PREVIOUS:
+        return [f"{month} names a previous manifest, but no month"]
+    if earlier is None:
+        return [f"{named}, after which {month} was frozen, is missing"] if named else []
+    if earlier.month.next != month:
+        return [f"{earlier.month.next} is missing between {earlier.month} and {month}"]
+    if (named, sha256) != (earlier.month, earlier.sha256):
+        return [f"{month} was frozen after another {earlier.month} than the one that is here"]
+    return []
 
 
 def _grown(earlier: Manifest | None, totals: dict[str, str]) -> dict[str, Decimal]:
@@ -150,25 +157,25 @@ def landed_problems(settings: Settings) -> list[str]:
     problems: list[str] = []
     for feed in FEEDS:
         for folder in sorted((settings.landing / feed).glob("*")):
-            found = files.check_folder(folder)
-            if not found:
+            damage = files.check_folder(folder)
+            if not damage:
                 try:
-                    landed.read(folder)
+                    receipts.read(folder)
                 except Damaged as error:
-                    found = [str(error)]
-            problems += found
+                    damage = [str(error)]
+            problems += damage
     return problems
 
 
-def batch_problems(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> list[str]:
+def batch_problems(batches: Sequence[Receipt], chain: Chain) -> list[str]:
     """Batches that are gone or there twice, and those that are not what frozen months were made from."""
-    numbers = Counter(receipt.sequence for receipt in receipts)
-    last = max([*numbers, *(manifest.landed_up_to for manifest in known)], default=0)
+    numbers = Counter(batch.sequence for batch in batches)
+    last = max([*numbers, *(manifest.landed_up_to for manifest in chain)], default=0)
     problems = [f"two landed batches have the number {number}" for number, count in numbers.items() if count > 1]
     if missing := sorted(set(range(1, last + 1)) - numbers.keys()):
         problems.append(f"landed batches are missing: numbers {', '.join(map(str, missing[:10]))}")
-    present = {receipt.batch_id: receipt for receipt in receipts}
-    named = {(item.batch_id, item.receipt_sha256) for manifest in known for item in manifest.content.inputs}
+    present = {batch.batch_id: batch for batch in batches}
+    named = {(item.batch_id, item.receipt_sha256) for manifest in chain for item in manifest.content.inputs}
     for batch_id, sha256 in sorted(named):
         if batch_id not in present:
             problems.append(f"batch {batch_id}, from which a frozen month was made, is missing")

@@ -15,7 +15,7 @@ from orchestration.settings import PROJECT_ROOT
 
 LOCK = PROJECT_ROOT / "requirements.lock"
 ENGINES = ("duckdb", "dbt-core", "dbt-duckdb", "dagster", "pyarrow", "tenant-statements")
-# Name → version, commit or hash; none where there is no such thing here.
+# Name → version, commit or hash; None where there is no such thing here.
 Versions = dict[str, str | None]
 
 

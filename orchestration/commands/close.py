@@ -11,13 +11,14 @@ from typing import Any
 
 from orchestration import clock, files
 from orchestration.close import manifests, month_build, publishing, readiness, rehearsal, verify
+from orchestration.close.content import CloseSettings
 from orchestration.close.dbt_build import NodeResult
-from orchestration.close.inputs import Inputs
-from orchestration.close.manifests import CloseSettings, Manifest
+from orchestration.close.inputs import Close, Inputs
+from orchestration.close.manifests import Chain, Manifest
 from orchestration.close.month_build import Build
 from orchestration.errors import Refused
 from orchestration.frozen import month_folder
-from orchestration.landing import receipts as landed
+from orchestration.landing import receipts
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.warehouse import cache
@@ -43,8 +44,8 @@ class Closed:
 def close_month(settings: Settings, month: Month, *, accept_rejected: bool, progress: Progress) -> Closed:
     """Freeze the month, or verify it. Raises Refused with the reason and the way out, or Damaged."""
     with files.disk_errors(), files.only_writer(settings.lock):
-        known = manifests.load(settings)
-        if month in [manifest.month for manifest in known]:
+        chain = manifests.load(settings)
+        if month in chain:
             progress("Verifying")
             verify.require_intact(settings, month)
             # What a close left that was killed after it had published.
@@ -52,7 +53,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             cache.refresh_if_stale(settings)
             files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
-        inputs = _inputs(settings, month, known, accept_rejected=accept_rejected)
+        inputs = _inputs(settings, month, chain, accept_rejected=accept_rejected)
         try:
             build = _build(settings, inputs, progress)
             progress("Freezing")
@@ -67,48 +68,44 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
 
 def require_closable(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
     """Whether the month is frozen already; Refused when it may not be closed now. A look before the work."""
-    known = manifests.load(settings)
-    if month in [manifest.month for manifest in known]:
+    chain = manifests.load(settings)
+    if month in chain:
         return True
-    _inputs(settings, month, known, accept_rejected=accept_rejected, rehash=False)
+    _inputs(settings, month, chain, accept_rejected=accept_rejected, rehash=False)
     return False
 
 
 def rehearse(settings: Settings, month: Month, progress: Progress) -> dict[str, list[dict[str, Any]]]:
     """Build and check the month privately, give its figures as title → rows, and publish nothing."""
     with files.disk_errors(), files.only_writer(settings.lock):
-        known = manifests.load(settings)
-        if month in [manifest.month for manifest in known]:
+        chain = manifests.load(settings)
+        if month in chain:
             raise Refused(f"{month} is frozen already; `statements show {month}` shows it.")
-        inputs = _inputs(settings, month, known, accept_rejected=True)
+        inputs = _inputs(settings, month, chain, accept_rejected=True)
         try:
             return rehearsal.figures(settings, inputs, _build(settings, inputs, progress))
         finally:
             files.remove(_build_folder(settings))
 
 
-def _inputs(
-    settings: Settings, month: Month, known: Sequence[Manifest], *, accept_rejected: bool, rehash: bool = True
-) -> Inputs:
+def _inputs(settings: Settings, month: Month, chain: Chain, *, accept_rejected: bool, rehash: bool = True) -> Inputs:
     now = clock.now()
-    receipts = landed.load(settings)
+    close = Close(month, chain, receipts.load(settings))
     readiness.require_ended(month, settings, now)
-    readiness.require_next(month, settings, known, receipts)
-    readiness.require_landed(month, known, receipts, now)
+    readiness.require_next(close, settings)
+    readiness.require_landed(close, now)
     if rehash:
-        verify.require_all_batches(receipts, known)
-        if known:
-            verify.require_intact(settings, known[-1].month)
-        files.require_hashes(readiness.pinned_files(receipts, month, known))
-    rejected = readiness.rejected_rows(settings, month, known, receipts)
+        verify.require_all_batches(close.batches, chain)
+        if chain.last:
+            verify.require_intact(settings, chain.last.month)
+        files.require_hashes(readiness.pinned_files(close))
+    rejected = readiness.rejected_rows(settings, close)
     readiness.require_rejected_answered(month, rejected, accepted=accept_rejected)
     return Inputs(
-        month=month,
-        frozen=known,
-        receipts=receipts,
+        close=close,
         rejected=rejected,
         accepted_rejected=accept_rejected and any(not row.cleared for row in rejected),
-        warnings=readiness.warnings(month, receipts),
+        warnings=readiness.warnings(close),
         closed_at=now,
         settings=CloseSettings(int(settings.grace.total_seconds() // 3600), settings.default_currency),
     )
@@ -120,5 +117,5 @@ def _build_folder(settings: Settings) -> Path:
 
 def _build(settings: Settings, inputs: Inputs, progress: Progress) -> Build:
     build = month_build.make(settings, inputs, _build_folder(settings), progress)
-    verify.require_intact_statements(build.used_frozen_files, inputs.frozen)
+    verify.require_intact_statements(build.used_frozen_files, inputs.close.chain)
     return build

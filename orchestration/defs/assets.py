@@ -192,8 +192,7 @@ def _checks_held(models: Models) -> list[dg.AssetCheckResult]:
 
 
 def _month_checks(settings: Settings, manifest: Manifest) -> Iterator[dg.AssetCheckResult]:
-    earlier = [one for one in manifests.load(settings) if one.month == manifest.month.previous]
-    previous = earlier[0] if earlier else None
+    previous = manifests.load(settings).before(manifest.month).last
     counts = manifest.content.counts
     yield dg.AssetCheckResult(
         asset_key=FROZEN_MONTH,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.close import manifests, verify
-from orchestration.close.manifests import Manifest
+from orchestration.close.manifests import Chain
 from orchestration.defs import feeds
 from orchestration.defs.showing import Metadata
 from orchestration.errors import Damaged
@@ -51,9 +51,9 @@ def everything_is_as_it_was(context: dg.AssetCheckExecutionContext) -> Iterator[
 def _frozen(settings: Settings) -> dg.AssetCheckResult:
     months = frozen_months(settings)
     problems = [problem for month in months for problem in verify.month_problems(settings, month)]
-    chain = [] if problems else manifests.load(settings)
+    chain = Chain() if problems else manifests.load(settings)
     problems += verify.chain_problems(chain)
-    head: Metadata = {"head": chain[-1].sha256} if chain else {}
+    head: Metadata = {"head": chain.head} if chain else {}
     return _result(NOTHING_FROZEN, problems, {"months": len(months), **head})
 
 
@@ -76,12 +76,12 @@ def _landed(settings: Settings) -> dict[dg.AssetCheckKey, dg.AssetCheckResult]:
     return results
 
 
-def _readable_manifests(settings: Settings) -> list[Manifest]:
+def _readable_manifests(settings: Settings) -> Chain:
     """All of them; none when one is damaged, which the check of the frozen months says."""
     try:
         return manifests.load(settings)
     except Damaged:
-        return []
+        return Chain()
 
 
 def _result(spec: dg.AssetCheckSpec, problems: list[str], figures: Metadata) -> dg.AssetCheckResult:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import engine, files, frozen, guarded_csv
+from orchestration import engine, files, guarded_csv
 from orchestration.close import manifests, tables
 from orchestration.close.manifests import Manifest
 from orchestration.close.tables import Table
@@ -24,8 +24,7 @@ def export(settings: Settings, month: Month, account_id: str | None, formats: li
     if unknown := [name for name in formats if name not in WRITERS]:
         raise Refused(f"{', '.join(unknown)} is no format. The formats are {', '.join(WRITERS)}.")
     files.require_printable(out, "The folder")
-    frozen.require_closed(settings, month)
-    manifest = manifests.read(settings, month)
+    manifest = manifests.require_closed(settings, month)
     wanted = [table for table in (*tables.TABLES, tables.USAGE) if account_id is None or table.tenants]
     folder = out / f"month={month}"
     with files.disk_errors(), engine.connect(settings) as connection:

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration import engine, files, frozen, guarded_csv
+from orchestration import engine, files, guarded_csv
 from orchestration.close import manifests
 from orchestration.close.manifests import Manifest
 from orchestration.engine import text
@@ -57,8 +57,7 @@ class Reconciliation:
 
 def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, out: Path) -> Reconciliation:
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
-    frozen.require_closed(settings, month)
-    manifest = manifests.read(settings, month)
+    manifest = manifests.require_closed(settings, month)
     file = source_files.look_at(bill)
     with (
         files.disk_errors(),
@@ -162,7 +161,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, *, by_record: bool, by_servi
     """Create table `compared`: a row for each total and, if the bill has records, one for each record."""
     keys = "service, direction, currency" if by_service else "currency"
     # A carrier that does not say the direction charges for the service in whichever.
-    has_direction = engine.only_row(connection, "select count(direction) > 0 from bill")[0]
+    has_direction = engine.row(connection, "select count(direction) > 0 from bill")[0]
     if by_service and not has_direction:
         keys = "service, currency"
     counted = "count(*)" if by_record else "case when count(record_count) = count(*) then sum(record_count) end"

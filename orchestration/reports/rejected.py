@@ -13,10 +13,11 @@ import duckdb
 import pyarrow as pa
 
 from orchestration import engine, files, guarded_csv
-from orchestration.close import manifests
+from orchestration.close import manifests, readiness
+from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing import receipts as landed
+from orchestration.landing import receipts
 from orchestration.landing.receipts import CANONICAL_SOURCE, Receipt
 from orchestration.landing.source_files import MENDED_COLUMNS, form_of
 from orchestration.months import Month
@@ -71,7 +72,7 @@ def export(settings: Settings, month: Month | None, source: str | None, target: 
                 files.swap(staged, target)
             finally:
                 staged.unlink(missing_ok=True)
-        (rows_written,) = engine.only_row(connection, "select count(*) from wanted")
+        (rows_written,) = engine.row(connection, "select count(*) from wanted")
         return int(rows_written)
 
 
@@ -83,14 +84,17 @@ def _of(month: Month | None) -> str:
 @contextmanager
 def _rejected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with table `rejected`: each rejected row with its source, its state and the close it belongs to."""
-    known, receipts = manifests.load(settings), landed.load(settings)
-    batches = [receipt for receipt in receipts if receipt.rejected]
+    chain, batches = manifests.load(settings), receipts.load(settings)
+    holders = [batch for batch in batches if batch.rejected]
+    paths = [batch.path(batch.rejected) for batch in holders if batch.rejected]
     with engine.connect(settings) as connection:
-        _create_batches(connection, batches)
-        connection.register("answered", _answered(known))
-        frozen = ", ".join(text(manifest.month) for manifest in known) or "''"
-        following = text(known[-1].month.next) if known else "null::varchar"
-        rejected = engine.parquet([receipt.path(receipt.rejected) for receipt in batches]) if batches else "nothing"
+        _create_batches(connection, holders)
+        connection.register("answered", _answered(chain))
+        names = {name for batch in holders for name in batch.rejected_by_month}
+        answering = [(name, readiness.answering(chain, name)) for name in sorted(names)]
+        engine.create_table(connection, "answering", {"month": "varchar", "answered_by": "varchar"}, answering)
+        came = engine.parquet(paths) if paths else "nothing"
+        cleared = readiness.cleared("came", _usable(batches, holders))
         connection.execute(
             f"""
             create temp table rejected as
@@ -98,17 +102,14 @@ def _rejected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
                 came.month, batch.source, batch.file_name, came.batch_id, came.source_row, came.record_id, came.reason,
                 came.source_values, batch.is_json,
                 case
-                    when {_cleared(receipts, batches)} then 'cleared'
+                    when {cleared} then 'cleared'
                     when answered.month is not null then 'left out'
                     else 'open'
                 end as state,
-                coalesce(
-                    answered.month,
-                    case when came.month not in ({frozen}) then came.month end,
-                    {following}
-                ) as answered_by
-            from {rejected} as came
+                coalesce(answered.month, answering.answered_by) as answered_by
+            from {came} as came
             inner join batch using (batch_id)
+            left join answering on answering.month = coalesce(came.month, '')
             left join answered using (batch_id, source_row)
             """
         )
@@ -120,10 +121,10 @@ def _create_batches(connection: duckdb.DuckDBPyConnection, batches: Sequence[Rec
         "batch",
         pa.table(
             {
-                "batch_id": pa.array([receipt.batch_id for receipt in batches], pa.string()),
-                "source": pa.array([receipt.source for receipt in batches], pa.string()),
-                "file_name": pa.array([receipt.file_name for receipt in batches], pa.string()),
-                "is_json": pa.array([_keeps_lines(receipt) for receipt in batches], pa.bool_()),
+                "batch_id": pa.array([batch.batch_id for batch in batches], pa.string()),
+                "source": pa.array([batch.source for batch in batches], pa.string()),
+                "file_name": pa.array([batch.file_name for batch in batches], pa.string()),
+                "is_json": pa.array([_keeps_lines(batch) for batch in batches], pa.bool_()),
             }
         ),
     )
@@ -133,38 +134,28 @@ def _create_batches(connection: duckdb.DuckDBPyConnection, batches: Sequence[Rec
     )
 
 
-def _keeps_lines(receipt: Receipt) -> bool:
+def _keeps_lines(batch: Receipt) -> bool:
     """Whether the rejected rows of a batch hold the lines of a switch's JSON, rather than values by column."""
-    return receipt.source != CANONICAL_SOURCE and form_of(Path(receipt.file_name)).kind == "json"
+    return batch.source != CANONICAL_SOURCE and form_of(Path(batch.file_name)).kind == "json"
 
 
-def _answered(known) -> pa.Table:
+def _answered(chain: Chain) -> pa.Table:
     """The rejected rows that each manifest names."""
-    named = [
-        {"batch_id": row.batch_id, "source_row": row.source_row, "month": str(manifest.month)}
-        for manifest in known
-        for row in manifest.content.rejected.rows
-    ]
-    return pa.Table.from_pylist(
-        named, pa.schema([("batch_id", pa.string()), ("source_row", pa.int64()), ("month", pa.string())])
+    rows = [(str(manifest.month), row) for manifest in chain for row in manifest.content.rejected.rows]
+    return pa.table(
+        {
+            "batch_id": pa.array([row.batch_id for _, row in rows], pa.string()),
+            "source_row": pa.array([row.source_row for _, row in rows], pa.int64()),
+            "month": pa.array([month for month, _ in rows], pa.string()),
+        }
     )
 
 
-def _cleared(receipts: Sequence[Receipt], batches: Sequence[Receipt]) -> str:
-    """SQL of whether a later delivery of the row's record was usable."""
-    oldest = min((receipt.sequence for receipt in batches), default=0)
-    usable = [
-        receipt.path(file)
-        for receipt in receipts
-        if receipt.feed == "cdrs" and receipt.sequence >= oldest
-        for file in receipt.files
-    ]
-    if not usable:
-        return "false"
-    return (
-        f"exists (select 1 from {engine.parquet(usable)} as usable where usable.record_id = came.record_id "
-        "and (usable.batch_id, usable.source_row) > (came.batch_id, came.source_row))"
-    )
+def _usable(batches: Sequence[Receipt], holders: Sequence[Receipt]) -> list[Path]:
+    """The files in which a row of one of these batches may have come again, mended."""
+    oldest = min((batch.sequence for batch in holders), default=0)
+    later = [batch for batch in batches if batch.feed == "cdrs" and batch.sequence >= oldest]
+    return [batch.path(file) for batch in later for file in batch.files]
 
 
 def _about_rejection() -> dict[str, str]:

@@ -5,7 +5,8 @@ What belongs here: reading one from the warehouse and laying it out. What does n
 
 from typing import Any
 
-from orchestration import frozen, screen
+from orchestration import screen
+from orchestration.close import manifests
 from orchestration.engine import text
 from orchestration.errors import Refused
 from orchestration.months import Month
@@ -18,7 +19,8 @@ SECTIONS = f"read_csv({text(SEEDS / 'sections.csv')}, columns = {{'section': 'va
 
 def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, Any]:
     """`statements` (wide, one per currency) and `lines` of a closed month."""
-    frozen.require_closed(settings, month)
+    # A month whose manifest is damaged is not shown, though the warehouse could.
+    manifests.require_closed(settings, month)
     if account_id is None:
         wide, lines, where, values = "organization", "organization_statement", "month = ?", [str(month)]
     else:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchestration.close import due, manifests
-from orchestration.close.manifests import Manifest
+from orchestration.close.manifests import Chain
 from orchestration.errors import Refused
-from orchestration.landing import receipts as landed
+from orchestration.landing import receipts
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import Receipt
 from orchestration.settings import Settings
@@ -34,44 +34,44 @@ def closed_months(settings: Settings) -> list[dict[str, Any]]:
 
 def status(settings: Settings) -> dict[str, Any]:
     """Feeds, months, what waits, and what is due."""
-    receipts = landed.load(settings)
+    batches = receipts.load(settings)
     return {
-        "feeds": feeds(receipts),
-        "months": months(receipts, manifests.load(settings)),
+        "feeds": feeds(batches),
+        "months": months(batches, manifests.load(settings)),
         "late_records": _late_records(settings),
         "accounts_not_landed": _accounts_not_landed(settings),
         **_due(settings),
     }
 
 
-def feeds(receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
+def feeds(batches: Sequence[Receipt]) -> list[dict[str, Any]]:
     """What has landed, one entry per feed."""
     return [
         {
             "feed": feed,
-            "batches": len(batches),
-            "rows": sum(receipt.rows for receipt in batches),
-            "rejected_rows": sum(receipt.rejected_rows for receipt in batches),
-            "late_rows": sum(receipt.late for receipt in batches),
-            "overtaken_rows": sum(receipt.overtaken for receipt in batches),
-            "unusable_assets": sum(receipt.unusable_assets for receipt in batches),
-            "last_landed_at": max((receipt.landed_at for receipt in batches), default=None),
-            "cutoff": max((receipt.cutoff for receipt in batches if receipt.cutoff), default=None),
+            "batches": len(landed),
+            "rows": sum(batch.rows for batch in landed),
+            "rejected_rows": sum(batch.rejected_rows for batch in landed),
+            "late_rows": sum(batch.late for batch in landed),
+            "overtaken_rows": sum(batch.overtaken for batch in landed),
+            "unusable_assets": sum(batch.unusable_assets for batch in landed),
+            "last_landed_at": max((batch.landed_at for batch in landed), default=None),
+            "cutoff": max((batch.cutoff for batch in landed if batch.cutoff), default=None),
         }
         for feed in FEEDS
-        for batches in [[receipt for receipt in receipts if receipt.feed == feed]]
+        for landed in [[batch for batch in batches if batch.feed == feed]]
     ]
 
 
-def months(receipts: Sequence[Receipt], known: Sequence[Manifest]) -> list[dict[str, Any]]:
+def months(batches: Sequence[Receipt], chain: Chain) -> list[dict[str, Any]]:
     """What has landed of each month and whether it is closed, oldest first."""
-    frozen = {str(manifest.month): manifest for manifest in known}
+    frozen = {str(manifest.month): manifest for manifest in chain}
     rows: dict[str, int] = defaultdict(int)
     rejected: dict[str, int] = defaultdict(int)
-    for receipt in receipts:
-        for file in receipt.records:
+    for batch in batches:
+        for file in batch.records:
             rows[file.month] += file.rows
-        for month, count in receipt.rejected_by_month.items():
+        for month, count in batch.rejected_by_month.items():
             rejected[month or "unknown"] += count
     return [
         {

@@ -8,24 +8,66 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import astuple, fields
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from orchestration import engine, files
 from orchestration.close import dbt_build, manifests, pinning, tables
-from orchestration.close.manifests import Counts, Manifest
+from orchestration.close.content import Counts
+from orchestration.close.inputs import Close
+from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing import landed_rows
-from orchestration.landing import receipts as landed
+from orchestration.landing import landed_rows, receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Files, Receipt
 from orchestration.settings import Settings
 from orchestration.warehouse import reader
 
 HISTORY_MODELS = ["int_tenant_lives", "int_holdings", "int_assignment_periods", "int_number_types"]
+
+BATCH_COLUMNS = {
+    "feed": "varchar",
+    "batch_id": "varchar",
+    "landed_at": "timestamptz",
+    "landed_by": "varchar",
+    "source": "varchar",
+    "file_name": "varchar",
+    "source_sha256": "varchar",
+    "source_bytes": "bigint",
+    "row_count": "bigint",
+    "duplicate_rows": "bigint",
+    "superseded_rows": "bigint",
+    "cost_difference": "decimal(38, 9)",
+    "rejected_rows": "bigint",
+    "late_rows": "bigint",
+    "overtaken_rows": "bigint",
+    "cutoff": "timestamptz",
+    "sealed_at": "timestamptz",
+}
+CLOSE_COLUMNS = (
+    {
+        "month": "varchar",
+        "period_start": "timestamptz",
+        "period_end": "timestamptz",
+        "closed_at": "timestamptz",
+        "manifest_sha256": "varchar",
+        "previous_manifest_sha256": "varchar",
+    }
+    | {count.name: "bigint" for count in fields(Counts)}
+    | {"accepted_rejected": "boolean", "totals": "json", "warnings": "json", "versions": "json"}
+)
+REJECTED_COLUMNS = {
+    "batch_id": "varchar",
+    "source_row": "bigint",
+    "record_id": "varchar",
+    "reason": "varchar",
+    "month": "varchar",
+    "source_values": "varchar",
+}
 
 
 def rebuild(settings: Settings) -> None:
@@ -40,15 +82,20 @@ def refresh(settings: Settings) -> None:
 
 def refresh_if_stale(settings: Settings) -> None:
     """Refresh unless the warehouse knows just what is landed and frozen: a killed command may not have swapped it."""
-    batches = {(receipt.batch_id,) for receipt in landed.load(settings)}
+    batches = {(batch.batch_id,) for batch in receipts.load(settings)}
     heads = {(str(manifest.month), manifest.sha256) for manifest in manifests.load(settings)}
-    try:
-        known_batches = set(reader.rows(settings, "select batch_id from operations.batches"))
-        known_heads = set(reader.rows(settings, "select month, manifest_sha256 from operations.closes"))
-    except (Refused, duckdb.Error):
-        known_batches = known_heads = None
-    if (known_batches, known_heads) != (batches, heads):
+    if _contents(settings) != (batches, heads):
         refresh(settings)
+
+
+def _contents(settings: Settings) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]] | None:
+    """The batches, and the months with their manifests' hashes, of the published warehouse; None without one."""
+    try:
+        batches = reader.rows(settings, "select batch_id from operations.batches")
+        heads = reader.rows(settings, "select month, manifest_sha256 from operations.closes")
+    except (Refused, duckdb.Error):
+        return None
+    return set(batches), set(heads)
 
 
 def _make(settings: Settings, *, keep_assets: bool) -> None:
@@ -65,8 +112,8 @@ def _make(settings: Settings, *, keep_assets: bool) -> None:
 
 
 def _fill(settings: Settings, staged: Path, *, keep_assets: bool) -> None:
-    known, receipts = manifests.load(settings), landed.load(settings)
-    made_from = _assets_made_from(receipts)
+    chain, batches = manifests.load(settings), receipts.load(settings)
+    made_from = _assets_made_from(batches)
     kept = keep_assets and _assets_of(settings) == made_from
     if kept:
         shutil.copyfile(settings.warehouse, staged)
@@ -74,21 +121,21 @@ def _fill(settings: Settings, staged: Path, *, keep_assets: bool) -> None:
         connection.execute(f"attach {text(staged)} as warehouse")
         for schema in ("statements", "operations"):
             connection.execute(f"drop schema if exists warehouse.{schema} cascade; create schema warehouse.{schema}")
-        _create_statements(connection, known)
+        _create_statements(connection, chain)
         if not kept:
             connection.execute("create schema warehouse.assets")
-            _create_assets(connection, receipts)
+            _create_assets(connection, batches)
             connection.execute(f"comment on table warehouse.assets.tenants is {text(made_from)}")
-        _create_operations(connection, known, receipts)
+        _create_operations(connection, chain, batches)
         connection.execute("checkpoint warehouse; detach warehouse")
 
 
-def _assets_made_from(receipts: Sequence[Receipt]) -> str:
+def _assets_made_from(batches: Sequence[Receipt]) -> str:
     """What the asset tables depend on, in a hash: the batches of the assignment feeds, the models, this module."""
     digest = hashlib.sha256(dbt_build.made_from().encode() + Path(__file__).read_bytes())
-    for receipt in receipts:
-        if receipt.feed != CDRS.name:
-            digest.update(receipt.batch_id.encode())
+    for batch in batches:
+        if batch.feed != CDRS.name:
+            digest.update(batch.batch_id.encode())
     return f"Made from {digest.hexdigest()}"
 
 
@@ -96,34 +143,33 @@ def _assets_of(settings: Settings) -> str | None:
     """What the published warehouse says its asset tables were made from; nothing when it cannot be read."""
     query = "select comment from duckdb_tables() where schema_name = 'assets' and table_name = 'tenants'"
     try:
-        return reader.rows(settings, query)[0][0]
-    except (Refused, duckdb.Error, IndexError):
+        rows = reader.rows(settings, query)
+    except (Refused, duckdb.Error):
         return None
+    return rows[0][0] if rows else None
 
 
-def _create_statements(connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest]) -> None:
+def _create_statements(connection: duckdb.DuckDBPyConnection, chain: Chain) -> None:
     for table in (tables.USAGE, *tables.TABLES):
         selects = []
         columns = dbt_build.contract(table.name)
-        for manifest in known:
+        for manifest in chain:
             names = [manifest.folder / f"{table.name}.parquet"]
             if table is tables.USAGE:
                 names = manifest.usage_files
             month = "" if "month" in columns else f"{text(manifest.month)} as month, "
             selects.append(f"select {month}* from {engine.parquet(names)}")
         if not selects:
-            month = [] if "month" in columns else ["null::varchar as month"]
-            empty = month + [f"null::{kind} as {identifier(name)}" for name, kind in columns.items()]
-            selects = [f"select {', '.join(empty)} where false"]
+            selects = [_select(columns if "month" in columns else {"month": "varchar"} | columns, [])]
         query = " union all by name ".join(selects)
         connection.execute(f"create view warehouse.statements.{identifier(table.name)} as {query}")
 
 
-def _create_assets(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt]) -> None:
+def _create_assets(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
     """Run the models that tell who held what over everything landed, with no end, and keep what they say."""
     connection.execute("attach ':memory:' as build; use build")
-    pinning.create_assignment_sources(connection, receipts)
-    pinning.create_close(connection, month="", start=None, end=None, default_currency="", workspace=None)
+    pinning.create_assignment_sources(connection, batches)
+    pinning.create_close(connection, pinning.ClosePeriod())
     for relation, query in dbt_build.compiled(HISTORY_MODELS).items():
         connection.execute(f"create view {relation} as {query}")
     connection.execute("use memory")
@@ -171,81 +217,66 @@ def _create_assets(connection: duckdb.DuckDBPyConnection, receipts: Sequence[Rec
     connection.execute("detach build")
 
 
-def _create_operations(
-    connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest], receipts: Sequence[Receipt]
-) -> None:
-    _create_from_rows(
+def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batches: Sequence[Receipt]) -> None:
+    engine.create_table(
         connection,
         "warehouse.operations.batches",
-        "feed varchar, batch_id varchar, landed_at timestamptz, landed_by varchar, source varchar, file_name varchar, "
-        "source_sha256 varchar, source_bytes bigint, row_count bigint, duplicate_rows bigint, superseded_rows bigint, "
-        "cost_difference decimal(38, 9), rejected_rows bigint, late_rows bigint, overtaken_rows bigint, "
-        "cutoff timestamptz, sealed_at timestamptz",
+        BATCH_COLUMNS,
         [
             [
-                r.feed, r.batch_id, r.landed_at, r.landed_by, r.source, r.file_name, r.source_sha256, r.source_bytes,
-                r.rows, r.duplicates, r.superseded, r.cost_difference, r.rejected_rows, r.late, r.overtaken, r.cutoff,
-                r.sealed_at,
+                b.feed, b.batch_id, b.landed_at, b.landed_by, b.source, b.file_name, b.source_sha256, b.source_bytes,
+                b.rows, b.duplicates, b.superseded, b.cost_difference, b.rejected_rows, b.late, b.overtaken, b.cutoff,
+                b.sealed_at,
             ]
-            for r in receipts
+            for b in batches
         ],
     )  # fmt: skip
-    names = [field.name for field in fields(Counts)]
-    _create_from_rows(
+    engine.create_table(
         connection,
         "warehouse.operations.closes",
-        "month varchar, period_start timestamptz, period_end timestamptz, closed_at timestamptz, "
-        "manifest_sha256 varchar, previous_manifest_sha256 varchar, "
-        + ", ".join(f"{name} bigint" for name in names)
-        + ", accepted_rejected boolean, totals json, warnings json, versions json",
+        CLOSE_COLUMNS,
         [
             [
-                str(m.month), m.month.start, m.month.end, m.closed_at, m.sha256,
-                m.content.previous_manifest_sha256, *(getattr(m.content.counts, name) for name in names),
-                m.content.rejected.accepted_by_operator, json.dumps(m.content.totals), json.dumps(m.content.warnings),
-                json.dumps(m.content.versions),
+                str(m.month), m.month.start, m.month.end, m.closed_at, m.sha256, m.content.previous_manifest_sha256,
+                *astuple(m.content.counts), m.content.rejected.accepted_by_operator, json.dumps(m.content.totals),
+                json.dumps(m.content.warnings), json.dumps(m.content.versions),
             ]
-            for m in known
+            for m in chain
         ],
     )  # fmt: skip
-    rejected = [receipt.path(receipt.rejected) for receipt in receipts if receipt.rejected]
-    columns = {"batch_id": "varchar", "source_row": "bigint", "record_id": "varchar", "reason": "varchar"}
-    columns |= {"month": "varchar", "source_values": "varchar"}
-    connection.execute(
-        f"create view warehouse.operations.rejected_rows as {_select(columns, rejected)} order by batch_id, source_row"
-    )
-    _create_late_records(connection, known, receipts)
+    rejected = [batch.path(batch.rejected) for batch in batches if batch.rejected]
+    query = f"{_select(REJECTED_COLUMNS, rejected)} order by batch_id, source_row"
+    connection.execute(f"create view warehouse.operations.rejected_rows as {query}")
+    _create_late_records(connection, chain, batches)
 
 
-def _create_late_records(
-    connection: duckdb.DuckDBPyConnection, known: Sequence[Manifest], receipts: Sequence[Receipt]
-) -> None:
+def _create_late_records(connection: duckdb.DuckDBPyConnection, chain: Chain, batches: Sequence[Receipt]) -> None:
     """Records that landed and stand on no statement: of frozen months, until the next close; and before the first.
 
     A view, so that only who asks pays for looking the records up in what the frozen months state.
     """
     columns = f"strftime(started_at at time zone 'UTC', '%Y-%m') as month, {', '.join(CDRS.stored)}"
-    first = str(known[0].month) if known else ""
-    before = landed.with_columns((r, file) for r in receipts for file in r.records if file.month < first)
+    first = str(chain.first_month or "")
+    before = receipts.with_columns((batch, file) for batch in batches for file in batch.records if file.month < first)
     early = landed_rows.select(before, CDRS.stored)
     selects = [f"select 'before_first_month' as status, {columns} from ({early})"]
-    if came := _landed_since_the_last_close(known, receipts):
-        selects.append(f"select 'waiting' as status, {columns} from ({_waiting(connection, came, known)})")
+    if came := _landed_since_the_last_close(chain, batches):
+        selects.append(f"select 'waiting' as status, {columns} from ({_waiting(connection, came, chain)})")
     connection.execute(f"create view warehouse.operations.late_records as {' union all '.join(selects)}")
 
 
-def _landed_since_the_last_close(known: Sequence[Manifest], receipts: Sequence[Receipt]) -> Files:
-    if not known:
+def _landed_since_the_last_close(chain: Chain, batches: Sequence[Receipt]) -> Files:
+    if chain.next_month is None:
         return {}
-    late = landed.late_files(receipts, known[-1].month.next, known[-1].landed_up_to)
-    return landed.with_columns(pair for pair in late.values() if pair[1].month >= str(known[0].month))
+    late = Close(chain.next_month, chain, batches).late_files
+    return receipts.with_columns(pair for pair in late.values() if pair[1].month >= str(chain.first_month))
 
 
-def _waiting(connection: duckdb.DuckDBPyConnection, came: Files, known: Sequence[Manifest]) -> str:
+def _waiting(connection: duckdb.DuckDBPyConnection, came: Files, chain: Chain) -> str:
     """The latest delivery of each record that came for a frozen month and says other than what stands."""
     wanted = CDRS.values | {"record_count": "bigint"}
     entries = " union all ".join(
-        f"select *, {text(m.month)} as stated_in from ({pinning.stated(connection, m, wanted)})" for m in known
+        f"select *, {text(m.month)} as stated_in from ({pinning.stated(connection, m, wanted)})" for m in chain
     )
     same = " and ".join(f"standing.{name} is not distinct from latest.{name}" for name in CDRS.values)
     return f"""
@@ -270,9 +301,3 @@ def _select(columns: dict[str, str], paths: Sequence[Path]) -> str:
     if paths:
         return f"select {', '.join(columns)} from {engine.parquet(paths)}"
     return f"select {', '.join(f'null::{kind} as {name}' for name, kind in columns.items())} where false"
-
-
-def _create_from_rows(connection: duckdb.DuckDBPyConnection, name: str, columns: str, rows: list[list]) -> None:
-    connection.execute(f"create table {name} ({columns})")
-    if rows:
-        connection.executemany(f"insert into {name} values ({', '.join('?' * len(rows[0]))})", rows)

@@ -54,7 +54,7 @@ def with_build(prepared: Path) -> Callable:
     """A step that takes what dbt would make from a folder where it was made earlier."""
 
     def build(configuration: Settings, inputs: Inputs, progress: Progress) -> Build:
-        workspace = Workspace(close._build_folder(configuration), inputs.month)
+        workspace = Workspace(close._build_folder(configuration), inputs.close.month)
         files.remove(workspace.folder)
         workspace.folder.mkdir(parents=True)
         for made in (workspace.output, workspace.figures):
@@ -70,7 +70,7 @@ def keeping_build(prepared: Path) -> Callable:
 
     def build(configuration: Settings, inputs: Inputs, progress: Progress) -> Build:
         build = make(configuration, inputs, progress)
-        workspace = Workspace(build.folder.parent, inputs.month)
+        workspace = Workspace(build.folder.parent, inputs.close.month)
         import shutil
 
         for made in (workspace.output, workspace.figures):

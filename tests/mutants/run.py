@@ -79,6 +79,8 @@ SUBJECTS = {
             "orchestration/files.py",
             "orchestration/landing/landed_rows.py",
             "orchestration/commands/close.py",
+            "orchestration/close/content.py",
+            "orchestration/close/inputs.py",
             "orchestration/close/manifests.py",
             "orchestration/close/pinning.py",
             "orchestration/close/publishing.py",

@@ -15,8 +15,8 @@ import pytest
 
 from orchestration import clock, engine, files, settings
 from orchestration.close import dbt_build, due, manifests, month_build, pinning, publishing, rehearsal, tables, verify
-from orchestration.close.inputs import Inputs
-from orchestration.close.manifests import CloseSettings
+from orchestration.close.content import CloseSettings
+from orchestration.close.inputs import Close, Inputs
 from orchestration.close.month_build import Build
 from orchestration.close.pinning import Workspace
 from orchestration.commands import close
@@ -437,7 +437,7 @@ def test_all_frozen_months_are_looked_at_only_when_something_came_late(closed_ap
         workspace = Workspace(tmp_path / str(number), APRIL.next)
         workspace.folder.mkdir()
         close_settings = CloseSettings(grace_hours=12, default_currency="USD")
-        inputs = Inputs(APRIL.next, frozen, known, [], False, [], clock.now(), close_settings)
+        inputs = Inputs(Close(APRIL.next, frozen, known), [], False, [], clock.now(), close_settings)
         pinning.pin(configuration, inputs, workspace)
         with duckdb.connect(str(workspace.database), read_only=True) as connection:
             found = connection.execute("select distinct stated_in from frozen.stated_entries order by 1").fetchall()
@@ -472,7 +472,9 @@ def freeze_after(built, *statements: str) -> None:
         for name, (order, file) in WRITTEN.items():
             (build.folder / file).unlink()
             tables.copy_parquet(connection, f"from main.{name}", order, build.folder / file)
-    publishing.freeze(configuration, inputs, month_build.handed_over(Workspace(folder, inputs.month), build.nodes))
+    publishing.freeze(
+        configuration, inputs, month_build.handed_over(Workspace(folder, inputs.close.month), build.nodes)
+    )
 
 
 ALTERED = {
@@ -554,7 +556,7 @@ def test_a_record_that_is_lost_on_the_way_to_the_file_is_missed(built):
     with pytest.raises(Refused, match="against"):
         freeze_after(built, f"copy (select * from '{day}' offset 1) to '{day}'")
     assert not configuration.statements.exists()
-    assert (inputs.month, build.folder.name) == (MARCH, "month=2026-03")
+    assert (inputs.close.month, build.folder.name) == (MARCH, "month=2026-03")
 
 
 def test_an_invariant_that_fails_in_the_build_stops_the_whole_close(copy_of, landed_march, monkeypatch):

@@ -12,6 +12,8 @@ import pytest
 
 from orchestration import files, settings
 from orchestration.close import manifests, verify
+from orchestration.close.content import canonical
+from orchestration.close.manifests import Chain
 from orchestration.errors import Damaged
 from orchestration.settings import Settings
 from tests.hostile.reach import FULL
@@ -150,7 +152,7 @@ def test_any_byte_of_a_manifest_that_changed_is_found_even_with_the_sums_made_ag
         changed[place] ^= 1 << place % 8
         path.write_bytes(changed)
         try:
-            if not verify.chain_problems([manifests.read(stored, MARCH), april]):
+            if not verify.chain_problems(Chain((manifests.read(stored, MARCH), april))):
                 missed.append(place)
         except Damaged:
             continue
@@ -164,7 +166,7 @@ def rehash(folder: Path, change: Callable[[dict], None]) -> str:
     """Edit a manifest and make its folder's sums again, as somebody would who knows how. Returns its new hash."""
     content = json.loads((folder / "manifest.json").read_bytes())
     change(content)
-    (folder / "manifest.json").write_bytes(manifests.canonical(content))
+    (folder / "manifest.json").write_bytes(canonical(content))
     names = sorted(str(path.relative_to(folder)) for path in files.files_below(folder) if path.name != "SHA256SUMS")
     sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")

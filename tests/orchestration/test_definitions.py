@@ -293,7 +293,7 @@ def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
         frozen = tree(april.data / "statements")
         second = run(instance, "2026-04")
         assert second.success
-    head = manifests.load(settings.load())[-1]
+    head = manifests.load(settings.load()).last
     made = materialized(first)
     assert made.keys() >= MARTS | {"frozen_month", "warehouse"}
     assert {event.partition for event in made.values()} == {"2026-04"}

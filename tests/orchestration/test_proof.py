@@ -11,6 +11,9 @@ import pytest
 import rfc8785
 
 from orchestration.close import dbt_build, manifests, readiness
+from orchestration.close.content import canonical
+from orchestration.close.inputs import Close
+from orchestration.close.manifests import Chain
 from orchestration.commands import close
 from orchestration.commands.land import Delivery
 from orchestration.commands.land import land as land_files
@@ -97,7 +100,7 @@ def test_a_break_in_the_chain_stops_the_close_however_old_it_is(copy_of, closed_
     path.chmod(0o644)
     content = json.loads(path.read_bytes())
     content["warnings"] = []
-    path.write_bytes(manifests.canonical(content))
+    path.write_bytes(canonical(content))
     outcome = line.run("close 2026-05")
     assert (outcome.exit_status, "2026-04 was frozen after another 2026-03" in outcome.stderr) == (3, True)
 
@@ -107,7 +110,7 @@ def test_what_clears_a_rejected_row_is_hashed_and_named_wherever_it_lies(copy_of
     land(line, "cdrs", record("broken", started_at="2026-05-20T00:00:00Z"))
     batches = receipts.load(settings_of(line))
     (file,) = [file for file in batches[-1].files if file.month == "2026-05"]
-    assert batches[-1].path(file) in readiness.pinned_files(batches, MARCH, [])
+    assert batches[-1].path(file) in readiness.pinned_files(Close(MARCH, Chain(), batches))
     path = batches[-1].path(file)
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1] + b"0")

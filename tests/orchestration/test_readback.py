@@ -15,7 +15,7 @@ import pytest
 
 from orchestration import settings
 from orchestration.close import manifests, readback
-from orchestration.close.manifests import Counts
+from orchestration.close.content import Counts
 from orchestration.close.readback import read_back
 from orchestration.errors import Refused
 from orchestration.months import Month

@@ -10,6 +10,7 @@ import pytest
 
 from orchestration import files
 from orchestration.close import manifests, versions
+from orchestration.close.content import canonical
 from tests.orchestration.conftest import AFTER_APRIL, APRIL, IN_APRIL, LATE, MARCH, closing, land, settings_of
 from tests.unit.deliveries import tree, write_csv
 from tests.unit.stored import LATE_COUNTS
@@ -64,7 +65,7 @@ def refrozen(folder, change):
         output["bytes"] = (folder / output["name"]).stat().st_size
     for name in content.get("tables", []):
         content["tables"][name] = outsiders_hash([folder / f"{name}.parquet"])
-    (folder / "manifest.json").write_bytes(manifests.canonical(content))
+    (folder / "manifest.json").write_bytes(canonical(content))
     (folder / "SHA256SUMS").unlink()
     files.seal_folder(folder, files.hashes_below(folder))
 
@@ -85,7 +86,7 @@ def rename_in_csv(folder):
 def drop_a_warning(folder):
     content = json.loads((folder / "manifest.json").read_bytes())
     del content["warnings"][-1]
-    (folder / "manifest.json").write_bytes(manifests.canonical(content))
+    (folder / "manifest.json").write_bytes(canonical(content))
 
 
 def call_from_elsewhere(folder):
@@ -147,7 +148,7 @@ def test_a_manifest_that_says_too_little_to_compute_its_month_again_is_a_sentenc
     def forget(folder):
         content = json.loads((folder / "manifest.json").read_bytes())
         del content["inputs"]
-        (folder / "manifest.json").write_bytes(manifests.canonical(content))
+        (folder / "manifest.json").write_bytes(canonical(content))
 
     refrozen(folder, forget)
     for command in ("verify --recompute", "list", "status", "rebuild", "show 2026-03"):
@@ -168,7 +169,7 @@ def test_a_month_that_an_early_version_froze_verifies_and_the_next_one_follows_i
         for name in ("git_commit", "models_sha256", "code_sha256", "requirements_sha256"):
             del content["versions"][name]
         del content["settings"], content["tables"]
-        (folder / "manifest.json").write_bytes(manifests.canonical(content))
+        (folder / "manifest.json").write_bytes(canonical(content))
 
     refrozen(folder, as_it_was)
     for command in ("verify", "list", "status", "rebuild", "show 2026-03"):

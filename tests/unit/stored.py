@@ -4,13 +4,15 @@ What belongs here: the least that is valid. What does not: expectations.
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orchestration import settings
-from orchestration.close import manifests
-from orchestration.close.manifests import NO_PREVIOUS, Content, Manifest
+from orchestration.close.content import NO_PREVIOUS, Content, canonical
+from orchestration.close.inputs import Close
+from orchestration.close.manifests import Chain, Manifest
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
 from orchestration.months import Month
@@ -96,23 +98,28 @@ def content(month: Month, **given: Any) -> dict[str, Any]:
 
 def manifest(month: Month, **given: Any) -> Manifest:
     stored = content(month, **given)
-    sha256 = hashlib.sha256(manifests.canonical(stored)).hexdigest()
+    sha256 = hashlib.sha256(canonical(stored)).hexdigest()
     return Manifest(month, build(stored, Content), sha256, Path("/statements") / f"month={month}")
 
 
-def chain(*months: Month, **given: Any) -> list[Manifest]:
+def chain(*months: Month, **given: Any) -> Chain:
     """Manifests of which each follows the one before, with a dollar stated in every month."""
-    known: list[Manifest] = []
+    manifests: list[Manifest] = []
     for number, month in enumerate(months, start=1):
         links = {
             "first_month": str(months[0]),
-            "previous_month": str(known[-1].month) if known else None,
-            "previous_manifest_sha256": known[-1].sha256 if known else NO_PREVIOUS,
+            "previous_month": str(manifests[-1].month) if manifests else None,
+            "previous_manifest_sha256": manifests[-1].sha256 if manifests else NO_PREVIOUS,
             "totals": {"USD": "1"},
             "totals_since_first_month": {"USD": str(number)},
         }
-        known.append(manifest(month, **links | given))
-    return known
+        manifests.append(manifest(month, **links | given))
+    return Chain(tuple(manifests))
+
+
+def close(month: Month, frozen: Chain | Sequence[Manifest] = (), batches: Sequence[Receipt] = ()) -> Close:
+    """The close of a month after those frozen months."""
+    return Close(month, Chain(tuple(frozen)), batches)
 
 
 def settings_in(folder: Path) -> Settings:

@@ -17,11 +17,11 @@ import pytest
 
 from orchestration import files
 from orchestration.close import dbt_build, manifests, pinning, publishing, versions
-from orchestration.close.inputs import Inputs
-from orchestration.close.manifests import MANIFEST, NO_PREVIOUS, CloseSettings, Counts, InputFile, TableHash
+from orchestration.close.content import NO_PREVIOUS, CloseSettings, Counts, InputFile, TableHash, canonical
+from orchestration.close.inputs import Inputs, RejectedRow
+from orchestration.close.manifests import MANIFEST
 from orchestration.close.publishing import Written
 from orchestration.close.readback import Figures
-from orchestration.close.readiness import RejectedRow
 from orchestration.errors import Damaged
 from orchestration.landing.receipts import RECEIPT
 from orchestration.settings import PROJECT_ROOT
@@ -34,6 +34,7 @@ from tests.unit.stored import (
     MARCH,
     MAY,
     chain,
+    close,
     content,
     counts,
     receipt,
@@ -56,7 +57,7 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
     said = content(MARCH, landed_up_to=7, outputs=[
         {"name": name, "bytes": 1, "rows": None, "sha256": HASH} for name in ("a.csv", "usage/b.parquet", "usage.csv")
     ])  # fmt: skip
-    raw = manifests.canonical(said)
+    raw = canonical(said)
     (read,) = manifests.load(written(tmp_path, raw))
     folder = tmp_path / "data" / "statements" / "month=2026-03"
     assert (read.month, as_json(read.content), read.folder) == (MARCH, said, folder)
@@ -71,7 +72,7 @@ def test_what_manifests_of_the_first_version_do_not_say_is_nothing(tmp_path):
     for name in LATE_COUNTS:
         del said["counts"][name]
     said["counts"]["landed"] = 3
-    read = manifests.read(written(tmp_path, manifests.canonical(said)), MARCH)
+    read = manifests.read(written(tmp_path, canonical(said)), MARCH)
     assert read.content.settings == CloseSettings(grace_hours=None, default_currency=None)
     assert read.content.counts.landed == 3
     assert {getattr(read.content.counts, name) for name in LATE_COUNTS} == {0}
@@ -93,7 +94,7 @@ def test_what_manifests_of_the_first_version_do_not_say_is_nothing(tmp_path):
     ],
 )
 def test_what_is_no_manifest_of_the_month_is_damage(tmp_path, given):
-    settings = written(tmp_path, manifests.canonical(content(MARCH) | given))
+    settings = written(tmp_path, canonical(content(MARCH) | given))
     with pytest.raises(Damaged, match=r"manifest\.json is not the manifest that was frozen"):
         manifests.read(settings, MARCH)
 
@@ -160,9 +161,7 @@ def test_the_commit_is_said_where_there_is_one_and_whether_it_is_all(tmp_path, m
 
 def inputs(frozen=(), receipts=(), rows=()) -> Inputs:
     return Inputs(
-        month=MAY,
-        frozen=frozen,
-        receipts=receipts,
+        close=close(MAY, frozen, receipts),
         rejected=rows,
         accepted_rejected=True,
         warnings=["odd before"],
@@ -188,7 +187,7 @@ def batches(tmp_path):
 
 
 def test_each_batch_that_was_read_is_named_with_the_files_that_were_opened(batches):
-    named = publishing.named_inputs(batches, MAY, [])
+    named = publishing.named_inputs(close(MAY, [], batches))
     assert [(item.feed, item.batch_id) for item in named] == [(batch.feed, batch.batch_id) for batch in batches]
     assert [[file.name for file in item.files] for item in named] == [
         ["cdrs-2026-04.parquet", "cdrs-2026-05.parquet"],
@@ -200,7 +199,7 @@ def test_each_batch_that_was_read_is_named_with_the_files_that_were_opened(batch
     assert named[0].files[1] == InputFile("cdrs-2026-05.parquet", 2, batches[0].files[1].sha256)
     assert named[0].receipt_sha256 == files.sha256(batches[0].folder / RECEIPT)
     # Nothing was rejected, so that nothing of August could have cleared it.
-    assert [int(item.batch_id[:8]) for item in publishing.named_inputs(batches[2:], MAY, [])] == [4, 5]
+    assert [int(item.batch_id[:8]) for item in publishing.named_inputs(close(MAY, [], batches[2:]))] == [4, 5]
 
 
 def composed(given: Inputs, folder: Path, figures: Figures) -> dict:
@@ -239,7 +238,7 @@ def test_each_later_manifest_carries_the_chain_on(batches, tmp_path):
     assert chained == {
         "first_month": "2026-03",
         "previous_month": "2026-04",
-        "previous_manifest_sha256": frozen[1].sha256,
+        "previous_manifest_sha256": frozen.head,
     }
     assert said["totals"] == {"USD": "0.25", "EUR": "2"}
     assert said["totals_since_first_month"] == {"USD": "2.25", "EUR": "2"}
@@ -267,8 +266,8 @@ def test_rows_count_in_their_month_and_those_of_no_open_month_in_the_first_close
     receipts = [rejected(number, by_month, rows=rows) for number in (1, 2, 3)]
     receipts += [receipt(4, rows={"2026-06": 1}), receipt(5, rows={"2026-05": 9}), rejected(6, {"2026-05": 1})]
     receipts += [receipt(7, "tenants", {"2026-05": 1})]
-    previous = chain(MARCH, APRIL, landed_up_to=2)[-1]
-    counted = {int(batch[:8]): counts for batch, *counts in pinning.receipt_counts(MAY, receipts, previous)}
+    frozen = chain(MARCH, APRIL, landed_up_to=2)
+    counted = {int(batch[:8]): counts for batch, *counts in pinning.receipt_counts(close(MAY, frozen, receipts))}
     assert counted == {1: [5, 16], 2: [5, 16], 3: [5, 16 + 1 + 4 + 8], 5: [9, 0], 6: [0, 1]}
-    first = {int(batch[:8]): counts for batch, *counts in pinning.receipt_counts(MAY, receipts, None)}
+    first = {int(batch[:8]): counts for batch, *counts in pinning.receipt_counts(close(MAY, [], receipts))}
     assert first == {1: [5, 16 + 1], 2: [5, 16 + 1], 3: [5, 16 + 1], 5: [9, 0], 6: [0, 1]}

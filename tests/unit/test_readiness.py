@@ -11,10 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration.close import readiness
-from orchestration.close.readiness import RejectedRow
+from orchestration.close.inputs import RejectedRow
 from orchestration.errors import Refused
 from orchestration.landing.receipts import Receipt, RecordsFile
-from tests.unit.stored import APRIL, FEBRUARY, JUNE, MARCH, MAY, chain, manifest, receipt, rejected, settings_in
+from tests.unit.stored import (
+    APRIL,
+    FEBRUARY,
+    JUNE,
+    MARCH,
+    MAY,
+    chain,
+    close,
+    manifest,
+    receipt,
+    rejected,
+    settings_in,
+)
 
 INSTANT = timedelta(microseconds=1)
 NOW = datetime(2026, 6, 2, 12, tzinfo=UTC)
@@ -53,27 +65,27 @@ def test_the_first_month_has_to_have_something(tmp_path):
     settings = settings_in(tmp_path)
     landed = [receipt(1, rows={"2026-05": 2000, "2026-03": 1}), receipt(2, "tenants", {None: 7}), receipt(3)]
     for month in (MARCH, MAY):
-        readiness.require_next(month, settings, [], landed)
-    readiness.require_next(APRIL, settings, [], [*landed, rejected(4, {"2026-04": 1})])
-    assert refusal(readiness.require_next, APRIL, settings, [], landed) == (
+        readiness.require_next(close(month, [], landed), settings)
+    readiness.require_next(close(APRIL, [], [*landed, rejected(4, {"2026-04": 1})]), settings)
+    assert refusal(readiness.require_next, close(APRIL, [], landed), settings) == (
         "Nothing has landed for 2026-04, so it cannot be the first month. "
         "Landed are 2026-03 (1 records), 2026-05 (2,000 records)."
     )
-    assert "No cdrs have landed at all." in refusal(readiness.require_next, APRIL, settings, [], landed[1:])
+    assert "No cdrs have landed at all." in refusal(readiness.require_next, close(APRIL, [], landed[1:]), settings)
 
 
 def test_the_first_month_of_the_settings_is_the_only_one_to_begin_with(tmp_path, monkeypatch):
     monkeypatch.setenv("STATEMENTS_FIRST_MONTH", "2026-03")
     landed = [receipt(1, rows={"2026-03": 1, "2026-04": 1})]
-    readiness.require_next(MARCH, settings_in(tmp_path), [], landed)
-    assert "close it before 2026-04" in refusal(readiness.require_next, APRIL, settings_in(tmp_path), [], landed)
+    readiness.require_next(close(MARCH, [], landed), settings_in(tmp_path))
+    assert "close it before 2026-04" in refusal(readiness.require_next, close(APRIL, [], landed), settings_in(tmp_path))
 
 
 def test_after_that_each_month_follows_the_last(tmp_path):
     settings = settings_in(tmp_path)
-    readiness.require_next(MAY, settings, chain(MARCH, APRIL), [])
-    assert "close 2026-05 before 2026-06" in refusal(readiness.require_next, JUNE, settings, chain(MARCH, APRIL), [])
-    before = refusal(readiness.require_next, FEBRUARY, settings, chain(MARCH, APRIL), [])
+    readiness.require_next(close(MAY, chain(MARCH, APRIL)), settings)
+    assert "close 2026-05 before 2026-06" in refusal(readiness.require_next, close(JUNE, chain(MARCH, APRIL)), settings)
+    before = refusal(readiness.require_next, close(FEBRUARY, chain(MARCH, APRIL)), settings)
     assert "2026-02 is before the first frozen month, 2026-03" in before
 
 
@@ -89,29 +101,31 @@ def landed_at(*instants: datetime) -> list[Receipt]:
 
 def test_the_last_cdrs_have_to_have_landed_after_the_month_ended():
     for instants in ([MARCH.end], [MARCH.start, MARCH.end], [MARCH.end, MARCH.start]):
-        readiness.require_landed(MARCH, [], landed_at(*instants), NOW)
-    early = refusal(readiness.require_landed, MARCH, [], landed_at(MARCH.start, MARCH.end - INSTANT), NOW)
+        readiness.require_landed(close(MARCH, [], landed_at(*instants)), NOW)
+    early = refusal(readiness.require_landed, close(MARCH, [], landed_at(MARCH.start, MARCH.end - INSTANT)), NOW)
     assert "No cdrs have landed since 2026-03 ended (the last landed at 2026-03-31 23:59 UTC)" in early
-    assert "(none has landed)" in refusal(readiness.require_landed, MARCH, [], landed_at(), NOW)
+    assert "(none has landed)" in refusal(readiness.require_landed, close(MARCH, [], landed_at()), NOW)
 
 
 def test_somebody_has_to_be_there_to_be_stated():
-    assert "No tenants have landed" in refusal(readiness.require_landed, MARCH, [], landed_at(MARCH.end)[1:], NOW)
+    assert "No tenants have landed" in refusal(
+        readiness.require_landed, close(MARCH, [], landed_at(MARCH.end)[1:]), NOW
+    )
 
 
 def test_nothing_stored_comes_from_the_future():
     closed = chain(MARCH, closed_at=NOW.isoformat())
-    readiness.require_landed(APRIL, closed, landed_at(NOW), NOW)
+    readiness.require_landed(close(APRIL, closed, landed_at(NOW)), NOW)
     for frozen, landed in (
         ([], landed_at(NOW)),
         ([], landed_at(NOW, MARCH.end)),
         (closed, landed_at(APRIL.end)),
         (closed, []),
     ):
-        said = refusal(readiness.require_landed, APRIL, frozen, landed, NOW - INSTANT)
+        said = refusal(readiness.require_landed, close(APRIL, frozen, landed), NOW - INSTANT)
         assert "The clock says 2026-06-02 11:59:59 UTC" in said
         assert "closed at 2026-06-02 12:00:00 UTC" in said
-    assert "No tenants have landed" in refusal(readiness.require_landed, APRIL, [], [], NOW)
+    assert "No tenants have landed" in refusal(readiness.require_landed, close(APRIL), NOW)
 
 
 def test_extracts_that_say_nothing_of_the_months_end_are_warned_of():
@@ -123,7 +137,7 @@ def test_extracts_that_say_nothing_of_the_months_end_are_warned_of():
         receipt(5, "ip_assignments"),
         receipt(6, cutoff=MARCH.start),
     ]
-    assert readiness.warnings(MARCH, receipts) == [
+    assert readiness.warnings(close(MARCH, [], receipts)) == [
         "number_assignments: complete up to 2026-03-31 23:59:59 UTC only, before the month's end.",
         "ip_assignments: no extract has landed.",
     ]
@@ -165,7 +179,7 @@ def test_a_close_answers_for_its_months_rejected_rows_and_for_those_that_came_si
     frozen = chain(MARCH, landed_up_to=2)
 
     def answered(month, manifests, receipts) -> list[tuple[int, int, str]]:
-        rows = readiness.rejected_rows(settings, month, manifests, receipts)
+        rows = readiness.rejected_rows(settings, close(month, manifests, receipts))
         assert all((row.reason, row.cleared) == (f"reason of {row.record_id}", False) for row in rows)
         return [(int(row.batch_id[:8]), row.source_row, row.record_id) for row in rows]
 
@@ -190,7 +204,7 @@ def test_a_later_usable_delivery_of_the_same_record_clears_a_rejected_row(tmp_pa
         ),
         stored(tmp_path, 3, [], {"2026-07": ["c"], "2026-03": ["none"]}),
     ]
-    rows = readiness.rejected_rows(settings_in(tmp_path), APRIL, [], receipts)
+    rows = readiness.rejected_rows(settings_in(tmp_path), close(APRIL, [], receipts))
     assert {row.record_id: row.cleared for row in rows} == {"a": True, "sent before": False, "c": True}
 
 
@@ -220,7 +234,7 @@ ALL = {f"2026-0{number}": 1 for number in range(1, 9)}
 
 def test_a_close_reads_its_month_and_those_beside_it_and_all_assignments():
     receipts = [receipt(1, rows=ALL), receipt(2, "tenants", {None: 1})]
-    pinned = readiness.pinned_files(receipts, APRIL, [])
+    pinned = readiness.pinned_files(close(APRIL, [], receipts))
     assert names(pinned) == {"1 2026-03", "1 2026-04", "1 2026-05", "2 tenants-None"}
     assert pinned[receipts[0].folder / "cdrs-2026-03.parquet"] == f"hash of {receipts[0].batch_id} 2026-03"
 
@@ -229,7 +243,7 @@ def test_a_close_reads_all_that_came_late_since_the_last():
     receipts = [receipt(1, rows=ALL), receipt(2, rows=ALL), receipt(3, rows=ALL)]
     frozen = [manifest(MARCH, landed_up_to=1), manifest(APRIL, landed_up_to=2)]
     near = {f"{number} 2026-0{month}" for number in (1, 2, 3) for month in (4, 5, 6)}
-    assert names(readiness.pinned_files(receipts, MAY, frozen)) == near | {"3 2026-01", "3 2026-02", "3 2026-03"}
+    assert names(readiness.pinned_files(close(MAY, frozen, receipts))) == near | {"3 2026-01", "3 2026-02", "3 2026-03"}
 
 
 def test_a_close_reads_what_was_rejected_and_all_that_may_have_cleared_it():
@@ -237,16 +251,16 @@ def test_a_close_reads_what_was_rejected_and_all_that_may_have_cleared_it():
     near = {f"{number} 2026-0{month}" for number in (1, 3) for month in (3, 4, 5)}
     rows = {"2 rejected", "4 rejected"}
     clearing = {"3 2026-04", "3 2026-05", "3 2026-06", "3 2026-07", "3 2026-08"}
-    assert names(readiness.pinned_files(receipts, APRIL, [])) == near | rows | clearing
+    assert names(readiness.pinned_files(close(APRIL, [], receipts))) == near | rows | clearing
     # Those of another month alone.
     assert (
-        names(readiness.pinned_files(receipts, JUNE, []))
+        names(readiness.pinned_files(close(JUNE, [], receipts)))
         == {f"{number} 2026-0{month}" for number in (1, 3) for month in (5, 6, 7)} | rows
     )
     frozen = [manifest(FEBRUARY, landed_up_to=3), manifest(MARCH, landed_up_to=3)]
-    assert names(readiness.pinned_files(receipts, APRIL, frozen)) == near | rows | clearing | {"3 2026-02"}
+    assert names(readiness.pinned_files(close(APRIL, frozen, receipts))) == near | rows | clearing | {"3 2026-02"}
     # What the close before has answered for.
     answered = [receipt(1, rows=ALL), rejected(2, {"": 1}), receipt(3, rows=ALL)]
-    assert names(readiness.pinned_files(answered, APRIL, [manifest(FEBRUARY), manifest(MARCH, landed_up_to=2)])) == near | {
+    assert names(readiness.pinned_files(close(APRIL, [manifest(FEBRUARY), manifest(MARCH, landed_up_to=2)], answered))) == near | {
         "2 rejected", "3 2026-02", "3 2026-01",
     }  # fmt: skip

@@ -3,7 +3,8 @@
 import pytest
 
 from orchestration.close import unusual
-from orchestration.close.manifests import Counts, Manifest
+from orchestration.close.content import Counts
+from orchestration.close.manifests import Manifest
 from tests.unit.stored import HASH, MARCH, counts, manifest
 
 

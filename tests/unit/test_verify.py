@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from orchestration import files
-from orchestration.close import manifests, verify
-from orchestration.close.manifests import MANIFEST, Content, Manifest
+from orchestration.close import verify
+from orchestration.close.content import Content, canonical
+from orchestration.close.manifests import MANIFEST, Chain
 from orchestration.errors import Damaged
 from orchestration.landing.receipts import RECEIPT
 from orchestration.shape import as_json, build
@@ -20,14 +21,16 @@ from tests.unit.stored import APRIL, HASH, JUNE, MARCH, MAY, chain, content, man
 # The chain ------------------------------------------------------------------------------------------------------------
 
 
-def changed(known: list[Manifest], place: int, **given) -> list[Manifest]:
+def changed(chain: Chain, place: int, **given) -> Chain:
     """A chain with another content in one of its manifests, which keeps its hash: what it names is looked at alone."""
-    one = known[place]
-    return [*known[:place], replace(one, content=build(as_json(one.content) | given, Content)), *known[place + 1 :]]
+    manifests = list(chain)
+    content = build(as_json(manifests[place].content) | given, Content)
+    manifests[place] = replace(manifests[place], content=content)
+    return Chain(tuple(manifests))
 
 
 def test_a_whole_chain_has_no_problem():
-    assert verify.chain_problems([]) == []
+    assert verify.chain_problems(Chain()) == []
     assert verify.chain_problems(chain(MARCH)) == []
     assert verify.chain_problems(chain(MARCH, APRIL, MAY)) == []
 
@@ -36,7 +39,7 @@ def test_currencies_come_and_go_in_a_whole_chain():
     march = manifest(MARCH, totals={"USD": "0.1"}, totals_since_first_month={"USD": "0.1"})
     links = {"first_month": "2026-03", "previous_month": "2026-03", "previous_manifest_sha256": march.sha256}
     april = manifest(APRIL, totals={"EUR": "2"}, totals_since_first_month={"EUR": "2", "USD": "0.10"}, **links)
-    assert verify.chain_problems([march, april]) == []
+    assert verify.chain_problems(Chain((march, april))) == []
 
 
 @pytest.mark.parametrize(
@@ -64,11 +67,11 @@ def test_a_broken_chain_is_named_once(place, given, problem):
 def test_a_month_that_is_missing_is_named():
     march, april, may, june = chain(MARCH, APRIL, MAY, JUNE)
     grown = "the totals since the first month do not grow by those of {}"
-    assert verify.chain_problems([march, may, june]) == [
+    assert verify.chain_problems(Chain((march, may, june))) == [
         "2026-04 is missing between 2026-03 and 2026-05",
         grown.format("2026-05"),
     ]
-    assert verify.chain_problems([april, may]) == [
+    assert verify.chain_problems(Chain((april, may))) == [
         "2026-03, after which 2026-04 was frozen, is missing",
         "2026-04 counts from 2026-03, not from 2026-04",
         grown.format("2026-04"),
@@ -80,21 +83,21 @@ def test_a_month_that_is_missing_is_named():
 
 
 def test_batches_without_a_gap_have_no_problem():
-    assert verify.batch_problems([], []) == []
-    assert verify.batch_problems([receipt(1), receipt(2, "tenants")], []) == []
+    assert verify.batch_problems([], Chain()) == []
+    assert verify.batch_problems([receipt(1), receipt(2, "tenants")], Chain()) == []
 
 
 def test_batches_that_are_gone_are_named_up_to_the_last_that_is_known_of():
-    assert verify.batch_problems([receipt(2), receipt(4)], []) == ["landed batches are missing: numbers 1, 3"]
-    frozen = [manifest(MARCH, landed_up_to=2), manifest(APRIL, landed_up_to=3)]
+    assert verify.batch_problems([receipt(2), receipt(4)], Chain()) == ["landed batches are missing: numbers 1, 3"]
+    frozen = Chain((manifest(MARCH, landed_up_to=2), manifest(APRIL, landed_up_to=3)))
     assert verify.batch_problems([receipt(1)], frozen) == ["landed batches are missing: numbers 2, 3"]
-    assert verify.batch_problems([receipt(20)], []) == [
+    assert verify.batch_problems([receipt(20)], Chain()) == [
         "landed batches are missing: numbers 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
     ]
 
 
 def test_a_number_that_two_batches_have_is_named():
-    assert verify.batch_problems([receipt(1), receipt(2), receipt(2, "tenants")], []) == [
+    assert verify.batch_problems([receipt(1), receipt(2), receipt(2, "tenants")], Chain()) == [
         "two landed batches have the number 2"
     ]
 
@@ -102,9 +105,9 @@ def test_a_number_that_two_batches_have_is_named():
 def test_a_close_is_told_of_five_problems_at_most():
     twice = [receipt(number, feed) for number in range(1, 8) for feed in ("cdrs", "tenants")]
     with pytest.raises(Damaged) as damaged:
-        verify.require_all_batches(twice, [])
+        verify.require_all_batches(twice, Chain())
     assert str(damaged.value).count("two landed batches have the number") == 5
-    verify.require_all_batches(twice[::2], [])
+    verify.require_all_batches(twice[::2], Chain())
 
 
 def named(batch_id: str, receipt_sha256: str) -> dict:
@@ -119,14 +122,14 @@ def test_what_frozen_months_were_made_from_has_to_be_here(tmp_path):
         batch.folder.mkdir()
         batch.write()
     inputs = [named(batch.batch_id, files.sha256(batch.folder / RECEIPT)) for batch in batches]
-    frozen = [manifest(MARCH, inputs=inputs[:2]), manifest(APRIL, inputs=inputs)]
+    frozen = Chain((manifest(MARCH, inputs=inputs[:2]), manifest(APRIL, inputs=inputs)))
     assert verify.batch_problems(batches, frozen) == []
     (batches[1].folder / RECEIPT).write_text("{}", encoding="utf-8")
     assert verify.batch_problems(batches, frozen) == [
         f"the receipt of batch {batches[1].batch_id} is not the one a frozen month was made with"
     ]
     away = [named(f"0000000{number}-{letter * 12}", HASH) for number in (3, 2, 1) for letter in "dcb"]
-    assert verify.batch_problems(batches, [manifest(MARCH, inputs=away)]) == [
+    assert verify.batch_problems(batches, Chain((manifest(MARCH, inputs=away),))) == [
         f"batch {item['batch_id']}, from which a frozen month was made, is missing" for item in reversed(away)
     ]
 
@@ -204,7 +207,7 @@ def test_everything_is_looked_at_and_told_in_turn(tmp_path):
 def test_a_month_that_was_sealed_anew_is_not_what_its_manifest_says(tmp_path, sha256, problem):
     outputs = [{"name": "a.csv", "bytes": 1, "rows": None, "sha256": sha256}] if sha256 else []
     settings = settings_in(tmp_path)
-    raw = manifests.canonical(content(MARCH, outputs=outputs)).decode()
+    raw = canonical(content(MARCH, outputs=outputs)).decode()
     folder = sealed(settings.statements / "month=2026-03", **{MANIFEST: raw, "a.csv": "a"})
     assert files.check_folder(folder) == []
     assert verify.month_problems(settings, MARCH) == [problem.format(folder)]
@@ -227,7 +230,7 @@ def test_only_the_frozen_files_that_a_build_used_are_hashed_again(tmp_path):
         (tmp_path / f"{name}.parquet").write_text(name, encoding="utf-8")
     hashes = {"used.parquet": files.sha256(tmp_path / "used.parquet"), "other.parquet": HASH}
     outputs = [{"name": name, "bytes": 1, "rows": 1, "sha256": digest} for name, digest in hashes.items()]
-    frozen = [replace(manifest(MARCH, outputs=outputs), folder=tmp_path)]
+    frozen = Chain((replace(manifest(MARCH, outputs=outputs), folder=tmp_path),))
     verify.require_intact_statements([], frozen)
     verify.require_intact_statements([tmp_path / "used.parquet"], frozen)
     with pytest.raises(Damaged, match=r"other\.parquet does not match"):
