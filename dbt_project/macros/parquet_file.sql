@@ -38,5 +38,6 @@
 
 {# How every Parquet file of a close is written; a test holds it equal to how Python writes one. #}
 {% macro parquet_options() -%}
-format parquet, compression zstd, compression_level 1, parquet_version v2, dictionary_size_limit 8000
+format parquet, compression zstd, compression_level 1, parquet_version v2,
+        dictionary_size_limit 8000
 {%- endmacro %}

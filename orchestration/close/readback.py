@@ -200,8 +200,11 @@ def _repeating(path: Path, names: list[str], groups: dict[int, dict[str, pq.Colu
         for place, chunks in groups.items():
             first_row = next(file.iter_batches(batch_size=1, row_groups=[place], columns=names))
             for name in names:
-                stored = dictionary_pages.stored_values(pages, chunks[name].dictionary_page_offset)
-                if len(first_row.column(name).dictionary) != stored:
+                offset = chunks[name].dictionary_page_offset
+                codes = first_row.column(name)
+                assert offset is not None
+                assert isinstance(codes, pa.DictionaryArray)
+                if len(codes.dictionary) != dictionary_pages.stored_values(pages, offset):
                     found.add(name)
     return found
 

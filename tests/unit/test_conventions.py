@@ -6,7 +6,7 @@ import re
 import pytest
 
 from orchestration import cli, engine
-from orchestration.close import dbt_build
+from orchestration.close import dbt_build, tables
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def test_no_compiled_sql_asks_the_clock_counts_in_floats_or_closes_an_interval()
 
 def test_models_point_downwards_only():
     nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"]
-    layers = {"staging": 0, "intermediate": 1, "marts": 2, "invariants": 2}
+    layers = {"staging": 0, "intermediate": 1, "marts": 2, "invariants": 2, "figures": 2}
     models = {key: layers[node["fqn"][1]] for key, node in nodes.items() if node["resource_type"] == "model"}
     upwards = {
         (nodes[parent]["name"], nodes[child]["name"])
@@ -99,8 +99,16 @@ def test_no_dbt_package_is_needed():
 
 
 def test_parquet_is_written_alike_by_dbt_and_by_python():
-    macro = (DBT_PROJECT / "macros" / "parquet_by_day.sql").read_text(encoding="utf-8")
+    macro = (DBT_PROJECT / "macros" / "parquet_file.sql").read_text(encoding="utf-8")
     assert " ".join(engine.PARQUET.split()) in " ".join(macro.split())
+
+
+def test_a_table_is_written_in_the_order_of_its_key():
+    nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"]
+    for table in tables.TABLES:
+        assert tuple(nodes[f"model.tenant_statements.{table.name}"]["config"]["file_order"]) == table.key, table.name
+    corrections = nodes["model.tenant_statements.int_corrections"]["config"]
+    assert (tuple(corrections["file_order"]), corrections["file"]) == (tables.USAGE.key, "usage/corrections")
 
 
 def test_what_modules_hand_each_other_cannot_be_changed():

@@ -30,7 +30,8 @@ dropped as (
 used as (
     select
         coalesce(sum(record_count), 0) as accepted,
-        coalesce(sum(case when account_id is not null then record_count else 0 end), 0) as attributed,
+        coalesce(sum(case when account_id is not null then record_count else 0 end), 0)
+            as attributed,
         coalesce(sum(conflict_count), 0) as conflicts
     from {{ ref('int_usage_totals') }}
     where line_type = 'usage'

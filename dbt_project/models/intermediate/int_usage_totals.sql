@@ -32,7 +32,8 @@ grouped as (
         usage.line_type,
         usage.usage_month,
         sum(usage.record_count) as record_count,
-        sum(case when usage.conflict_header_ip then usage.record_count else 0 end) as conflict_count,
+        sum(case when usage.conflict_header_ip then usage.record_count else 0 end)
+            as conflict_count,
         sum(usage.duration_seconds) as duration_seconds,
         sum(usage.billed_seconds) as billed_seconds,
         sum(usage.cost) as cost

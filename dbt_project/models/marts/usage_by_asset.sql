@@ -1,6 +1,7 @@
 {{ config(
     file_order=[
-        'account_id', 'currency', 'line_type', 'usage_month', 'service', 'direction', 'attributed_by', 'asset',
+        'account_id', 'currency', 'line_type', 'usage_month', 'service', 'direction',
+        'attributed_by', 'asset',
     ],
 ) }}
 {#
