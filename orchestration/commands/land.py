@@ -105,7 +105,7 @@ def land(
 
 
 def record(settings: Settings, feed_name: str, verb: str, *rows: Mapping[str, str | None]) -> Landing:
-    """Land what an operator says, as of now. The caller holds the lock: what was looked up before still holds."""
+    """Land changes by an operator, recorded now. The caller holds the lock, so what it looked up before still holds."""
     now = clock.now()
     folder = settings.build / "registry"
     files.remove(folder)

@@ -50,7 +50,7 @@ class Outcome:
 
 
 def require_marked(receipts: Sequence[Receipt]) -> None:
-    """Refuse what an early version landed: which of its events can never act was not told when they landed."""
+    """Refuse batches of an early version, which did not mark the events that can never act."""
     for feed in ("number_assignments", "ip_assignments"):
         for oldest in list(files_of_feed(receipts, feed))[:1]:
             try:

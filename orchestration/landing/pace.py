@@ -25,8 +25,8 @@ class Pace:
         self._doing, self._total, self._unit = "writing", float(rows), "rows"
         self._since, self._last = time.monotonic(), 0.0
 
-    def said(self, percent: float) -> str | None:
-        """A line for how far the running query is; none while it is not known."""
+    def line(self, percent: float) -> str | None:
+        """A line for how far the running query is; none while DuckDB cannot tell."""
         if not 0 <= percent <= 100:
             return None
         if percent < self._last:
@@ -54,7 +54,7 @@ def followed(connection: duckdb.DuckDBPyConnection, size: int, say: Callable[[st
 
     def ask() -> None:
         while not ended.wait(INTERVAL_SECONDS):
-            line = pace.said(connection.query_progress())
+            line = pace.line(connection.query_progress())
             if line:
                 say(line)
 

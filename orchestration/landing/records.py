@@ -170,7 +170,7 @@ def _reason(latest: datetime) -> str:
 def _write_rejected(
     connection: duckdb.DuckDBPyConnection, source: SourceFile, batch_id: str, folder: Path
 ) -> dict[str, int]:
-    """Write the rejected rows with what they held, once the file is known to be one that may land at all."""
+    """Write the rejected rows with their own values, or refuse the file when a time in it has no zone."""
     # As text: a decimal would go through double on its way to JSON.
     values = ", ".join(
         f"{engine.identifier(name)} := source.{engine.identifier(name)}::varchar" for name in source.types

@@ -115,17 +115,17 @@ def _mapped(source: Source, rows: str, lengths: list[int]) -> str:
     listed = ",\n".join(f"{value} as {identifier('record.' + name)}" for name, value in values.items())
     exact = f"instant_text(coalesce({', '.join(_instants(source))}))"
     local = f"present(({source.times['local']})::varchar)" if "local" in source.times else "null::varchar"
-    # What was given and cannot be read is kept as the time: the row is rejected for it, and not for having none.
-    given = ", ".join(f"present(({expression})::varchar)" for expression in source.times.values())
+    # A time that cannot be read is kept as it was written: the row is rejected for it, and not for having none.
+    written = ", ".join(f"present(({expression})::varchar)" for expression in source.times.values())
     shown, place = "null::timestamptz[]", ""
     if source.zone:
         shown = f'instants_shown(local_timestamp("made.local"), {text(source.zone)})'
         place = f" in {source.zone}"
     unrated = 'select * exclude ("made.reason"), "made.reason" as "record.reason" from dated'
     return f"""
-        with given as (
+        with evaluated as (
             select rows.*, {listed},
-                {exact} as "made.exact", {_shown(local)} as "made.local", coalesce({given}) as "made.given",
+                {exact} as "made.exact", {_shown(local)} as "made.local", coalesce({written}) as "made.written",
                 {_first(source.ignore)} as "record.ignored", {_first(source.reject)} as "made.reason"
             from ({rows}) as rows
         ),
@@ -134,17 +134,17 @@ def _mapped(source: Source, rows: str, lengths: list[int]) -> str:
                 case
                     when "made.exact" is null and local_timestamp("made.local") is not null then {shown}
                 end as "made.shown"
-            from given
+            from evaluated
         ),
         dated as (
             select
-                * exclude ("made.exact", "made.local", "made.given", "made.shown", "made.reason"),
+                * exclude ("made.exact", "made.local", "made.written", "made.shown", "made.reason"),
                 case
                     when "made.exact" is not null then "made.exact"
                     when len("made.shown") = 1 then instant_text("made.shown"[1])
                     when "made.local" is not null then "made.local" || {text(place)}
-                    when "made.given" like '0000-00-00%' or regexp_full_match("made.given", '[0.]+') then null
-                    else "made.given"
+                    when "made.written" like '0000-00-00%' or regexp_full_match("made.written", '[0.]+') then null
+                    else "made.written"
                 end as "record.started_at",
                 case
                     when len("made.shown") = 2 then 'time_ambiguous'

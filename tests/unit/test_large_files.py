@@ -71,12 +71,12 @@ def test_bytes_and_then_rows_are_told_with_their_rate(monkeypatch):
     seconds = iter([0, 2, 2, 3, 5, 6])
     monkeypatch.setattr(pace.time, "monotonic", lambda: next(seconds))
     told = Pace(5_000_000_000)
-    assert told.said(-1) is None
-    assert told.said(50) == "reading ██████░░░░░░  50 %, 2,500 of 5,000 MB, 1,250 MB/s"
+    assert told.line(-1) is None
+    assert told.line(50) == "reading ██████░░░░░░  50 %, 2,500 of 5,000 MB, 1,250 MB/s"
     told.rows_are(30_000_000)
-    assert told.said(10) == "writing █░░░░░░░░░░░  10 %, 3,000,000 of 30,000,000 rows, 3,000,000 rows/s"
+    assert told.line(10) == "writing █░░░░░░░░░░░  10 %, 3,000,000 of 30,000,000 rows, 3,000,000 rows/s"
     # Another query over the rows starts anew.
-    assert told.said(5) == "writing █░░░░░░░░░░░   5 %, 1,500,000 of 30,000,000 rows, 1,500,000 rows/s"
+    assert told.line(5) == "writing █░░░░░░░░░░░   5 %, 1,500,000 of 30,000,000 rows, 1,500,000 rows/s"
 
 
 def test_a_landing_that_is_followed_says_how_far_it_is(warehouse, tmp_path, monkeypatch):
