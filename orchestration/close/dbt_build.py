@@ -14,10 +14,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchestration import engine, files, settings
+from orchestration import engine, files
 from orchestration.errors import Refused
-from orchestration.settings import DBT_PROJECT, SEEDS, Settings
+from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, SEEDS, Settings
+
+if TYPE_CHECKING:
+    from dbt.artifacts.schemas.results import NodeResult as DbtResult
+    from dbt.cli.main import dbtRunnerResult
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt_common.events.base_types import EventMsg
 
 TARGET = DBT_PROJECT / "target"
 MANIFEST = TARGET / "manifest.json"
@@ -92,21 +99,20 @@ def made_from() -> str:
     return digest.hexdigest()
 
 
-def build(
-    configuration: Settings, build_file: Path, progress: Callable[[str], None] = lambda _: None
-) -> list[NodeResult]:
+def build(settings: Settings, build_file: Path, progress: Callable[[str], None] = lambda _: None) -> list[NodeResult]:
     """Run every seed, model and data test on `build_file`; the relations of its sources are there already.
 
     Raises DoesNotAddUp when a model fails or a test finds something, with what and how many.
     """
-    prepare()
-    results: list[NodeResult] = []
+    from dbt.artifacts.schemas.run import RunExecutionResult
 
-    def note(event) -> None:
+    prepare()
+
+    def note(event: "EventMsg") -> None:
         if event.info.name in ("LogModelResult", "LogSeedResult"):
             progress(event.data.node_info.node_name)
 
-    with engine.spill_folder(configuration) as spill, _environment(build_file, _limits(configuration, spill)):
+    with engine.spill_folder(settings) as spill, _environment(build_file, _limits(settings, spill)):
         outcome = _invoke(
             [
                 "build",
@@ -119,7 +125,8 @@ def build(
             manifest=_parsed_manifest(),
             callbacks=[note],
         )
-    results = [_result(result) for result in outcome.result]
+    assert isinstance(outcome.result, RunExecutionResult)
+    results = [_result(result) for result in outcome.result.results]
     failed = [result for result in results if result.status in ("error", "fail", "runtime error")]
     if failed:
         if any(sign in result.message for result in failed for sign in FULL_DISK):
@@ -128,21 +135,21 @@ def build(
             )
         if any(sign in result.message for result in failed for sign in OUT_OF_ROOM):
             raise Refused(
-                f"The close needs more than {configuration.memory_limit} of memory and {configuration.spill_limit} of "
-                f"disk under {configuration.spill}, so nothing was published. Raise STATEMENTS_MEMORY_LIMIT or "
+                f"The close needs more than {settings.memory_limit} of memory and {settings.spill_limit} of "
+                f"disk under {settings.spill}, so nothing was published. Raise STATEMENTS_MEMORY_LIMIT or "
                 "STATEMENTS_SPILL_LIMIT, or name a larger disk with STATEMENTS_TEMP_DIRECTORY, and close again."
             )
         told = "; ".join(f"{result.name}: {result.message}" for result in failed[:5])
         raise DoesNotAddUp(
             f"The month does not add up or cannot be computed, so nothing was published. {told}", results
         )
-    rows = _rows_of_tables(configuration, build_file)
+    rows = _rows_of_tables(settings, build_file)
     return [replace(result, rows=rows.get(result.name)) for result in results]
 
 
-def _rows_of_tables(configuration: Settings, build_file: Path) -> dict[str, int]:
+def _rows_of_tables(settings: Settings, build_file: Path) -> dict[str, int]:
     """DuckDB knows the size of its tables; counting the rows of a view could cost as much as the build did."""
-    with engine.connect(configuration, build_file) as connection:
+    with engine.connect(settings, build_file) as connection:
         return dict(connection.execute("select table_name, estimated_size from duckdb_tables()").fetchall())
 
 
@@ -177,13 +184,15 @@ def contract(model: str) -> dict[str, str]:
     return {name: column["data_type"] for name, column in node["columns"].items()}
 
 
-def _parsed_manifest():
+def _parsed_manifest() -> "Manifest":
     from dbt.contracts.graph.manifest import Manifest
 
     return Manifest.from_msgpack(PARSED.read_bytes())
 
 
-def _invoke(arguments: list[str], manifest, callbacks: list[Callable]):
+def _invoke(
+    arguments: list[str], manifest: "Manifest | None", callbacks: "list[Callable[[EventMsg], None]]"
+) -> "dbtRunnerResult":
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
@@ -200,13 +209,13 @@ def _invoke(arguments: list[str], manifest, callbacks: list[Callable]):
         )
     finally:
         # dbt keeps the file open; nobody else in this process could open it with other settings.
-        DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if outcome.exception is not None:
         raise Refused(f"dbt could not run: {str(outcome.exception).strip().splitlines()[0]}") from outcome.exception
     return outcome
 
 
-def _result(result) -> NodeResult:
+def _result(result: "DbtResult") -> NodeResult:
     # DuckDB quotes the value that it could not take; Dagster would keep it in its history.
     message = QUOTED_VALUE.sub("'…'", (result.message or "").strip())
     return NodeResult(
@@ -220,12 +229,12 @@ def _result(result) -> NodeResult:
     )
 
 
-def _limits(configuration: Settings, spill: str) -> dict[str, str]:
+def _limits(settings: Settings, spill: str) -> dict[str, str]:
     return {
         "STATEMENTS_TEMP_DIRECTORY": spill,
-        "STATEMENTS_SPILL_LIMIT": configuration.spill_limit,
-        "STATEMENTS_MEMORY_LIMIT": configuration.memory_limit,
-        "STATEMENTS_THREADS": str(configuration.threads),
+        "STATEMENTS_SPILL_LIMIT": settings.spill_limit,
+        "STATEMENTS_MEMORY_LIMIT": settings.memory_limit,
+        "STATEMENTS_THREADS": str(settings.threads),
     }
 
 
@@ -255,4 +264,4 @@ def write_docs() -> Path:
 
 if __name__ == "__main__":
     written = write_docs() if sys.argv[1:] == ["docs"] else prepare()
-    print(f"Wrote {written.relative_to(settings.PROJECT_ROOT)}")
+    print(f"Wrote {written.relative_to(PROJECT_ROOT)}")

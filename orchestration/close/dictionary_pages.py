@@ -19,9 +19,10 @@ def stored_values(file: BinaryIO, offset: int) -> int | None:
     """How many values the dictionary page at `offset` of a Parquet file holds; None if there is no such page."""
     file.seek(offset)
     try:
-        return _struct(iter(file.read(LONGEST_HEADER)))[DICTIONARY_PAGE_HEADER][NUM_VALUES]
+        count: int = _struct(iter(file.read(LONGEST_HEADER)))[DICTIONARY_PAGE_HEADER][NUM_VALUES]
     except (StopIteration, KeyError, ValueError):
         return None
+    return count
 
 
 def _struct(stream: Iterator[int]) -> dict[int, Any]:

@@ -53,7 +53,7 @@ def _frozen(settings: Settings) -> dg.AssetCheckResult:
     problems = [problem for month in months for problem in verify.month_problems(settings, month)]
     chain = Chain() if problems else manifests.load(settings)
     problems += verify.chain_problems(chain)
-    head: Metadata = {"head": chain.head} if chain else {}
+    head: Metadata = {"head": chain.head} if chain.head else {}
     return _result(NOTHING_FROZEN, problems, {"months": len(months), **head})
 
 
