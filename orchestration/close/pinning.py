@@ -70,34 +70,34 @@ class ClosePeriod:
     out_dir: Path | None = None
     figures_dir: Path | None = None
 
+    @property
+    def row(self) -> str:
+        """A query of the one row that tells them."""
+        return f"""
+            select
+                {engine.text(self.month)} as month,
+                coalesce({_instant(self.start)}, '-infinity'::timestamptz) as month_start,
+                coalesce({_instant(self.end)}, 'infinity'::timestamptz) as month_end,
+                {_instant(self.first_start)} as first_month_start,
+                coalesce({_instant(self.history_start)}, '-infinity'::timestamptz) as history_start,
+                {engine.text(self.default_currency)} as default_currency,
+                {_path(self.out_dir)} as out_dir,
+                {_path(self.figures_dir)} as figures_dir
+        """
+
+
+def _instant(instant: datetime | None) -> str:
+    return f"{engine.text(instant.isoformat()) if instant else 'null'}::timestamptz"
+
+
+def _path(folder: Path | None) -> str:
+    return engine.text(folder) if folder else "null::varchar"
+
 
 def create_close(connection: duckdb.DuckDBPyConnection, period: ClosePeriod) -> None:
-    """The one row that says what is being closed."""
+    """The source that says what is being closed."""
     connection.execute("create schema if not exists control")
-    connection.execute(
-        """
-        create or replace table control.close as
-        select
-            ? as month,
-            coalesce(?::timestamptz, '-infinity'::timestamptz) as month_start,
-            coalesce(?::timestamptz, 'infinity'::timestamptz) as month_end,
-            ?::timestamptz as first_month_start,
-            coalesce(?::timestamptz, '-infinity'::timestamptz) as history_start,
-            ? as default_currency,
-            ? as out_dir,
-            ? as figures_dir
-        """,
-        [
-            period.month,
-            period.start,
-            period.end,
-            period.first_start,
-            period.history_start,
-            period.default_currency,
-            str(period.out_dir) if period.out_dir else None,
-            str(period.figures_dir) if period.figures_dir else None,
-        ],
-    )
+    connection.execute(f"create or replace table control.close as {period.row}")
 
 
 def pin(settings: Settings, inputs: Inputs, workspace: Workspace) -> None:

@@ -17,15 +17,14 @@ import duckdb
 from orchestration import engine, files
 from orchestration.close import dbt_build, manifests, pinning, tables
 from orchestration.close.content import Counts
-from orchestration.close.inputs import Close
 from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing import landed_rows, receipts
+from orchestration.landing import receipts
 from orchestration.landing.feeds import CDRS
-from orchestration.landing.receipts import Files, Receipt
+from orchestration.landing.receipts import Receipt
 from orchestration.settings import Settings
-from orchestration.warehouse import reader
+from orchestration.warehouse import late_records, reader
 
 HISTORY_MODELS = ["int_tenant_lives", "int_holdings", "int_assignment_periods", "int_number_types"]
 
@@ -247,54 +246,8 @@ def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batc
     rejected = [batch.path(batch.rejected) for batch in batches if batch.rejected]
     query = f"{_select(REJECTED_COLUMNS, rejected)} order by batch_id, source_row"
     connection.execute(f"create view warehouse.operations.rejected_rows as {query}")
-    _create_late_records(connection, chain, batches)
-
-
-def _create_late_records(connection: duckdb.DuckDBPyConnection, chain: Chain, batches: Sequence[Receipt]) -> None:
-    """Records that landed and stand on no statement: of frozen months, until the next close; and before the first.
-
-    A view, so that only who asks pays for looking the records up in what the frozen months state.
-    """
-    columns = f"strftime(started_at at time zone 'UTC', '%Y-%m') as month, {', '.join(CDRS.stored)}"
-    first = str(chain.first_month or "")
-    before = receipts.with_columns((batch, file) for batch in batches for file in batch.records if file.month < first)
-    early = landed_rows.select(before, CDRS.stored)
-    selects = [f"select 'before_first_month' as status, {columns} from ({early})"]
-    if came := _landed_since_the_last_close(chain, batches):
-        selects.append(f"select 'waiting' as status, {columns} from ({_waiting(connection, came, chain)})")
-    connection.execute(f"create view warehouse.operations.late_records as {' union all '.join(selects)}")
-
-
-def _landed_since_the_last_close(chain: Chain, batches: Sequence[Receipt]) -> Files:
-    if chain.next_month is None:
-        return {}
-    late = Close(chain.next_month, chain, batches).late_files
-    return receipts.with_columns(pair for pair in late.values() if pair[1].month >= str(chain.first_month))
-
-
-def _waiting(connection: duckdb.DuckDBPyConnection, came: Files, chain: Chain) -> str:
-    """The latest delivery of each record that came for a frozen month and says other than what stands."""
-    wanted = CDRS.values | {"record_count": "bigint"}
-    entries = " union all ".join(
-        f"select *, {text(m.month)} as stated_in from ({pinning.stated(connection, m, wanted)})" for m in chain
-    )
-    same = " and ".join(f"standing.{name} is not distinct from latest.{name}" for name in CDRS.values)
-    return f"""
-        with latest as (
-            select *
-            from ({landed_rows.select(came, CDRS.stored)})
-            qualify row_number() over (partition by record_id order by batch_id desc, source_row desc) = 1
-        ),
-        standing as (
-            select *
-            from ({entries})
-            where record_id in (select record_id from latest)
-            qualify row_number() over (partition by record_id order by stated_in desc, record_count desc) = 1
-        )
-        select latest.*
-        from latest
-        where not exists (select 1 from standing where standing.record_count = 1 and {same})
-    """
+    late = late_records.query(connection, chain, batches)
+    connection.execute(f"create view warehouse.operations.late_records as {late}")
 
 
 def _select(columns: dict[str, str], paths: Sequence[Path]) -> str:
