@@ -56,35 +56,80 @@ corrections as (
 ),
 
 listed as (
-    select 'landed' as count_name, landed as row_count from receipts
+    select
+        'landed' as count_name,
+        landed as row_count
+    from receipts
     union all
-    select 'rejected' as count_name, rejected as row_count from receipts
+    select
+        'rejected' as count_name,
+        rejected as row_count
+    from receipts
     union all
-    select 'duplicate' as count_name, duplicate as row_count from dropped
+    select
+        'duplicate' as count_name,
+        duplicate as row_count
+    from dropped
     union all
-    select 'superseded' as count_name, superseded as row_count from dropped
+    select
+        'superseded' as count_name,
+        superseded as row_count
+    from dropped
     union all
-    select 'accepted' as count_name, accepted as row_count from used
+    select
+        'accepted' as count_name,
+        accepted as row_count
+    from used
     union all
-    select 'attributed' as count_name, attributed as row_count from used
+    select
+        'attributed' as count_name,
+        attributed as row_count
+    from used
     union all
-    select 'unattributed' as count_name, accepted - attributed as row_count from used
+    select
+        'unattributed' as count_name,
+        accepted - attributed as row_count
+    from used
     union all
-    select 'conflict_header_ip' as count_name, conflicts as row_count from used
+    select
+        'conflict_header_ip' as count_name,
+        conflicts as row_count
+    from used
     union all
-    select 'late_landed' as count_name, landed as row_count from late_receipts
+    select
+        'late_landed' as count_name,
+        landed as row_count
+    from late_receipts
     union all
-    select 'late_duplicate' as count_name, duplicate as row_count from late
+    select
+        'late_duplicate' as count_name,
+        duplicate as row_count
+    from late
     union all
-    select 'late_superseded' as count_name, superseded as row_count from late
+    select
+        'late_superseded' as count_name,
+        superseded as row_count
+    from late
     union all
-    select 'before_first_month' as count_name, before_first_month as row_count from late
+    select
+        'before_first_month' as count_name,
+        before_first_month as row_count
+    from late
     union all
-    select 'late' as count_name, late as row_count from corrections
+    select
+        'late' as count_name,
+        late as row_count
+    from corrections
     union all
-    select 'restatement' as count_name, restatement as row_count from corrections
+    select
+        'restatement' as count_name,
+        restatement as row_count
+    from corrections
     union all
-    select 'reversal' as count_name, reversal as row_count from corrections
+    select
+        'reversal' as count_name,
+        reversal as row_count
+    from corrections
 ),
 
 final as (
