@@ -61,7 +61,7 @@ def own_folder(parent: Path) -> Iterator[Path]:
     for left in parent.glob(f"{OWN_FOLDER}*"):
         _remove_if_left(left)
     numbered = (parent / f"{OWN_FOLDER}{number}" for number in itertools.count(1))
-    folder, descriptor = next(made for path in numbered if (made := _made_and_locked(path)))
+    folder, descriptor = next(own for path in numbered if (own := _made_and_locked(path)))
     try:
         yield folder
     finally:
@@ -96,7 +96,7 @@ def _remove_if_left(folder: Path) -> None:
 
 
 def _locked(folder: Path) -> int | None:
-    """A descriptor that locks a folder; None when it is somebody's, or was removed or made anew meanwhile."""
+    """A descriptor that locks a folder; None when it is in use, or was removed or replaced meanwhile."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -179,32 +179,34 @@ def check_folder(folder: Path) -> list[str]:
         return [f"{folder / SUMS} cannot be read"]
     except ValueError as error:
         return [str(error)]
-    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    present = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
     around = {str(parent) for name in listed for parent in PurePath(name).parents}
-    problems = [f"{folder / name} is missing" for name in sorted(listed.keys() - found.keys())]
-    problems += [f"{found[name]} was never listed" for name in sorted(found.keys() - listed.keys() - around - {SUMS})]
-    problems += [f"{path} is a link" for path in found.values() if path.is_symlink()]
-    for name in sorted(listed.keys() & found.keys()):
+    problems = [f"{folder / name} is missing" for name in sorted(listed.keys() - present.keys())]
+    problems += [
+        f"{present[name]} was never listed" for name in sorted(present.keys() - listed.keys() - around - {SUMS})
+    ]
+    problems += [f"{path} is a link" for path in present.values() if path.is_symlink()]
+    for name in sorted(listed.keys() & present.keys()):
         # What is no file might never end to be read.
-        digest = _sha256_or_none(found[name]) if found[name].is_file() else None
+        digest = _sha256_or_none(present[name]) if present[name].is_file() else None
         if digest is None:
-            problems.append(f"{found[name]} cannot be read")
+            problems.append(f"{present[name]} cannot be read")
         elif digest != listed[name]:
-            problems.append(f"{found[name]} does not match its hash")
+            problems.append(f"{present[name]} does not match its hash")
     return problems
 
 
 def require_hashes(expected: dict[Path, str]) -> None:
     """Raise Damaged unless each file has the hash that was written down for it."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        found = dict(zip(expected, pool.map(_sha256_or_none, expected), strict=True))
+        hashes = dict(zip(expected, pool.map(_sha256_or_none, expected), strict=True))
     for path, digest in expected.items():
-        if found[path] is None:
+        if hashes[path] is None:
             raise Damaged(
                 f"{path} is missing or cannot be read. Restore it from a backup; "
                 "`statements verify` lists what is damaged."
             )
-        if found[path] != digest:
+        if hashes[path] != digest:
             raise Damaged(
                 f"{path} does not match the hash on its receipt. Restore it from a backup; "
                 "`statements verify` lists what is damaged."
@@ -228,7 +230,7 @@ def publish(staged: Path, final: Path) -> None:
 def settle(final: Path, root: Path) -> None:
     """Make a published folder read-only, and have the disk hold its name and those of the folders around it.
 
-    Once more where a folder is found published: who renamed it may have been killed before this.
+    It is done again where a folder is published already: the process that renamed it may have been killed before this.
     """
     final.chmod(READ_ONLY_FOLDER)
     for parent in final.parents:

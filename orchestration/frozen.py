@@ -1,4 +1,4 @@
-"""Which months are frozen, told from the names of their folders, and where each one lies.
+"""Which months are frozen, by the names of their folders, and where each one lies.
 
 What belongs here: names and places. What does not: what a frozen month holds (`close.manifests`), or proving it.
 """

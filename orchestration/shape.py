@@ -43,7 +43,7 @@ def as_json(value: Any) -> Any:
 def has_shape(value: Any, shape: Any) -> bool:
     """Whether a value is of a type such as `list[int | None]`, or has every name of a dataclass.
 
-    What a dataclass has a default for may be absent: who wrote it may not have known of it yet. An instant stands in
+    A name with a default may be absent: the version that wrote the JSON may not have had it yet. An instant stands in
     JSON as text in ISO 8601 with a zone, a month as YYYY-MM.
     """
     parts = get_args(shape)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TARGET = DBT_PROJECT / "target"
 MANIFEST = TARGET / "manifest.json"
 PARSED = TARGET / "partial_parse.msgpack"
-# What the prepared manifest was made from. dbt would look at every file again; one hash tells us as much.
+# A hash of everything that the prepared manifest depends on: dbt would look at every file again.
 PREPARED_FROM = TARGET / "prepared_from.sha256"
 # How DuckDB says that the disk is full, and how Dagster's SQLite does while it notes a model's progress.
 FULL_DISK = ("No space left", "disk is full", "disk I/O error")
@@ -171,22 +171,22 @@ def compiled(names: list[str]) -> dict[str, str]:
     """
     nodes = json.loads(prepare().read_text(encoding="utf-8"))["nodes"]
     wanted = [f"model.tenant_statements.{name}" for name in names]
-    found: dict[str, str] = {}
+    queries: dict[str, str] = {}
 
     def visit(unique_id: str) -> None:
         node = nodes.get(unique_id)
-        if node is None or node["relation_name"] in found:
+        if node is None or node["relation_name"] in queries:
             return
         for parent in node["depends_on"].get("nodes", []):
             visit(parent)
         if node["resource_type"] == "seed":
-            found[node["relation_name"]] = f"select * from read_csv('{SEEDS / node['path']}', all_varchar = true)"
+            queries[node["relation_name"]] = f"select * from read_csv('{SEEDS / node['path']}', all_varchar = true)"
         else:
-            found[node["relation_name"]] = node["compiled_code"]
+            queries[node["relation_name"]] = node["compiled_code"]
 
     for unique_id in wanted:
         visit(unique_id)
-    return found
+    return queries
 
 
 def contract(model: str) -> dict[str, str]:

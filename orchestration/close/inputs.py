@@ -35,6 +35,9 @@ class Close:
     chain: Chain
     batches: Sequence[Receipt]
 
+    def __post_init__(self) -> None:
+        assert self.month not in self.chain, f"{self.month} is frozen"
+
     @property
     def first_month(self) -> Month:
         """The first month that is stated; nothing is stated of older records."""

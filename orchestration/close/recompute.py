@@ -20,7 +20,7 @@ from orchestration.landing import receipts
 from orchestration.months import Month
 from orchestration.settings import Settings
 
-# What of a manifest is not made from the month's records: when it was closed, by what, and bytes that a writer chooses.
+# Not made from the month's records: when it was closed, by which versions, and the bytes that a writer chooses.
 NOT_COMPUTED = ("closed_at", "versions", "outputs", "tables")
 
 

@@ -31,14 +31,14 @@ def figures(settings: Settings, inputs: Inputs, build: Build) -> dict[str, list[
     source = {
         name: engine.parquet([build.folder / f"{name}.parquet"]) for name in ("organization_statement", "unattributed")
     }
-    found: dict[str, list[dict[str, Any]]] = {"Records": [asdict(build.counts)]}
+    shown: dict[str, list[dict[str, Any]]] = {"Records": [asdict(build.counts)]}
     with engine.connect(settings) as connection:
         for title, query in QUERIES.items():
-            found[title] = engine.records(connection, query.format(**source))
-    found["Rejected rows"] = [
+            shown[title] = engine.records(connection, query.format(**source))
+    shown["Rejected rows"] = [
         {"batch_id": row.batch_id, "source_row": row.source_row, "reason": row.reason}
         for row in inputs.rejected
         if not row.cleared
     ]
-    found["Warnings"] = [{"warning": warning} for warning in publishing.warnings(inputs, build.folder)]
-    return found
+    shown["Warnings"] = [{"warning": warning} for warning in publishing.warnings(inputs, build.folder)]
+    return shown

@@ -89,7 +89,7 @@ def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
         for word, name in (("from", "from_number"), ("to", "to_number"), ("via", "source_ip"))
         if last[name]
     )
-    said = [
+    sentences = [
         f"It is a charge for {last['service']} ({last['direction']}) at {_when(last['started_at'])}: "
         f"{measure}{amount(last['cost'])} {last['currency']}{', ' + parties if parties else ''}."
     ]
@@ -97,33 +97,37 @@ def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
         for earlier, later in pairwise(deliveries):
             changed = [name for name in CDRS.values if earlier[name] != later[name]]
             what = f"replaced the one before, with another {', '.join(changed)}" if changed else "said nothing new"
-            said.append(
+            sentences.append(
                 f"It was delivered again in row {later['source_row']} of batch {later['batch_id']}, which {what}."
             )
-    return said
+    return sentences
 
 
 def _of_entry(settings: Settings, entry: dict[str, Any]) -> list[str]:
     stated = f"{amount(entry['cost'])} {entry['currency']}"
     if entry["entry"] == "reversal":
         return [f"What had been stated of it is taken back in {entry['month']}: {stated}, {_place(entry)}."]
-    said = []
+    sentences = []
     if entry["entry"] == "late":
-        said.append(f"It came after {entry['usage_month']:%Y-%m} was frozen, so {entry['month']} states it: {stated}.")
+        sentences.append(
+            f"It came after {entry['usage_month']:%Y-%m} was frozen, so {entry['month']} states it: {stated}."
+        )
     if entry["entry"] == "restatement":
-        said.append(f"As a correction of {entry['usage_month']:%Y-%m}, {entry['month']} states it anew: {stated}.")
-    said.append(_rule(entry))
+        sentences.append(f"As a correction of {entry['usage_month']:%Y-%m}, {entry['month']} states it anew: {stated}.")
+    sentences.append(_rule(entry))
     by = entry["attributed_by"]
     if by == "header":
-        said.append(f"The header says {entry['x_tenant']!r}, byte for byte the Account ID of a tenant that was alive.")
+        sentences.append(
+            f"The header says {entry['x_tenant']!r}, byte for byte the Account ID of a tenant that was alive."
+        )
     elif by:
         value = entry["number"] if by == "number" else entry["source_ip"]
-        said.append(_holding(settings, by, value, entry["started_at"]))
+        sentences.append(_holding(settings, by, value, entry["started_at"]))
     else:
-        said.append(f"It is attributed to nobody: {_reason(entry)} ({entry['reason']}).")
-    said += _otherwise(settings, entry)
-    said.append(f"It stands {_place(entry)}.")
-    return said
+        sentences.append(f"It is attributed to nobody: {_reason(entry)} ({entry['reason']}).")
+    sentences += _otherwise(settings, entry)
+    sentences.append(f"It stands {_place(entry)}.")
+    return sentences
 
 
 def _place(entry: dict[str, Any]) -> str:
@@ -166,13 +170,13 @@ def _spell(settings: Settings, kind: str, asset: str | None, instant: datetime) 
     """Who was named as the holder of an asset at an instant, released spells included; none before its first event."""
     if asset is None:
         return None
-    found = reader.records(
+    rows = reader.records(
         settings,
         f"select * from assets.{kind}_assignment_history where {kind} = ? and valid_from <= ? "
         "and (valid_to is null or valid_to > ?)",
         [asset, instant, instant],
     )
-    return found[0] if found else None
+    return rows[0] if rows else None
 
 
 def _holding(settings: Settings, kind: str, asset: str | None, instant: datetime) -> str:
@@ -195,22 +199,24 @@ def _holding(settings: Settings, kind: str, asset: str | None, instant: datetime
 def _otherwise(settings: Settings, entry: dict[str, Any]) -> list[str]:
     """What the evidence that does not count would have said."""
     if _attributed_by(entry) == "number":
-        said = []
+        sentences = []
         if entry["reason"] and entry["number"]:
-            said.append(_holding(settings, "number", entry["number"], entry["started_at"]))
+            sentences.append(_holding(settings, "number", entry["number"], entry["started_at"]))
         if entry["x_tenant"]:
-            said.append(f"Its X-Tenant header {entry['x_tenant']!r} is ignored.")
+            sentences.append(f"Its X-Tenant header {entry['x_tenant']!r} is ignored.")
         if entry["source_ip"]:
-            said.append(f"Not consulted: {_lowered(_holding(settings, 'ip', entry['source_ip'], entry['started_at']))}")
-        return said
+            sentences.append(
+                f"Not consulted: {_lowered(_holding(settings, 'ip', entry['source_ip'], entry['started_at']))}"
+            )
+        return sentences
     if entry["x_tenant"]:
         holding = _lowered(_holding(settings, "ip", entry["source_ip"], entry["started_at"]))
         conflict = " The header wins over the IP's tenant." if entry["conflict_header_ip"] else ""
         return [f"Without the header, the IP would have decided: {holding}{conflict}"]
-    said = ["With an X-Tenant header, the header alone would have decided."]
+    sentences = ["With an X-Tenant header, the header alone would have decided."]
     if entry["reason"]:
-        said.insert(0, _holding(settings, "ip", entry["source_ip"], entry["started_at"]))
-    return said
+        sentences.insert(0, _holding(settings, "ip", entry["source_ip"], entry["started_at"]))
+    return sentences
 
 
 def _lowered(sentence: str) -> str:
@@ -227,11 +233,11 @@ def _of_no_entry(settings: Settings, delivery: dict[str, Any], late: list[dict[s
         ]
     kind = "number" if _attributed_by(delivery) == "number" else "ip"
     asset = delivery["number"] if kind == "number" else delivery["source_ip"]
-    said = ["Its month is not closed yet, so it stands on no statement.", f"As things stand: {_rule(delivery)}"]
+    sentences = ["Its month is not closed yet, so it stands on no statement.", f"As things stand: {_rule(delivery)}"]
     if kind == "ip" and delivery["x_tenant"]:
-        said.append(f"The header says {delivery['x_tenant']!r}.")
-    said.append(_holding(settings, kind, asset, delivery["started_at"]))
-    return said
+        sentences.append(f"The header says {delivery['x_tenant']!r}.")
+    sentences.append(_holding(settings, kind, asset, delivery["started_at"]))
+    return sentences
 
 
 def _when(instant: datetime) -> str:

@@ -145,9 +145,9 @@ def _create_notes(connection: duckdb.DuckDBPyConnection, settings: Settings) -> 
     connection.execute(
         """
         create temp view note as
-        select record_id, min(said) as note
+        select record_id, min(reason) as note
         from (
-            select record_id, 'rejected: ' || reason as said from warehouse.operations.rejected_rows
+            select record_id, 'rejected: ' || reason as reason from warehouse.operations.rejected_rows
             union all
             select record_id, 'landed late, ' || status from warehouse.operations.late_records
         )

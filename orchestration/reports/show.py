@@ -30,7 +30,7 @@ def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, 
             "month = ? and account_id = ?",
             [str(month), account_id],
         )
-    found = {
+    stated = {
         "month": str(month),
         "account_id": account_id,
         "statements": reader.records(
@@ -43,17 +43,17 @@ def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, 
             values,
         ),
     }
-    if account_id is not None and not found["statements"]:
+    if account_id is not None and not stated["statements"]:
         raise Refused(f"{account_id!r} has no statement for {month}: it was no tenant of that month.")
-    return found
+    return stated
 
 
-def render(found: dict[str, Any]) -> None:
+def render(stated: dict[str, Any]) -> None:
     """Print it, one table a currency."""
-    for statement in found["statements"]:
-        _head(found, statement)
-        lines = [line for line in found["lines"] if line["currency"] == statement["currency"]]
-        columns = LINE if found["account_id"] else [*LINE, "attributed_cost", "unattributed_cost"]
+    for statement in stated["statements"]:
+        _head(stated, statement)
+        lines = [line for line in stated["lines"] if line["currency"] == statement["currency"]]
+        columns = LINE if stated["account_id"] else [*LINE, "attributed_cost", "unattributed_cost"]
         for line_type, title in (("usage", "Usage"), ("correction", "Corrections of earlier months")):
             chosen = [line for line in lines if line["line_type"] == line_type]
             extra = ["usage_month"] if line_type == "correction" else []
@@ -69,9 +69,9 @@ def render(found: dict[str, Any]) -> None:
         )
 
 
-def _head(found: dict[str, Any], statement: dict[str, Any]) -> None:
-    if found["account_id"] is None:
-        screen.say(f"Organization, {found['month']}, {statement['currency']}")
+def _head(stated: dict[str, Any], statement: dict[str, Any]) -> None:
+    if stated["account_id"] is None:
+        screen.say(f"Organization, {stated['month']}, {statement['currency']}")
         return
     screen.say(f"Statement {statement['statement_id']}: {statement['tenant_name']}")
     screen.say(

@@ -107,7 +107,7 @@ def _accounts_not_landed(settings: Settings) -> list[str]:
     """Accounts that hold assets on paper, but that no tenants file has named: nothing is attributed to them."""
     if not settings.warehouse.exists():
         return []
-    found = reader.rows(
+    accounts = reader.rows(
         settings,
         """
         select distinct account_id
@@ -120,4 +120,4 @@ def _accounts_not_landed(settings: Settings) -> list[str]:
         order by 1
         """,
     )
-    return [account for (account,) in found]
+    return [account for (account,) in accounts]
