@@ -63,6 +63,7 @@ RELATIONS = {
         "history_start": "timestamptz",
         "default_currency": "varchar",
         "out_dir": "varchar",
+        "figures_dir": "varchar",
     },
     "close_days": {"day": "date"},
     "cdrs": CANONICAL | LINEAGE | {"row_id": "bigint"},
@@ -164,7 +165,8 @@ class Built:
 
 def create_landing(landing: Landing, folder: Path) -> None:
     """Write the relations that the close would have made."""
-    (folder / "usage").mkdir(parents=True)
+    for name in ("usage", "figures"):
+        (folder / name).mkdir(parents=True)
     landing.rows["close"] = [
         {
             "month": "2026-02",
@@ -174,6 +176,7 @@ def create_landing(landing: Landing, folder: Path) -> None:
             "history_start": min([START, *(row["started_at"] for row in landing.rows["late_cdrs"])]),
             "default_currency": "USD",
             "out_dir": str(folder),
+            "figures_dir": str(folder / "figures"),
         }
     ]
     landing.rows["close_days"] = [{"day": date(2026, 2, 1) + timedelta(days=n)} for n in range(28)]
