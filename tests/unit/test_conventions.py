@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections import Counter
 
 import pytest
+import yaml
 
 from orchestration import cli, engine
 from orchestration.close import dbt_build, tables
-from orchestration.settings import DBT_PROJECT, PROJECT_ROOT
+from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, SEEDS
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 MODELS = sorted((DBT_PROJECT / "models").rglob("*.sql"))
@@ -33,6 +35,24 @@ def test_every_model_says_its_grain_in_sql_and_beside_it(model):
     assert "**Grain:" in model.read_text(encoding="utf-8")
     described = model.with_suffix(".yml").read_text(encoding="utf-8")
     assert re.search(r"Grain: one\s+row\s+per", described)
+
+
+def test_a_description_that_columns_share_is_a_doc_block():
+    declared = [
+        column["description"]
+        for path in [*(DBT_PROJECT / "models").rglob("*.yml"), *SEEDS.glob("*.yml")]
+        for kind, relations in yaml.safe_load(path.read_text(encoding="utf-8")).items()
+        if kind in ("models", "seeds")
+        for relation in relations
+        for column in relation["columns"]
+    ]
+    assert len(declared) > 500
+    references = [re.fullmatch(r"\{\{ doc\('(\w+)'\) \}\}", description) for description in declared]
+    told = [" ".join(text.split()) for text, reference in zip(declared, references, strict=True) if not reference]
+    assert [text for text, times in Counter(told).items() if times > 1] == []
+    blocks = re.findall(r"\{% docs (\w+) %\}", (DBT_PROJECT / "models" / "columns.md").read_text(encoding="utf-8"))
+    used = Counter(reference[1] for reference in references if reference)
+    assert {name for name, times in used.items() if times > 1} == set(blocks)
 
 
 def test_no_line_of_sql_is_longer_than_100_columns():
