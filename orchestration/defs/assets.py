@@ -117,7 +117,7 @@ def closing(models: Models, months: dg.PartitionsDefinition) -> dg.AssetsDefinit
 def _frozen_month(models: Models) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=FROZEN_MONTH,
-        deps=models.mart_keys,
+        deps=models.handed_over,
         group_name="frozen_statements",
         description=(
             "A month's statements as read-only files with their hashes, for ever. Green is frozen, a gap is not.\n\n"

@@ -70,9 +70,9 @@ class Models:
     checks: Mapping[str, dg.AssetCheckSpec]
 
     @property
-    def mart_keys(self) -> list[dg.AssetKey]:
-        """The marts, which are the only models with a contract: the frozen month waits for them."""
-        return [spec.key for spec in self.specs if spec.group_name == "statements"]
+    def handed_over(self) -> list[dg.AssetKey]:
+        """The models with a contract, which a build hands over as files: the frozen month waits for them."""
+        return [spec.key for spec in self.specs if spec.group_name in ("statements", "figures")]
 
 
 def load() -> Models:

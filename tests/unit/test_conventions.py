@@ -1,5 +1,6 @@
 """What the project promises about itself: documented commands and settings, described models, no forbidden SQL."""
 
+import ast
 import json
 import re
 from collections import Counter
@@ -141,3 +142,14 @@ def test_what_modules_hand_each_other_cannot_be_changed():
         )
     ]
     assert changeable == ["_State"]
+
+
+def test_no_function_is_longer_than_60_lines():
+    """Ruff holds how many parameters and statements a function has, and counts no lines."""
+    long = [
+        f"{path.relative_to(PROJECT_ROOT)}: {node.name} has {node.end_lineno - node.lineno + 1} lines"
+        for path in sorted((PROJECT_ROOT / "orchestration").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno >= 60
+    ]
+    assert long == []
