@@ -122,8 +122,8 @@ def test_every_model_of_the_project_is_an_asset(graph):
     assert {key(model) for model in models} <= graph.materializable_asset_keys
 
 
-def test_the_frozen_month_waits_for_every_mart_and_the_warehouse_for_it(graph):
-    assert graph.get(key("frozen_month")).parent_keys == {key(mart) for mart in MARTS}
+def test_the_frozen_month_waits_for_every_mart_and_figure_and_the_warehouse_for_it(graph):
+    assert graph.get(key("frozen_month")).parent_keys == {key(model) for model in MARTS | FIGURES}
     assert graph.get(key("warehouse")).parent_keys == {key("frozen_month")}
 
 
