@@ -1,4 +1,4 @@
-# Everything a fresh machine with Python 3.11, make and git needs: `make demo` and `make test` set themselves up.
+# `make demo`, `make check` and `make test` set themselves up on a fresh machine with Python 3.11, make and git.
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -15,7 +15,7 @@ setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
-# The version that the package names is the one of its last installation.
+# The package names the version of its last installation, so a new version has to be installed.
 .venv/ready: .venv/locked pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m orchestration.close.dbt_build
@@ -33,7 +33,7 @@ build/lock/bin/uv: Makefile
 demo: setup  ## Land a made-up carrier's last four months, close them, show a statement.
 	$(BIN)/statements demo
 
-check: setup  ## Check style, types, layers, SQL and models, and run the tests that take less than a second. Takes a minute.
+check: setup  ## Check style, types, layers, SQL and models, and run the fast tests. Takes about a minute.
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) $(CHECKS)
 
 # The longest comes first, so that the others run beside it.
@@ -49,7 +49,7 @@ check-types:
 check-sql:
 	$(BIN)/sqlfluff lint --processes 0 dbt_project/models dbt_project/tests
 
-# dbt parses and compiles every model, unless it has since they changed; a deprecation is an error.
+# dbt parses and compiles every model, unless its manifest is of this code already; a deprecation is an error.
 check-models:
 	$(BIN)/python -m orchestration.close.dbt_build
 
@@ -79,7 +79,7 @@ test-hostile: setup  ## Every malformed file and payload in every place, damage,
 test-faults: setup  ## Kill, refuse and squeeze closes and landings at every system call. Needs root and strace.
 	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile -rP tests/faults
 
-test-mutants: setup  ## Try small wrongs in the SQL and in the publishing code: make test-mutants [MUTANTS="sql --sample 100"]. Hours.
+test-mutants: setup  ## Try small faults in the SQL and in the publishing code: make test-mutants [MUTANTS="sql --sample 100"]. Hours.
 	$(BIN)/python -m tests.mutants.run $(MUTANTS)
 
 test-sip: setup  ## Make real calls through a Kamailio, and state them. Needs Debian's kamailio, kamailio-sqlite-modules, sip-tester.
@@ -98,5 +98,5 @@ audit: setup  ## Judge closed months by another algorithm: make audit [MONTH="20
 docs: setup  ## Write dbt's documentation to dbt_project/target/docs/static_index.html.
 	$(BIN)/python -m orchestration.close.dbt_build docs
 
-clean:  ## Remove what `setup` made. Data stays.
+clean:  ## Remove .venv and dbt's manifest. Data stays.
 	rm -rf .venv dbt_project/target
