@@ -9,12 +9,15 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
+
 from orchestration.close import versions
 from orchestration.settings import PROJECT_ROOT
 
 LEFT_OUT = "dbt-core-experimental-parser"
 
 
+@pytest.mark.slow
 def test_only_the_second_parser_of_dbt_is_missing():
     checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
     assert re.fullmatch(rf"dbt-core \S+ requires {LEFT_OUT}, which is not installed\.\n", checked.stdout), (

@@ -137,6 +137,7 @@ def test_an_event_from_before_a_column_is_not_new_when_it_comes_again(warehouse,
     assert (again.duplicates, again.files) == (1, [])
 
 
+@pytest.mark.slow
 def test_a_tenant_from_before_a_column_can_be_archived(warehouse, tmp_path):
     warehouse.with_published_warehouse()
     first = warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha")))

@@ -79,6 +79,7 @@ def test_bytes_and_then_rows_are_told_with_their_rate(monkeypatch):
     assert told.line(5) == "writing █░░░░░░░░░░░   5 %, 1,500,000 of 30,000,000 rows, 1,500,000 rows/s"
 
 
+@pytest.mark.slow
 def test_a_landing_that_is_followed_says_how_far_it_is(warehouse, tmp_path, monkeypatch):
     monkeypatch.setattr(pace, "INTERVAL_SECONDS", 0.001)
     said: list[str] = []

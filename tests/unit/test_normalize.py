@@ -456,6 +456,7 @@ def a_damaged_address(draw) -> str:
     return text
 
 
+@pytest.mark.slow
 @judged
 @given(batches(st.one_of(an_address_spelling, a_damaged_address())))
 def test_an_address_becomes_what_python_makes_of_it(connection, texts):

@@ -101,6 +101,7 @@ def test_a_json_line_is_mended_whole(warehouse, tmp_path):
     assert states(warehouse) == {"mine:main:j-1": "cleared"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_a_call_joined_from_several_rows_is_mended_in_one(warehouse, tmp_path, form):
     folder = warehouse.settings.sources
