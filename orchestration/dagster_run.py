@@ -1,7 +1,7 @@
 """Running the close job in this process, against the same Dagster storage that the UI shows.
 
 What belongs here: the instance, one run of the job, and the UI's servers. What does not: declarations. Dagster is
-imported when it is needed: that alone takes seconds.
+imported when it is needed: importing it takes seconds.
 """
 
 import os
@@ -76,7 +76,7 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
             run = job.execute_in_process(
                 instance=instance,
                 partition_key=str(month),
-                # Whoever typed the command sees it fail, and decides.
+                # The operator who typed the command sees it fail, and decides.
                 tags={"dagster/max_retries": "0"},
                 run_config={
                     "ops": {"closing": {"config": {"accept_rejected": accept_rejected}}},

@@ -1,4 +1,4 @@
-"""What Dagster shows and runs: landed feeds → dbt models → frozen statements → warehouse; three jobs, when they run.
+"""Dagster's declarations together: landed feeds → dbt models → frozen statements → warehouse; three jobs.
 
 What belongs here: putting the declarations of `defs` together. What does not: a declaration, or how anything is done.
 Nothing happens while this module loads. Dagster's servers and the processes of its runs call `defs`.

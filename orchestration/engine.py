@@ -19,7 +19,7 @@ from orchestration.settings import Settings
 # quarter less time; version 2 encodes times and texts more tightly; a column with more than 8,000 values in a row group
 # is no longer tried as a dictionary, which saves an eighth of the time and costs a hundredth of the size.
 PARQUET = "format parquet, compression zstd, compression_level 1, parquet_version v2, dictionary_size_limit 8000"
-# What the user's machine, not our SQL, is the cause of: a full disk, a file that went away, memory that ran out. One
+# Errors that the machine causes and not our SQL: a full disk, a file that went away, memory that ran out. One
 # connection at a time writes, so a transaction fails for no other reason.
 MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException)
 

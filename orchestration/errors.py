@@ -2,7 +2,7 @@
 
 
 class Refused(Exception):
-    """What will not do. Nothing is half done; the message says what, where and the way out."""
+    """A request that is refused. Nothing is half done; the message says what, where and the way out."""
 
     exit_status = 1
 
@@ -14,5 +14,5 @@ class Damaged(Exception):
 
 
 def refused_by_machine(reason: str) -> Refused:
-    """A sentence for what the machine would not do, true both before something is published and after."""
+    """A sentence for an operation that the machine refused, true both before something is published and after."""
     return Refused(f"The machine would not do it: {reason}. Nothing is half done: the same command again goes on.")

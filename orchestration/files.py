@@ -1,4 +1,4 @@
-"""What the rest relies on from the file system: one writer, hashes, and bytes on the disk before a rename.
+"""The file system's guarantees that the rest relies on: one writer, hashes, and bytes on the disk before a rename.
 
 What belongs here: locking, hashing, syncing, renaming. What does not: what the files mean.
 """
@@ -32,7 +32,7 @@ _RENAME_NOREPLACE = 1
 
 @contextmanager
 def only_writer(lock: Path) -> Iterator[None]:
-    """Hold a lock: each data folder has one. What is written meanwhile is private, whoever calls.
+    """Hold a lock: each data folder has one. Files written meanwhile are private to their user.
 
     The kernel lets go of the lock even when the process is killed.
     """
@@ -52,7 +52,7 @@ def only_writer(lock: Path) -> Iterator[None]:
 
 @contextmanager
 def own_folder(parent: Path) -> Iterator[Path]:
-    """A folder that nobody else uses, gone at the end. Those that killed processes left behind go now.
+    """A folder that nobody else uses, removed at the end. Folders left by killed processes are removed now.
 
     A folder is in use while its flock is held; the kernel releases it when the process dies. The names are numbered, so
     that one process alone makes the same calls each time.
@@ -172,7 +172,7 @@ def sums(folder: Path) -> dict[str, str]:
 
 
 def check_folder(folder: Path) -> list[str]:
-    """What in a sealed folder is not as SHA256SUMS says: changed, missing, or never listed. Empty when all is well."""
+    """The differences of a sealed folder from its SHA256SUMS: changed, missing, or unlisted files. Empty if sound."""
     try:
         listed = sums(folder)
     except (OSError, UnicodeDecodeError):
@@ -255,7 +255,7 @@ def _rename_without_replacing(source: Path, target: Path) -> None:
 
 
 def swap(staged: Path, final: Path) -> None:
-    """Put a finished file in the place of another. Whoever has the old one open keeps reading it."""
+    """Put a finished file in the place of another. A process that has the old one open keeps reading it."""
     sync(staged)
     staged.replace(final)
     sync(final.parent)
@@ -273,7 +273,7 @@ def remove(folder: Path) -> None:
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turn what the machine refuses (a full disk, a missing permission) into a sentence for the operator."""
+    """Turn the machine's refusals (a full disk, a missing permission) into a sentence for the operator."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a person or a program sees: tables and sentences on a terminal, JSON on request.
+"""Output for people and programs: tables and sentences on a terminal, JSON on request.
 
 What belongs here: rendering values that others have looked up. What does not: reading a file or a database.
 """
@@ -18,7 +18,7 @@ from rich.text import Text
 
 # Piped output keeps whole lines: a table that breaks at 80 columns cannot be searched.
 WIDE = 220
-# What a terminal obeys instead of showing, or what turns the text after it around: escapes, other controls, bidi marks,
+# Characters that a terminal obeys instead of showing, or that turn text around: escapes, other controls, bidi marks,
 # line separators, and halves of characters, which it cannot be sent.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -36,8 +36,8 @@ def _console(stream: TextIO, *, stderr: bool) -> Console:
 
 
 def shown(text: str) -> str:
-    """Text as it can be shown: what a terminal would obey stands there as its code."""
-    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """Text as it can be shown: a character that a terminal would obey stands there as its code."""
+    return OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def as_json(value: Any) -> None:

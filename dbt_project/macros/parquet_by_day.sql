@@ -54,7 +54,7 @@
     too.
 
     `codes` names a relation of (column_name, value) with every value that the columns named there
-    can hold; a value that is missing in it fails the close. Those columns go through the sort and
+    can hold; a value that is missing in it fails the close. Such columns go through the sort and
     into the file as enums, which are one to four bytes instead of a text, order as their texts do,
     and read back as text. Sorting and writing a day takes half the time with them. Enums have no
     statistics in the file and repeat all their values in each part of it, so those that the file is

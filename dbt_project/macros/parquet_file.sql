@@ -1,7 +1,7 @@
 {#
     Writes a model to one Parquet file, and leaves a view over exactly that file.
 
-    What a build hands over is files; the view lets later models and tests read what was written.
+    A build hands over files; the view lets later models and tests read them.
     `file_order` must be a total order, so that equal input gives equal bytes. `folder` names the
     column of `stg_close` with the folder, and `file` the file in it where that is not the model's
     name. The model names `stg_close` with `depends_on`.

@@ -1,4 +1,4 @@
-{# What well-formed keys look like. Each is the complement of one `*_malformed` reason. #}
+{# The form of well-formed keys. Each is the complement of one `*_malformed` reason. #}
 
 {% macro matches_fully(value, pattern) -%}
 regexp_full_match({{ value }}, '{{ pattern }}')
@@ -20,7 +20,7 @@ regexp_full_match({{ value }}, '{{ pattern }}')
         and length({{ value }}) - length(replace({{ value }}, ':', '')) <= 7))
 {%- endmacro %}
 
-{# What an Account ID may look like; a comma, a blank or two dots in a row make it impossible. #}
+{# The form of an Account ID; a comma, a blank or two dots in a row make it impossible. #}
 {% macro is_possible_account_id(value) -%}
 ({{ matches_fully(value, '[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?') }}
     and {{ value }} not like '%..%')

@@ -1,4 +1,4 @@
-{# Which services have columns of their own on the wide statement, section by section: rule 25,
+{# The services with columns of their own on the wide statement, section by section: rule 25,
    which the contracts of `statements` and `organization` spell out. A service missing here still
    counts in its lines and in the totals of its section. Macros cannot read seeds while they are
    compiled; a test holds this list to them. #}

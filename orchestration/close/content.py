@@ -1,4 +1,4 @@
-"""What stands in a manifest, part by part, and as the bytes that are frozen.
+"""The content of a manifest, part by part, and as the bytes that are frozen.
 
 What belongs here: names, types, and what the absence of a name means. What does not: how a figure comes about, or where
 a manifest lies. Every version since writes and reads this form: a new name needs a default, which says what a manifest
@@ -60,7 +60,7 @@ class Output:
 
 @dataclass(frozen=True)
 class TableHash:
-    """What a table of the month says, whatever its bytes (`close.logical`)."""
+    """A table's logical content, hashed without regard to its bytes (`close.logical`)."""
 
     rows: int
     logical_hash: str
@@ -68,9 +68,9 @@ class TableHash:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What became of the rows that landed for the month, of those that came late, and the corrections stated.
+    """The outcome of the rows that landed for the month and of the late ones, and the corrections stated.
 
-    Nothing was stated late by 0.1.0, so its manifests do not have those counts.
+    Version 0.1.0 stated nothing late, so its manifests lack the counts of late rows and corrections.
     """
 
     landed: int
@@ -92,7 +92,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class ServiceTotal:
-    """What was charged for a service in one direction. `cost` is exact, as text."""
+    """The charges for a service in one direction. `cost` is exact, as text."""
 
     service: str
     direction: str
@@ -125,9 +125,9 @@ class Rejected:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What stands in a manifest. Amounts are text by currency, so that they are exact and read alike everywhere.
+    """A manifest. Amounts are text by currency, so that they are exact and read alike everywhere.
 
-    `landed_up_to` is the landing sequence of the last batch that the close knew of.
+    `landed_up_to` is the landing sequence of the last batch that had landed when the month was closed.
     """
 
     format: int

@@ -1,7 +1,7 @@
 """dbt, run inside this process with a manifest that was made ahead, on one private DuckDB file.
 
 What belongs here: preparing the manifest, running the models, and the compiled SQL of single models. What does not:
-what the models say, or what is done with their results. dbt is imported when it is needed: that alone takes seconds.
+what the models say, or what is done with their results. dbt is imported when it is needed: importing it takes seconds.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ MANIFEST = TARGET / "manifest.json"
 PARSED = TARGET / "partial_parse.msgpack"
 # A hash of everything that the prepared manifest depends on: dbt would look at every file again.
 PREPARED_FROM = TARGET / "prepared_from.sha256"
-# How DuckDB says that the disk is full, and how Dagster's SQLite does while it notes a model's progress.
+# DuckDB's words for a full disk, and those of Dagster's SQLite, which notes a model's progress.
 FULL_DISK = ("No space left", "disk is full", "disk I/O error")
 QUOTED_VALUE = re.compile("'[^']*'")
-# How DuckDB says that a query needs more memory than it may have, and more disk than it may spill to.
+# DuckDB's words for a query that needs more memory than it may have, and more disk than it may spill to.
 OUT_OF_ROOM = ("Out of Memory", "max_temp_directory_size")
 QUIET = ("--no-version-check", "--log-level", "none", "--log-level-file", "none")
 
@@ -56,7 +56,7 @@ class NodeResult:
 
 
 class DoesNotAddUp(Refused):
-    """A model failed or a test found something; `nodes` is what ran until then."""
+    """A model failed, or a test did; `nodes` are those that ran until then."""
 
     def __init__(self, message: str, nodes: list[NodeResult]) -> None:
         super().__init__(message)
@@ -104,7 +104,7 @@ def made_from() -> str:
 def build(settings: Settings, build_file: Path, progress: Callable[[str], None] = lambda _: None) -> list[NodeResult]:
     """Run every seed, model and data test on `build_file`; the relations of its sources are there already.
 
-    Raises DoesNotAddUp when a model fails or a test finds something, with what and how many.
+    Raises DoesNotAddUp when a model or a test fails, with its name and dbt's message.
     """
     prepare()
 
@@ -141,7 +141,7 @@ def _run_results(outcome: dbtRunnerResult) -> Sequence[RunResult]:
 
 
 def _refusal(settings: Settings, build_file: Path, failed: Sequence[NodeResult], results: list[NodeResult]) -> Refused:
-    """Why nothing was published: no room on the disk or in memory, or figures that do not agree."""
+    """The reason why nothing was published: no room on the disk or in memory, or figures that do not agree."""
     if any(sign in result.message for result in failed for sign in FULL_DISK):
         return Refused(
             f"The disk under {build_file.parent} is full, so nothing was published. Make room and close again."
@@ -251,7 +251,7 @@ def _limits(settings: Settings, spill: str) -> dict[str, str]:
 
 @contextmanager
 def _environment(build_file: Path, limits: Mapping[str, str] | None = None) -> Iterator[None]:
-    """What the profile reads while dbt runs: it can take its values from the environment alone."""
+    """Set the variables that the profile reads while dbt runs: it takes its values from the environment alone."""
     values = {"STATEMENTS_BUILD_FILE": str(build_file), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"} | dict(limits or {})
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

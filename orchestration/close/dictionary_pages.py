@@ -1,4 +1,4 @@
-"""How many values a Parquet column's dictionary page holds, which its header states and pyarrow does not show.
+"""The number of values in a Parquet column's dictionary page, which its header states and pyarrow does not show.
 
 What belongs here: reading that header, a Thrift struct in the compact protocol. What does not: the values, which
 pyarrow reads, and what a repeated one means for its reader.
@@ -16,7 +16,7 @@ TRUE, FALSE, WHOLE_NUMBER, STRUCT = 1, 2, 5, 12
 
 
 def stored_values(file: BinaryIO, offset: int) -> int | None:
-    """How many values the dictionary page at `offset` of a Parquet file holds; None if there is no such page."""
+    """The number of values in the dictionary page at `offset` of a Parquet file; None if there is no such page."""
     file.seek(offset)
     try:
         count: int = _struct(iter(file.read(LONGEST_HEADER)))[DICTIONARY_PAGE_HEADER][NUM_VALUES]

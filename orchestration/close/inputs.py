@@ -1,4 +1,4 @@
-"""What a close is made from: the month, the frozen months before it, and what has landed by then.
+"""The inputs of a close: the month, the frozen months before it, and what has landed by then.
 
 What belongs here: holding that together. What does not: whether the month may be closed (`readiness`), or how.
 """
@@ -29,7 +29,7 @@ class RejectedRow:
 
 @dataclass(frozen=True)
 class Close:
-    """The close of a month after those of a chain, over all batches that have landed, in landing order."""
+    """The close of the month that follows a chain, over all batches that have landed, in landing order."""
 
     month: Month
     chain: Chain
@@ -45,7 +45,7 @@ class Close:
 
     @cached_property
     def late_files(self) -> dict[Path, tuple[Receipt, RecordsFile]]:
-        """The files with records of earlier months that have landed since the last close, in landing order."""
+        """The files with records of earlier months that landed since the last close, in landing order."""
         return receipts.late_files(self.batches, self.month, self.chain.landed_up_to) if self.chain else {}
 
 

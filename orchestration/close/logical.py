@@ -1,4 +1,4 @@
-"""Logical hashes: what a month's tables say, whatever their bytes, row order, writer or lineage.
+"""Logical hashes of a month's tables, the same for any bytes, row order, writer or lineage.
 
 What belongs here: the canonical text of a row, and the hash of a table. What does not: judging a difference.
 
@@ -16,7 +16,7 @@ from orchestration import engine
 from orchestration.close import tables
 from orchestration.close.content import TableHash
 
-# Where a row was found; the same records delivered in other files are the same statement.
+# The place of a row in the landed files; the same records delivered in other files are the same statement.
 LINEAGE = ("batch_id", "source_row", "assignment_id")
 LOW_HALF = (1 << 64) - 1
 
@@ -24,8 +24,8 @@ LOW_HALF = (1 << 64) - 1
 def of_statements(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, TableHash]:
     """Table → its rows and logical hash, of a month's tables beside `usage`.
 
-    The digest of each single record would cost a close a fifth of its time. What the records say stands added up in
-    these tables, and their own bytes are hashed; computing a month again compares the records too.
+    The digest of each single record would cost a close a fifth of its time. These tables hold the records'
+    sums, and the bytes of the records are hashed; computing a month again compares the records too.
     """
     return {table.name: of_rows(connection, engine.parquet(files_of(table, folder))) for table in tables.TABLES}
 

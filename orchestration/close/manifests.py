@@ -1,4 +1,4 @@
-"""A frozen month's manifest, found and read, and the chain that the frozen months make.
+"""A frozen month's manifest, and the chain that the frozen months make.
 
 Each manifest names the hash of the one before. What belongs here: reading them, and the order of the months. What does
 not: what a manifest says (`content`), or proving that it is true (`verify`).
@@ -48,7 +48,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Chain:
-    """Frozen months, oldest first. Truth is having one."""
+    """Frozen months, oldest first. A chain is true when it has one."""
 
     manifests: tuple[Manifest, ...] = ()
 
@@ -72,7 +72,7 @@ class Chain:
 
     @property
     def head(self) -> str | None:
-        """The hash of the last manifest: whoever has noted it elsewhere can tell that nothing was forged since."""
+        """The hash of the last manifest: a copy of it kept elsewhere proves that nothing was forged since."""
         return self.last.sha256 if self.last else None
 
     @property
@@ -86,7 +86,7 @@ class Chain:
 
     @property
     def landed_up_to(self) -> int:
-        """The landing sequence of the last batch that the last close knew of; 0 before the first."""
+        """The landing sequence of the last batch that had landed by the last close; 0 before the first."""
         return self.last.landed_up_to if self.last else 0
 
     def of(self, month: Month) -> Manifest:

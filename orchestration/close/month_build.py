@@ -22,7 +22,7 @@ from orchestration.settings import Settings
 
 @dataclass(frozen=True)
 class Build:
-    """What a build hands over: `folder` with the Parquet files to be frozen, the nodes that ran, and its figures.
+    """The result of a build: `folder` with the Parquet files to be frozen, the nodes that ran, and its figures.
 
     `counts` are those of the manifest; `used_frozen_files` are the files of frozen months from which statements were
     taken back or stated anew.

@@ -49,7 +49,7 @@ class Workspace:
 
 
 def create_assignment_sources(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
-    """The sources that say who held what: everything landed in the three assignment feeds."""
+    """The sources of all holdings: everything landed in the three assignment feeds."""
     events.require_marked(batches)
     connection.execute("create schema if not exists landed")
     for feed in (TENANTS, NUMBER_ASSIGNMENTS, IP_ASSIGNMENTS):
@@ -59,7 +59,7 @@ def create_assignment_sources(connection: duckdb.DuckDBPyConnection, batches: Se
 
 @dataclass(frozen=True)
 class ClosePeriod:
-    """What the models are told of a close. Without an end, those that tell history give all of it."""
+    """The parameters of a close that models read. Without an end, the models of history give all of it."""
 
     month: str = ""
     start: datetime | None = None
@@ -72,7 +72,7 @@ class ClosePeriod:
 
     @property
     def row(self) -> str:
-        """A query of the one row that tells them."""
+        """A query of the one row that holds them."""
         return f"""
             select
                 {engine.text(self.month)} as month,
@@ -95,7 +95,7 @@ def _path(folder: Path | None) -> str:
 
 
 def create_close(connection: duckdb.DuckDBPyConnection, period: ClosePeriod) -> None:
-    """The source that says what is being closed."""
+    """The source that describes the close."""
     connection.execute("create schema if not exists control")
     connection.execute(f"create or replace table control.close as {period.row}")
 
@@ -131,7 +131,7 @@ def pin(settings: Settings, inputs: Inputs, workspace: Workspace) -> None:
 
 
 def _period(settings: Settings, close: Close, workspace: Workspace) -> ClosePeriod:
-    # Of records older than the first month nothing is stated, so nobody has to be known for them.
+    # Of records older than the first month nothing is stated, so no holder is needed for them.
     first = close.first_month
     late_months = [Month.parse(file.month) for _, file in close.late_files.values()]
     return ClosePeriod(
@@ -170,7 +170,7 @@ def stated_entries(connection: duckdb.DuckDBPyConnection, manifests: Sequence[Ma
 
 
 def stated(connection: duckdb.DuckDBPyConnection, manifest: Manifest, columns: Mapping[str, str]) -> str:
-    """SQL of what a frozen month states in these columns, with its file; null what its version did not state yet.
+    """SQL of what a frozen month states in these columns, with its file; null where its version had no such column.
 
     One version wrote all files of a month, so one of them is asked for its columns.
     """

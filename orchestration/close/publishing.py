@@ -1,7 +1,7 @@
 """Freezing: a build's files are completed, read back, listed in a manifest, and renamed into place.
 
 What belongs here: the write-once protocol, in its order. What does not: what the tables say, or whether the month may
-be closed. Nothing here can replace a frozen month: the rename that publishes fails when its name is taken.
+be closed. Nothing here can replace a frozen month: the rename that publishes fails when the month's folder exists.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def write_csv(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
 
 
 def warnings(inputs: Inputs, folder: Path) -> list[str]:
-    """What was odd before the build, and the UTC days of the month on which nothing was used: files without rows."""
+    """The oddities before the build, and the UTC days of the month on which nothing was used: files without rows."""
     silent = [
         day.isoformat()
         for day in inputs.close.month.days
@@ -68,7 +68,7 @@ def warnings(inputs: Inputs, folder: Path) -> list[str]:
 
 
 def compose(inputs: Inputs, written: Written) -> Content:
-    """The manifest's content. Figures come from the files as a second reader found them."""
+    """The manifest's content. Figures are those that the second reader added up from the files."""
     month, previous, costs = inputs.close.month, inputs.close.chain.last, written.figures.cost_by_currency
     carried = previous.content.totals_since_first_month if previous else {}
     return Content(

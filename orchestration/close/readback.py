@@ -23,7 +23,7 @@ SERVICE = ["service", "direction", "currency"]
 TENANT = [*SERVICE, "account_id"]
 # Key → record count, duration, billed seconds, cost.
 Sums = dict[tuple[Any, ...], tuple[Any, ...]]
-# What is compared, and its two sides.
+# The name of a comparison, and its two sides.
 Comparison = tuple[str, object, object]
 # Kind of a correction, and the count of records that each such entry has.
 Entry = tuple[str, int]
@@ -34,7 +34,7 @@ BATCH_ROWS = 1_000_000
 
 @dataclass(frozen=True)
 class Figures:
-    """What the files add up to. `by_service` maps service, direction, currency to records and cost."""
+    """The sums of the files. `by_service` maps service, direction, currency to records and cost."""
 
     by_service: dict[tuple[str, str, str], tuple[int, Decimal]] = field(default_factory=dict)
     cost_by_currency: dict[str, Decimal] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Figures:
 def read_back(folder: Path, counted: Counts) -> Figures:
     """Add a month's files up in every direction that must agree; Refused says which do not.
 
-    `counted` is what the build says became of the landed rows.
+    `counted` is the outcome of the landed rows by the build's own count.
     """
     added = _AddedUp.of(folder)
     comparisons = chain(
@@ -63,7 +63,7 @@ def read_back(folder: Path, counted: Counts) -> Figures:
 
 @dataclass(frozen=True)
 class _AddedUp:
-    """The sums of each table. Those of usage, lines and assets are by tenant, None for nobody."""
+    """The sums of each table. The sums of usage, lines and assets are by tenant, None for nobody."""
 
     usage_of_month: Sums
     usage: Sums
@@ -174,7 +174,7 @@ def _grouped_batches(path: Path, key: list[str]) -> list[pa.Table]:
 
 
 def read_as_codes(path: Path, names: list[str]) -> list[str]:
-    """Those of a file's columns that are read as codes, which group three times as fast as texts.
+    """The columns of a file that are read as codes, which group three times as fast as texts.
 
     They are stored as codes throughout, and no dictionary of theirs holds a value twice.
     """
@@ -190,7 +190,7 @@ def _chunks(group: pq.RowGroupMetaData) -> dict[str, pq.ColumnChunkMetaData]:
 
 
 def _repeating(path: Path, names: list[str], groups: dict[int, dict[str, pq.ColumnChunkMetaData]]) -> set[str]:
-    """Those columns of which a dictionary holds a value twice: DuckDB 2.0 writes '' for each unused value of an enum.
+    """The columns of which a dictionary holds a value twice: DuckDB 2.0 writes '' for each unused value of an enum.
 
     pyarrow keeps the first of the two alone, and takes the codes of later values for other values or for none. How many
     it keeps shows in the first row of a row group, which costs a twentieth of adding the group up.

@@ -91,7 +91,7 @@ def require_landed(close: Close, now: datetime) -> None:
 
 
 def warnings(close: Close) -> list[str]:
-    """What is odd and does not stop a close: assignment feeds that say nothing about the month's end."""
+    """Oddities that do not stop a close: assignment feeds that do not reach the month's end."""
     sentences = []
     for feed in ("tenants", "number_assignments", "ip_assignments"):
         cutoffs = [batch.cutoff for batch in close.batches if batch.feed == feed and batch.cutoff]
@@ -174,7 +174,7 @@ def _later_deliveries(close: Close) -> dict[Path, str]:
 
 
 def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, accepted: bool) -> None:
-    """Rejected rows stop a close until they are mended or knowingly left out."""
+    """Rejected rows stop a close until they are mended or an operator leaves them out."""
     open_rows = [row for row in rejected if not row.cleared]
     if not open_rows or accepted:
         return

@@ -1,6 +1,6 @@
-"""A frozen month computed again from just what its close had read, and held against what is frozen.
+"""A frozen month computed again from exactly the files its close had read, and compared with the frozen one.
 
-What belongs here: pinning what the manifest names, building it privately, comparing what comes out. What does not: the
+What belongs here: pinning what the manifest names, building it privately, comparing the results. What does not: the
 bytes and sums of what is stored (`verify`), or changing anything that is.
 """
 
@@ -25,7 +25,7 @@ NOT_COMPUTED = ("closed_at", "versions", "outputs", "tables")
 
 
 def problems(settings: Settings, month: Month, progress: Callable[[str], None]) -> list[str]:
-    """What a month computed again says otherwise; Refused when other code may be why.
+    """The differences between a month computed again and the frozen one; Refused when other code may be the reason.
 
     The rows that differ are written to the folder `differences`, outside of everything frozen.
     """
@@ -59,7 +59,7 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
 
 
 def _inputs(settings: Settings, frozen: Manifest, earlier: Chain) -> Inputs:
-    """What the close was given: what had landed by then, and the settings of then."""
+    """The inputs that the close had: the batches that had landed by then, and the settings of then."""
     batches = [batch for batch in receipts.load(settings) if batch.sequence <= frozen.landed_up_to]
     close = Close(frozen.month, earlier, batches)
     rejected = readiness.rejected_rows(settings, close)
@@ -81,7 +81,7 @@ def _figures(frozen: Content, again: Content) -> list[str]:
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, frozen: Manifest, out_dir: Path, report: Path) -> list[str]:
-    """The tables that say something else, in their files or by the manifest; their rows are written to `report`."""
+    """The tables that differ, in their files or from the manifest; their rows are written to `report`."""
     again, stored = (logical.of_month(connection, folder) for folder in (out_dir, frozen.folder))
     differences = []
     for table in (tables.USAGE, *tables.TABLES):

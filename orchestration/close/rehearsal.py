@@ -1,4 +1,4 @@
-"""What a dry run shows of a private build: totals, unattributed by reason, corrections, rejected rows, warnings."""
+"""The figures of a dry run's private build: totals, unattributed by reason, corrections, rejected rows, warnings."""
 
 from dataclasses import asdict
 from typing import Any

@@ -34,7 +34,7 @@ TABLES = (
     Table("number_inventory", ("account_id", "number"), tenants=True),
     Table("reconciliation", ("check_name", "compared")),
 )
-# Where a row came from is for the auditor of the warehouse, and how a call was routed is not the tenant's business.
+# The auditor finds a row's origin in the warehouse, and the route of a call is not the tenant's business.
 NOT_EXPORTED = ("routed_to", "batch_id", "source_row", "assignment_id")
 
 

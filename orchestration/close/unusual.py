@@ -1,4 +1,4 @@
-"""What is unusual about a frozen month beside the one before it. A person is to look; nothing here stops a close.
+"""Warnings about a frozen month beside the one before it. They ask a person to look and stop no close.
 
 What belongs here: comparing what manifests say. What does not: invariants, which stop a close.
 """

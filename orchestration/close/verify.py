@@ -22,7 +22,7 @@ from orchestration.landing.receipts import RECEIPT, Receipt
 from orchestration.months import Month
 from orchestration.settings import Settings
 
-# What reading Parquet that is no longer what it was can raise, beside what its values raise when they are added.
+# The errors that damaged Parquet raises while it is read, and its values while they are added.
 UNREADABLE = (OSError, pa.ArrowException, KeyError, TypeError, ValueError, ArithmeticError)
 
 
@@ -67,7 +67,7 @@ def all_problems(settings: Settings, months: list[Month], progress: Callable[[st
 
 
 def strays(settings: Settings) -> list[str]:
-    """What lies among the frozen months, or among the feeds, and belongs to neither."""
+    """Strangers among the frozen months and the feeds: files and folders that belong to neither."""
     return [
         f"{path} does not belong among the {others}"
         for folder, others, belongs in (
@@ -81,14 +81,14 @@ def strays(settings: Settings) -> list[str]:
 
 
 def month_problems(settings: Settings, month: Month) -> list[str]:
-    """What in a frozen month is not as it was frozen."""
+    """The parts of a frozen month that are not as they were frozen."""
     folder = frozen.month_folder(settings, month)
     if problems := files.check_folder(folder):
         return problems
     try:
         manifest = manifests.read(settings, month)
         listed = manifest.content.hashes
-        # Each file has just been found to be what the sums say.
+        # Each file has just been checked against the sums.
         sums = {name: digest for name, digest in files.sums(folder).items() if name != MANIFEST}
         if listed.keys() != sums.keys():
             return [f"{folder} holds other files than its manifest lists"]
@@ -115,7 +115,7 @@ def _figure_problems(manifest: Manifest) -> list[str]:
 
 
 def chain_problems(chain: Chain) -> list[str]:
-    """Where a month does not follow the one before it: a gap, another manifest, totals that do not grow by its own."""
+    """The breaks between months: a gap, another manifest, totals that do not grow by a month's own."""
     problems = []
     earlier: Manifest | None = None
     for manifest in chain:
@@ -153,7 +153,7 @@ def _amounts(stored: dict[str, str]) -> dict[str, Decimal]:
 
 
 def landed_problems(settings: Settings) -> list[str]:
-    """What has landed and is not as it landed, byte by byte."""
+    """The landed batches that are not as they landed, byte by byte."""
     problems: list[str] = []
     for feed in FEEDS:
         for folder in sorted((settings.landing / feed).glob("*")):

@@ -1,4 +1,4 @@
-"""What computes a month: the commit where there is one, hashes of the code and of what it was installed with.
+"""The versions that compute a month: the commit where there is one, hashes of the code and of its requirements.
 
 What belongs here: naming the code that runs. What does not: the manifest that names it.
 """

@@ -24,7 +24,7 @@ from orchestration.settings import Settings
 from orchestration.warehouse import cache
 
 Progress = Callable[[str], None]
-# What the outcome of a close is called in Dagster's history.
+# The outcomes of a close, as Dagster's history names them.
 FROZEN_NOW, ALREADY_FROZEN = "frozen", "already frozen, verified"
 
 
@@ -48,7 +48,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
         if month in chain:
             progress("Verifying")
             verify.require_intact(settings, month)
-            # What a close left that was killed after it had published.
+            # The rest of a close that was killed after it had published.
             files.settle(month_folder(settings, month), settings.data)
             cache.refresh_if_stale(settings)
             files.remove(_build_folder(settings))
@@ -59,7 +59,7 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             progress("Freezing")
             frozen = publishing.freeze(settings, inputs, build)
         finally:
-            # Also when the disk is full: what comes next has to be able to write down why.
+            # Also when the disk is full: the steps that follow must be able to write down the reason.
             files.remove(_build_folder(settings))
         progress("Refreshing the warehouse")
         cache.refresh(settings)

@@ -1,4 +1,4 @@
-"""The inbox: files dropped into a folder of their feed or source are landed, then put away with what became of them.
+"""The inbox: files dropped into a folder of their feed or source are landed, then put away with their outcome.
 
 What belongs here: which files are ready, landing one, moving it. What does not: asking again and again; a Dagster
 sensor (`defs.inbox`) or the operator (`land --inbox`) does. A file is landed where it lies and moved afterwards: a kill
@@ -21,7 +21,7 @@ from orchestration.settings import Settings
 DONE, REFUSED = "done", "refused"
 # A copy in progress touches its file all the time; one that paused for longer than this usually holds it open still.
 QUIET_SECONDS = 10
-# What copying programs call a file that is not whole yet.
+# The names that copying programs give to a file that is not whole yet.
 UNFINISHED = (".part", ".partial", ".tmp", ".filepart", ".crdownload", "~")
 
 
@@ -43,7 +43,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a dropped file: its landing, or why it was refused; and where it lies now."""
+    """The outcome of a dropped file: its landing, or the reason of its refusal; and where it lies now."""
 
     dropped: Dropped
     landing: Landing | None

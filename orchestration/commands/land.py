@@ -32,7 +32,7 @@ from orchestration.warehouse import cache
 
 @dataclass(frozen=True)
 class Landing:
-    """What became of one file: its receipt, and whether it was new."""
+    """The landing of one file: its receipt, and whether it was new."""
 
     receipt: Receipt
     is_new: bool
@@ -55,7 +55,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a row is landed with, and its hash: the same file under other rules is not the same delivery."""
+    """The rules that a row lands under, and their hash: the same file under other rules is another delivery."""
 
     label: str
     source: Source | None
@@ -64,7 +64,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Call:
-    """What all files of one call have in common. `hashes` are those of the files, in the order in which they land."""
+    """The values that all files of one call share. `hashes` are those of the files, in the order in which they land."""
 
     settings: Settings
     feed: Feed
@@ -75,7 +75,7 @@ class Call:
 
     @property
     def staging(self) -> Path:
-        """Where its batches are made, outside of every read path."""
+        """The folder in which its batches are staged, outside of every read path."""
         return self.settings.build / "landing"
 
 
@@ -307,7 +307,7 @@ def _cutoff(source: SourceFile, last_recorded_at: datetime | None, named: dateti
 
 
 def _figures(path: Path, folder: Path) -> dict[str, Any]:
-    """What a receipt says of a file in the batch's folder."""
+    """The entry of a receipt for a file in the batch's folder."""
     return {
         "name": str(path.relative_to(folder)),
         "rows": pq.read_metadata(path).num_rows,

@@ -1,4 +1,4 @@
-"""The registry: a person says who holds what, and it is recorded now.
+"""The registry: an operator changes who holds what, and the change is recorded now.
 
 What belongs here: one change event per command, landed as a batch of its own. There is no way to say when: an event's
 `recorded_at` is the instant of the command. What does not belong here: reading history (`reading`).
@@ -114,10 +114,10 @@ def _rows_or_none(settings: Settings, query: str) -> list[tuple[Any, ...]]:
 
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
-    """Nothing changes between a look at what is so and the record of what shall be."""
+    """Hold the lock, so that nothing changes between reading the present state and recording a change to it."""
     with files.disk_errors(), files.only_writer(settings.lock):
         if settings.warehouse.exists():
-            # What a killed command had landed is so.
+            # A batch that a killed command had landed counts.
             cache.refresh_if_stale(settings)
         yield
 

@@ -1,6 +1,6 @@
 """The inbox as Dagster sees it: a sensor that asks which files are whole, and a job that lands one of them.
 
-What belongs here: one run for each file, keyed by its hash. What does not: what is whole, or how a file lands.
+What belongs here: one run for each file, keyed by its hash. What does not: when a file is whole, or how it lands.
 """
 
 from pathlib import Path

@@ -14,7 +14,7 @@ from orchestration.runtime import alarm
 from orchestration.settings import Settings, load
 
 if TYPE_CHECKING:
-    # What `define_asset_job` returns; Dagster does not export the name.
+    # The type that `define_asset_job` returns; Dagster does not export its name.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 

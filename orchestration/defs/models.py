@@ -43,7 +43,7 @@ class Translator(DagsterDbtTranslator):
         return GROUPS[dbt_resource_props["fqn"][1]]
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """What it is and when it is final; the SQL is in `make docs`."""
+        """The model's description, and when it is final; the SQL is in `make docs`."""
         return f"{dbt_resource_props['description'].strip()}\n\n{FINAL[self.get_group_name(dbt_resource_props)]}"
 
     def get_owners(self, _: Mapping[str, Any]) -> list[str]:
@@ -65,7 +65,7 @@ class Models:
     """dbt's project as declarations. Keys of the mappings are dbt's unique ids."""
 
     specs: Sequence[dg.AssetSpec]
-    # Parents first, in which order Dagster has to be told: it derives from it what was computed from what.
+    # Parents first, in which order Dagster has to be told: it derives the lineage from it.
     asset_keys: Mapping[str, dg.AssetKey]
     checks: Mapping[str, dg.AssetCheckSpec]
 

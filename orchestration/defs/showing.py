@@ -1,7 +1,7 @@
-"""What the UI shows of a frozen month: Markdown tables, a chart, where the files are.
+"""The UI's view of a frozen month: Markdown tables, a chart, where the files are.
 
 What belongs here: laying out figures that are frozen already. What does not: computing any; and no contact data, not
-even a tenant's name: what Dagster is told stays in its history.
+even a tenant's name: Dagster keeps its metadata in its history.
 """
 
 import base64
@@ -16,7 +16,7 @@ from orchestration.close import unusual
 from orchestration.close.manifests import Manifest
 from orchestration.settings import Settings
 
-# What Dagster shows beside a result, by label. A float is a duration, never an amount.
+# The metadata that Dagster shows beside a result, by label. A float is a duration, never an amount.
 Metadata = dict[str, dg.MetadataValue[Any] | str | int | float]
 TENANTS_SHOWN = 10
 TOTALS = """

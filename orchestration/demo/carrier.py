@@ -1,9 +1,9 @@
 """A made-up carrier's canonical feed files: months of plausible traffic for the demo.
 
-What stands here: which services are charged and how often, the rhythm of a week, the calls placed on purpose at
+What belongs here: which services are charged and how often, the rhythm of a week, the calls placed on purpose at
 the instants where attribution is easy to get wrong, and the writing of the files. The reseller whose traffic it
-is comes from `reseller`; the records are made set by set in carrier_directory.sql and carrier_month.sql. Landing,
-attributing and showing them is not done here: these files are input like anybody else's.
+is comes from `reseller`; the records are made set by set in carrier_directory.sql and carrier_month.sql. What does not:
+landing, attributing or showing them; these files are input like any other.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ TEXT_COLUMNS = (
 
 @dataclass(frozen=True)
 class CarrierFiles:
-    """What was written: the directory feeds, and the records in the order in which they are to be landed."""
+    """The files written: the directory feeds, and the records in the order in which they are to be landed."""
 
     tenants: Path
     number_assignments: Path

@@ -1,4 +1,4 @@
--- Once per demo: who holds what when, and where traffic falls. Reads the relations that `carrier` registers:
+-- Once per demo: the holdings over time, and where traffic falls. Reads the relations that `carrier` registers:
 -- tenants, numbers, asset_changes, shared_ips. Times are microseconds since 1970, UTC.
 
 -- A draw from [0, sides) that depends on the seed, the month, what it is for and the record, and on nothing else.
@@ -37,7 +37,7 @@ from spans
 inner join tenants on spans.account_id = tenants.account_id
 where greatest(spans.from_us, tenants.from_us) < least(spans.to_us, tenants.to_us);
 
--- What a number can be used for.
+-- The services that a number can be used for.
 create or replace table pool_members as
 select number, weight, 'local' as pool from numbers where number_type = 'local'
 union all

@@ -176,7 +176,7 @@ select
     if(direction = 'inbound', own_number, far_number) as to_number,
     source_ip,
     x_tenant,
-    -- Where a call is routed need not be where its tenant lives, and says nothing about who pays.
+    -- A call need not be routed to where its tenant lives, and its route does not decide who pays.
     if(
         direction = 'inbound' and unit = 'minute',
         one_of('route', own_number, getvariable('dedicated_ips')),

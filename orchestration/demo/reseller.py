@@ -1,8 +1,8 @@
 """The made-up reseller behind the demo: its tenants, numbers and IPs, and every change to them over the months.
 
-What stands here is the directory only, a few hundred rows, written out as the three directory feeds. The traffic
-on it, and the carrier's files of that traffic, are in `carrier`. Everybody in it is fictional: names are invented,
-mail is at example.com/.net/.org, and numbers and IPs are of the ranges reserved for fiction and documentation.
+What belongs here: the directory, a few hundred rows, written out as the three directory feeds. What does not: the
+traffic on it and the carrier's files of that traffic, which are in `carrier`. Everybody in it is fictional: names are
+invented, mail is at example.com/.net/.org, and numbers and IPs are of ranges reserved for fiction and documentation.
 """
 
 import csv
@@ -285,7 +285,7 @@ def _number_changes(
         else:  # a move that is still to come
             changes.append(Change(number, other(holder).account_id, day, window.now + timedelta(days=20)))
 
-    for tenant in tenants:  # what an archived tenant leaves behind: some of it goes to the next one
+    for tenant in tenants:  # the assets of an archived tenant: some of them go to the next one
         if tenant.account_id in ARCHIVED:
             left = [number for number, holder in firsts if holder == tenant]
             changes += [

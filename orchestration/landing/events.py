@@ -1,4 +1,4 @@
-"""What the rows of an assignment feed become: events that say who held what from when, or a refusal of the whole file.
+"""The rows of an assignment feed, turned into events of who holds what from when, or a refusal of the whole file.
 
 What belongs here: rules 3, 4, 12, 13 and 14 up to the event as it lands. What does not: which event wins (dbt decides,
 from `valid_from`, `recorded_at` and `sealed_at`), or publishing the batch.
@@ -89,7 +89,7 @@ def write(
 
 
 def _create_events(connection: duckdb.DuckDBPyConnection, feed: Feed, source: SourceFile, seal: Seal) -> None:
-    """Create relation `event`: what the rows of the file say, each of them checked."""
+    """Create relation `event`: the events in the rows of the file, each of them checked."""
     _create_delivered(connection, feed, source)
     if feed is TENANTS:
         _check_tenants(connection, source)

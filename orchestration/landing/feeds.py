@@ -43,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Feed:
-    """A kind of input. `sealed` feeds say who held what, and cannot change the past.
+    """A kind of input. `sealed` feeds record holdings, and cannot change the past.
 
     `key` identifies what a row is about. `derived` and `added` map the columns that landing stores beside those of the
     file to their DuckDB types: `derived` ones are part of what a row says, `added` ones tell how it landed.
@@ -67,7 +67,7 @@ class Feed:
 
     @property
     def values(self) -> dict[str, str]:
-        """What a landed row says: column → DuckDB type. Rows that agree in all of it are the same."""
+        """The columns of a landed row's content: column → DuckDB type. Rows that agree in all of them are the same."""
         own = {column.name: STORED_TYPES[column.kind] for column in self.columns if column.stored}
         return {**own, **self.derived}
 
@@ -78,7 +78,7 @@ class Feed:
 
     @property
     def pinned(self) -> dict[str, str]:
-        """What of it a build may see: everything but what is confidential."""
+        """The columns that a build may see: all but the confidential ones."""
         confidential = {column.name for column in self.columns if column.confidential}
         return {name: kind for name, kind in self.stored.items() if name not in confidential}
 
@@ -104,7 +104,7 @@ def _recorded(description: str) -> Column:
 
 
 def _period(asset: str) -> tuple[Column, ...]:
-    """What both assignment feeds say about the holding of an asset."""
+    """The columns that both assignment feeds have about the holding of an asset."""
     return (
         # Required as a column: a file that forgot it would release everything it names.
         Column(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from orchestration import engine
 from orchestration.landing.receipts import Files
 
-# What tells the rows of one file from those of another in `row_id`; no Parquet file of ours has as many rows.
+# The distance in `row_id` from one file to the next; no Parquet file of ours has as many rows.
 ROWS_PER_FILE = 1 << 32
 
 

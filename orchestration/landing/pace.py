@@ -1,6 +1,6 @@
 """How far a large file has come: a bar, rows and rows a second, while its queries run.
 
-What belongs here: asking DuckDB how far its query is, and saying it. What does not: drawing on a terminal (`screen`).
+What belongs here: asking DuckDB how far its query is, and telling it. What does not: drawing on a terminal (`screen`).
 """
 
 import threading
@@ -15,7 +15,7 @@ BAR = 12
 
 
 class Pace:
-    """What is being counted: the bytes of the file until its rows are known, and then its rows."""
+    """The unit of progress: the bytes of the file until its rows are counted, and then its rows."""
 
     def __init__(self, size: int) -> None:
         self._doing, self._total, self._unit = "reading", size / 1e6, "MB"

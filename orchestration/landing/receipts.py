@@ -1,7 +1,7 @@
 """Batches and their receipts: what landed, from which bytes, and the only list of files that anything may read.
 
 A batch is one folder, `landing/<feed>/<batch_id>/`: its Parquet files, `receipt.json` and SHA256SUMS over both. It
-comes into being by one rename and never changes. What does not belong here: how its rows were made, or are read.
+comes into being by one rename and never changes. What does not belong here: how its rows are written or read.
 """
 
 import hashlib
@@ -38,14 +38,14 @@ class LandedFile:
 
 @dataclass(frozen=True)
 class RecordsFile(LandedFile):
-    """One of usable cdrs. `month` is that of its rows' `started_at`, YYYY-MM."""
+    """One Parquet file of usable cdrs. `month` is that of its rows' `started_at`, YYYY-MM."""
 
     month: str
 
 
 @dataclass(frozen=True)
 class Content:
-    """What `receipt.json` says: what one landed file was and what became of its rows.
+    """The content of `receipt.json`: one landed file, and the outcome of its rows.
 
     `rows` are records; `ignored` counts, by name, the rows of a switch's file that are no record of their own.
     `cutoff` is the instant up to which the extract is complete; `sealed_at` the seal that held when it landed;

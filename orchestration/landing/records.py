@@ -1,4 +1,4 @@
-"""What the rows of a `cdrs` file become: usable records by month of their start, and rejected rows with their reason.
+"""The rows of a `cdrs` file, judged: usable records by month of their start, and rejected rows with their reason.
 
 What belongs here: rules 18 and 19 as sets. What does not: opening the file, or publishing the batch.
 """
@@ -22,7 +22,7 @@ from orchestration.landing.source_files import SourceFile
 # A carrier's clock may run ahead of ours, but a call of the day after tomorrow is a broken time.
 FURTHEST_AHEAD = timedelta(hours=24)
 WITHOUT_ZONE = "time_without_zone"
-# How a present value of each kind is read, by the type it arrives with; what cannot be read becomes null.
+# How a present value of each kind is read, by the type it arrives with; an unreadable one becomes null.
 READERS: Mapping[tuple[Kind, str], str] = {
     ("text", "VARCHAR"): "{0}",
     ("instant", "VARCHAR"): "instant({0})",
@@ -39,7 +39,7 @@ CANONICAL = ", ".join(CDRS.values)
 
 @dataclass(frozen=True)
 class Deliveries:
-    """What a file's usable rows are beside what had landed before: counts, and the cost that replacing changed."""
+    """Counts of a file's usable rows beside the rows landed before, and the cost that replacing changed."""
 
     duplicates: int
     superseded: int

@@ -1,4 +1,4 @@
-"""The seal of an assignment feed: the instant before which nothing that lands can change who held what (rule 13)."""
+"""The seal of an assignment feed: the instant before which nothing that lands can change a holding (rule 13)."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -28,7 +28,7 @@ FORMATS: dict[str, Kind] = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", 
 # A compressed file lands as it is; Parquet compresses itself.
 COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 UNPACKED_AT_ONCE = 4_000_000
-# What `statements rejected --export` adds to a row. A mended file has them still, and none is part of what it holds.
+# The columns that `statements rejected --export` adds to a row. A mended file still has them; none is part of a record.
 MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
 # Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one.
 LONGEST_LINE = 4_000_000
@@ -52,7 +52,7 @@ QUOTE_NUMBERS = r"""
 
 @dataclass(frozen=True)
 class Form:
-    """What a file's name says it is: `kind` csv, json or parquet, and how it is compressed."""
+    """The form of a file, from its name: `kind` csv, json or parquet, and how it is compressed."""
 
     kind: Kind
     compression: Compression
@@ -113,7 +113,7 @@ class SourceFile:
         return 'source."record.reason"' if self.mapped else "null::varchar"
 
     def value(self, column: Column) -> str:
-        """SQL of a canonical column's value as it came, null when absent; its type is what `types` says."""
+        """SQL of a canonical column's value as it came, null when absent; its type is that in `types`."""
         if self.mapped:
             return f"source.{identifier('record.' + column.name)}"
         if column.name not in self.types:

@@ -1,6 +1,6 @@
 """Why a record went where it went, in plain words: what a tenant's dispute is answered with.
 
-What belongs here: looking a record's evidence up and saying it. What does not: deciding anything; the frozen usage and
+What belongs here: looking a record's evidence up and wording it. What does not: deciding anything; the frozen usage and
 the asset history have decided already.
 """
 
@@ -31,7 +31,7 @@ REASONS = {
 
 
 def explain(settings: Settings, record_id: str) -> dict[str, Any]:
-    """Everything known about a record: deliveries, entries on statements, and sentences that say why."""
+    """All evidence about a record: deliveries, entries on statements, and sentences that say why."""
     deliveries = _deliveries(settings, record_id)
     rejected = reader.records(
         settings,
@@ -167,7 +167,7 @@ def _reason(entry: dict[str, Any]) -> str:
 
 
 def _spell(settings: Settings, kind: str, asset: str | None, instant: datetime) -> dict[str, Any] | None:
-    """Who was named as the holder of an asset at an instant, released spells included; none before its first event."""
+    """The holder that an asset was assigned to at an instant, released spells included; none before its first event."""
     if asset is None:
         return None
     rows = reader.records(
@@ -197,7 +197,7 @@ def _holding(settings: Settings, kind: str, asset: str | None, instant: datetime
 
 
 def _otherwise(settings: Settings, entry: dict[str, Any]) -> list[str]:
-    """What the evidence that does not count would have said."""
+    """Sentences on the evidence that does not count, and the tenant it points to."""
     if _attributed_by(entry) == "number":
         sentences = []
         if entry["reason"] and entry["number"]:

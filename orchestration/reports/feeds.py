@@ -1,4 +1,4 @@
-"""The columns of the feeds, for whoever has to make a file: on the terminal, as JSON, and as `docs/feeds.md`.
+"""The columns of the feeds, for people who make such files: on the terminal, as JSON, and as `docs/feeds.md`.
 
 What belongs here: laying the declaration out. What does not: any column, which stands in `landing.feeds`.
 """

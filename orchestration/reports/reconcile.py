@@ -37,13 +37,13 @@ BILL = Feed(
     sealed=False,
 )
 MATCHED = "matched"
-# What differs and is shown on the terminal; the file has all of it.
+# The number of differences shown on the terminal; the file has all of them.
 RECORDS_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What came of it: a row for each total, the first records that differ, and how many of each status there are."""
+    """The result of a comparison: a row for each total, the first records that differ, and the count of each status."""
 
     totals: list[dict[str, Any]]
     records: list[dict[str, Any]]
@@ -80,11 +80,11 @@ def _create_bill(
     """Create table `bill`. Returns whether it has records, and whether it says what was charged for."""
     if source:
         opened = mapping.open_source(connection, declaration.load(settings, source), bill, scratch)
-        held = {"record_id", "service"}
+        columns = {"record_id", "service"}
     else:
         opened = source_files.open_source(connection, BILL, bill, scratch)
-        held = set(opened.types)
-    if not held & {"record_id", "service"}:
+        columns = set(opened.types)
+    if not columns & {"record_id", "service"}:
         raise Refused(f"{bill.path} has neither record_id nor service: a bill is a file of records, or of totals.")
     cost = "money" if opened.mapped or opened.types["cost"] == "VARCHAR" else ""
     connection.execute(
@@ -100,7 +100,7 @@ def _create_bill(
         """
     )
     wrong = "cost is null or (given_count is not null and record_count is null)"
-    if "record_id" in held:
+    if "record_id" in columns:
         wrong += " or record_id is null"
     rows = connection.execute(f"select source_row from bill where {wrong} order by 1 limit 5").fetchall()
     if rows:
@@ -108,7 +108,7 @@ def _create_bill(
             f"{bill.path}: row {', '.join(str(row) for (row,) in rows)} has no record_id, no readable cost or no whole "
             "record_count, so the bill cannot be compared."
         )
-    return "record_id" in held, "service" in held
+    return "record_id" in columns, "service" in columns
 
 
 def _value(opened: SourceFile, name: str) -> str:
@@ -119,7 +119,7 @@ def _value(opened: SourceFile, name: str) -> str:
 
 
 def _create_ours(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
-    """What the month states, corrections included: they are charges that this close was the first to know of."""
+    """The charges that the month states, corrections included: this close was the first to state those."""
     connection.execute(
         f"""
         create temp view our_total as
@@ -140,7 +140,7 @@ def _create_ours(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> N
 
 
 def _create_notes(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Why a record that the carrier charged may stand on no statement of ours."""
+    """The reason why a record that the carrier charged may stand on no statement of ours."""
     connection.execute(f"attach {text(settings.warehouse)} as warehouse (read_only)")
     connection.execute(
         """
@@ -160,7 +160,7 @@ def _create_notes(connection: duckdb.DuckDBPyConnection, settings: Settings) -> 
 def _compare(connection: duckdb.DuckDBPyConnection, *, by_record: bool, by_service: bool) -> None:
     """Create table `compared`: a row for each total and, if the bill has records, one for each record."""
     keys = "service, direction, currency" if by_service else "currency"
-    # A carrier that does not say the direction charges for the service in whichever.
+    # A bill without directions charges for a service in all of them together.
     has_direction = engine.row(connection, "select count(direction) > 0 from bill")[0]
     if by_service and not has_direction:
         keys = "service, currency"

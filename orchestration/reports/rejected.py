@@ -159,7 +159,7 @@ def _usable(batches: Sequence[Receipt], holders: Sequence[Receipt]) -> list[Path
 
 
 def _about_rejection() -> dict[str, str]:
-    """What stands beside a row's own values: what its record is called, and why and where it was rejected."""
+    """The columns beside a row's own values: the key of its record, and why and where it was rejected."""
     return dict(zip(MENDED_COLUMNS, ("record_id", "reason", "file_name", "source_row"), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""What is landed, late, rejected, waiting, closed and due: the figures an operator looks at first.
+"""The state of the data folder (landed, late, rejected, waiting, closed, due): the figures an operator looks at first.
 
 What belongs here: reading and summing up. What does not: how it is shown (`cli`), or judging a month (`close`).
 """
@@ -45,7 +45,7 @@ def status(settings: Settings) -> dict[str, Any]:
 
 
 def feeds(batches: Sequence[Receipt]) -> list[dict[str, Any]]:
-    """What has landed, one entry per feed."""
+    """The landed batches, one entry per feed."""
     return [
         {
             "feed": feed,
@@ -64,7 +64,7 @@ def feeds(batches: Sequence[Receipt]) -> list[dict[str, Any]]:
 
 
 def months(batches: Sequence[Receipt], chain: Chain) -> list[dict[str, Any]]:
-    """What has landed of each month and whether it is closed, oldest first."""
+    """The landed records of each month and whether it is closed, oldest first."""
     frozen = {str(manifest.month): manifest for manifest in chain}
     rows: dict[str, int] = defaultdict(int)
     rejected: dict[str, int] = defaultdict(int)

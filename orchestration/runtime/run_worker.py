@@ -1,4 +1,4 @@
-"""Whether the process of a run is still there.
+"""A check whether the process of a run is still there.
 
 Dagster's own launcher cannot tell, so a run that was killed would stay STARTED for ever and hold up every run that
 waits behind it. A run is alive while its lock is held; the kernel releases it when the process ends, however it ends.

@@ -1,7 +1,7 @@
-"""What a switch's file would become, before anything lands.
+"""A trial of a switch's file: its outcome, before anything lands.
 
-What belongs here: running a declaration over a file and looking at the result. What does not: any rule; they are those
-of landing.
+What belongs here: running a declaration over a file and looking at the result. What does not: any rule; landing's
+apply.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SHOWN = ("service", "direction", "started_at", "billed_seconds", "number", "sour
 
 @dataclass(frozen=True)
 class Check:
-    """What the rows of a file would become: counts, and the first rows as records."""
+    """The outcome of a file's rows if it landed: counts, and the first rows as records."""
 
     rows: int
     usable: int

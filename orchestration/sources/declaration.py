@@ -1,8 +1,8 @@
-"""Sources: what a switch's own files are called, hold and mean, declared in one TOML file each.
+"""Sources: the names, columns and meaning of a switch's own files, declared in one TOML file each.
 
 What belongs here: finding, reading and judging declarations. What does not: opening a file (`reading`), or turning its
 rows into records (`mapping`). Expressions are SQL over the file's columns and run as they are: a declaration is code,
-and whoever may write to `data/sources` may do what the operator may.
+and a user who may write to `data/sources` may do everything the operator may.
 """
 
 import hashlib
@@ -211,7 +211,7 @@ def _source(name: str, instance: str, path: Path, content: dict[str, Any], rates
 
 
 def _problems(content: Mapping[str, Any]) -> list[str]:
-    """What keeps a merged declaration from being one."""
+    """The faults of a merged declaration, one sentence each."""
     problems = [f"{key} is missing" for key in ("title", "columns", "record") if not content.get(key)]
     if problems:
         return problems
@@ -240,8 +240,8 @@ def _problems(content: Mapping[str, Any]) -> list[str]:
     if content.get("header", True) not in (True, False, "either"):
         problems.append('header is true, false or "either"')
     names = [*content["columns"], *content.get("optional", []), *content.get("joined", [])]
-    taken = {name for name in names if name.startswith(("record.", "made.")) or name == "source_row"}
-    if odd := sorted(taken | {name for name in names if names.count(name) > 1}):
+    reserved = {name for name in names if name.startswith(("record.", "made.")) or name == "source_row"}
+    if odd := sorted(reserved | {name for name in names if names.count(name) > 1}):
         problems.append(f"a column cannot be called {', '.join(odd)}, or is named twice")
     if content.get("joined") and not content.get("rows"):
         problems.append("joined names what rows takes from other rows, and there is no rows")

@@ -1,7 +1,7 @@
-"""What the rows of a switch's file become: the canonical columns beside the file's own, in SQL made from a declaration.
+"""A switch's rows as canonical records: the canonical columns beside the file's own, in SQL made from a declaration.
 
 What belongs here: times, rating, rows that are no record of their own, reasons to reject a row that only the source
-knows. What does not: judging a canonical value; `landing.records` does that for every source alike.
+can tell. What does not: judging a canonical value; `landing.records` does that for every source alike.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ PART_OF_ANOTHER = "part_of_another"
 
 
 def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
-    """Create relation `source` over a switch's file: its own columns, and `record.…` for what becomes of a row."""
+    """Create relation `source` over a switch's file: its own columns, and `record.…` for the canonical ones."""
     engine.load_macros(connection, LOCAL_TIME)
     if source.zone is not None:
         _require_zone_name(connection, source)
@@ -50,15 +50,15 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
             'where "record.ignored" is not null group by all order by all'
         ).fetchall()
     )
-    kept = written - sum(ignored.values())
+    records = written - sum(ignored.values())
     if opened.rows != written:
         ignored[PART_OF_ANOTHER] = opened.rows - written
     connection.execute(f'create or replace temp view source as select * from {relation} where "record.ignored" is null')
     if source.zone is None:
         _require_zone(connection, source, file.path)
-    # What was taken from other rows stays with a rejected row, which is mended and landed again without them.
+    # A rejected row keeps its values from other rows: it is mended and landed again without those rows.
     types = opened.types | dict.fromkeys(source.joined, "VARCHAR")
-    return replace(opened, rows=kept, types=types, mapped=True, ignored=ignored)
+    return replace(opened, rows=records, types=types, mapped=True, ignored=ignored)
 
 
 def _require_zone_name(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
@@ -82,8 +82,8 @@ def _require_zone(connection: duckdb.DuckDBPyConnection, source: Source, path: P
 def _require_sound(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> None:
     """Judge each expression by itself, so that a mistake is found where it stands."""
     _try(connection, source, "rows", f"select * from ({rows}) limit 0")
-    held = {name for name, *_ in connection.execute(f"describe select * from ({rows})").fetchall()}
-    lacking = sorted({"source_row", *source.columns, *source.joined} - held)
+    columns = {name for name, *_ in connection.execute(f"describe select * from ({rows})").fetchall()}
+    lacking = sorted({"source_row", *source.columns, *source.joined} - columns)
     if lacking:
         raise Refused(f"{source.path}: rows must give {', '.join(lacking)} too, as `select file.*` does.")
     places = [(f"record.{name}", expression) for name, expression in source.record.items()]

@@ -1,4 +1,4 @@
-"""What a record of an unrated switch costs: a rate table by service and longest prefix, in exact decimals.
+"""The cost of a record of an unrated switch: a rate table by service and longest prefix, in exact decimals.
 
 What belongs here: reading the table, and the arithmetic of increments. What does not: any price.
 """
@@ -12,7 +12,7 @@ from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
 from orchestration.sources.declaration import Rates, Source
 
-# What the number that is looked up may be told from.
+# The columns from which the number to look up may come.
 NUMBER_COLUMNS = ("service", "direction", "number", "from_number", "to_number")
 NUMBER_MACRO = "declared_number"
 COLUMNS = ("service", "prefix", "price", "increment", "fee")

@@ -38,11 +38,11 @@ def open_file(connection: duckdb.DuckDBPyConnection, source: Source, file: Input
         raise Refused(f"{file.path}: {source.name} takes {' and '.join(source.formats)} files.")
     opened = (_open_csv if kind == "csv" else _open_json)(connection, source, file, scratch)
     lacking = [*source.columns, *source.optional, *source.joined, *MENDED_COLUMNS]
-    held = [name for name, *_ in connection.execute("describe source").fetchall()]
-    absent = "".join(f", null::varchar as {identifier(name)}" for name in lacking if name not in held)
+    columns = [name for name, *_ in connection.execute("describe source").fetchall()]
+    absent = "".join(f", null::varchar as {identifier(name)}" for name in lacking if name not in columns)
     # Absent is absent, as an empty text too: an expression has one thing to think of.
     present = ", ".join(
-        f"nullif({identifier(name)}, '') as {identifier(name)}" for name in held if name not in (LINE, "source_row")
+        f"nullif({identifier(name)}, '') as {identifier(name)}" for name in columns if name not in (LINE, "source_row")
     )
     replaced = f" replace ({present})" if present else ""
     connection.execute(f"create or replace temp view file as select *{replaced}{absent} from source")

@@ -75,12 +75,12 @@ def rebuild(settings: Settings) -> None:
 
 
 def refresh(settings: Settings) -> None:
-    """Bring the warehouse up to date. Who held what is told anew only when an assignment feed has changed."""
+    """Bring the warehouse up to date. Its asset tables are computed anew only when an assignment feed has changed."""
     _make(settings, keep_assets=True)
 
 
 def refresh_if_stale(settings: Settings) -> None:
-    """Refresh unless the warehouse knows just what is landed and frozen: a killed command may not have swapped it."""
+    """Refresh unless the warehouse lists exactly what is landed and frozen: a killed command may have left it old."""
     batches = {(batch.batch_id,) for batch in receipts.load(settings)}
     heads = {(str(manifest.month), manifest.sha256) for manifest in manifests.load(settings)}
     if _contents(settings) != (batches, heads):
@@ -130,7 +130,7 @@ def _fill(settings: Settings, staged: Path, *, keep_assets: bool) -> None:
 
 
 def _assets_made_from(batches: Sequence[Receipt]) -> str:
-    """What the asset tables depend on, in a hash: the batches of the assignment feeds, the models, this module."""
+    """A hash of everything the asset tables depend on: the batches of the assignment feeds, the models, this module."""
     digest = hashlib.sha256(dbt_build.made_from().encode() + Path(__file__).read_bytes())
     for batch in batches:
         if batch.feed != CDRS.name:
@@ -139,7 +139,7 @@ def _assets_made_from(batches: Sequence[Receipt]) -> str:
 
 
 def _assets_of(settings: Settings) -> str | None:
-    """What the published warehouse says its asset tables were made from; nothing when it cannot be read."""
+    """The hash that the published warehouse records for its asset tables; nothing when it cannot be read."""
     query = "select comment from duckdb_tables() where schema_name = 'assets' and table_name = 'tenants'"
     try:
         rows = reader.rows(settings, query)
@@ -165,7 +165,7 @@ def _create_statements(connection: duckdb.DuckDBPyConnection, chain: Chain) -> N
 
 
 def _create_assets(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
-    """Run the models that tell who held what over everything landed, with no end, and keep what they say."""
+    """Run the models of holdings over everything landed, with no end, and keep their rows."""
     connection.execute("attach ':memory:' as build; use build")
     pinning.create_assignment_sources(connection, batches)
     pinning.create_close(connection, pinning.ClosePeriod())

@@ -1,8 +1,8 @@
 """`operations.late_records`: records that landed and stand on no statement.
 
 What belongs here: the view that looks them up. What does not: what a late delivery says anew, which the model
-`int_judged_deliveries` decides, here as in a close. A view, so that only who asks pays for looking the records up in
-what the frozen months state; and one query, so that any client of the warehouse can ask it.
+`int_judged_deliveries` decides, here as in a close. It is a view, so that only a query of it pays for looking the
+records up in the frozen months; and it is one query, so that any client of the warehouse can run it.
 """
 
 import re
@@ -44,7 +44,7 @@ def _landed_since_the_last_close(chain: Chain, batches: Sequence[Receipt]) -> Fi
 def _waiting(connection: duckdb.DuckDBPyConnection, chain: Chain, late: Files) -> str:
     """The last delivery of each record that the next close would state, if nothing else had landed for it."""
     sources = {
-        # No end and no beginning: which records are late is told by the files that are given.
+        # No end and no beginning: every record in these files is late.
         "control.close": pinning.ClosePeriod().row,
         "landed.cdrs": landed_rows.select({}, CDRS.pinned, row_id=True),
         "landed.neighbouring_cdrs": landed_rows.select({}, CDRS.pinned),

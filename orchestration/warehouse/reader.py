@@ -28,7 +28,7 @@ def records(settings: Settings, query: str, parameters: Sequence[object] = ()) -
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published warehouse, read-only, also where nothing may be written. What is asked of it need not spill."""
+    """The published warehouse, read-only, also where nothing may be written. Its queries need not spill."""
     if not settings.warehouse.exists():
         raise Refused(
             f"There is no warehouse at {settings.warehouse}: nothing has landed yet. Start with `statements land`."

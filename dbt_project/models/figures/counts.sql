@@ -2,9 +2,9 @@
     file_order=['count_name'],
 ) }}
 {#
-    What became of the landed rows: those of the month, and those that came late for frozen months.
+    The outcome of the landed rows: those of the month, and those that came late for frozen months.
     **Grain: one row per count.**
-    What has landed is counted by landing's receipts, and the rest by the rows themselves; an
+    Landed rows are counted by landing's receipts, and the rest by the rows themselves; an
     invariant and the second reader hold the two against each other.
 #}
 -- depends_on: {{ ref('stg_close') }}

@@ -2,7 +2,7 @@
 {#
     The assignment events that can matter to the close: of each asset those since the first month of
     which records are stated (`history_start`; there may be late ones), and before it only what its
-    last holding goes back to. Who held what in earlier years is neither sorted nor kept.
+    last holding goes back to. Holdings of earlier years are neither sorted nor kept.
     **Grain: one row per assignment event.**
     **Optimization only:** all events ever landed give the same holdings from that month on.
     Where the last two events before that month name different holders at two instants of their own,

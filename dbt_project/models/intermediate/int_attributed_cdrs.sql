@@ -1,11 +1,12 @@
 {{ config(materialized='view') }}
 {#
-    Who caused each record, and why; or why nobody (rules 8 to 11, 15 to 17).
+    The tenant of each record and the reason, or the reason why it has none (rules 8 to 11, 15 to
+    17).
     **Grain: one row per record (`record_id`).**
     Text is tested for its form only where it matched nothing: what matched is well-formed because
     the other side is.
     A late record is attributed as at the original call: tenants that were created after its month
-    are unknown to it.
+    do not exist for it.
 #}
 with with_holders as (
     select * from {{ ref('int_cdrs_with_holders') }}

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 {#
     Each record beside whom it points to: who held its number or IP when it started, and which
-    tenant has the Account ID of its header. What that means is for `int_attributed_cdrs` to say.
+    tenant has the Account ID of its header. `int_attributed_cdrs` decides what follows from it.
     **Grain: one row per record (`record_id`).**
     Every join is a left join on a unique match, so no record is dropped or doubled. Which day is
     being written narrows the lookups, never the match.

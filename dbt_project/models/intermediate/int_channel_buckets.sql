@@ -1,5 +1,5 @@
 {#
-    How wide the time buckets of the peak search are, for each tenant and for the whole organization
+    The width of the time buckets of the peak search, for each tenant and for the whole organization
     (`*`, which is not a possible Account ID).
     **Grain: one row per tenant with calls, and one for the organization.**
     **Optimization only:** one bucket for all time gives the same peaks.

@@ -4,8 +4,8 @@
     file_order=['account_id', 'started_at', 'record_id', 'entry'],
 ) }}
 {#
-    What this close states about frozen months: late records, and for what has changed a reversal of
-    the last statement and, unless the record left the frozen months, a restatement.
+    Corrections of frozen months: late records, and for each changed record a reversal of its last
+    statement and, unless the record left the frozen months, a restatement.
     **Grain: one row per record and entry.**
     The columns are those of `usage`, in their order. A reversal copies what was stated, with all
     measures negative, so that the two add up to nothing wherever they stand.

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 {#
-    What frozen months state and the carrier no longer says: the record has changed, or moved to
-    another month (rule 26).
+    The entries of frozen months that no longer hold: the record has changed, or moved to another
+    month (rule 26).
     **Grain: one row per record (`record_id`)**, as it was last stated.
 #}
 with last_statements as (

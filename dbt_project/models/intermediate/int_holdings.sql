@@ -1,6 +1,5 @@
 {#
-    Who was named as the holder of each number and IP, from the holding on that the month began
-    with.
+    The holders of each number and IP, from the holding on with which the month began.
     **Grain: one row per asset and unbroken holding**; a release begins one too, with no account.
     Holdings are half-open and touch each other. An event that leaves the holder as it was begins no
     new holding.

@@ -81,8 +81,8 @@ compared as (
         {%- for column in canonical_columns() %}
         ({{ column }} is not distinct from lag({{ column }}) over delivery_order) and
         {%- endfor %}
-        -- What landed before the last close and does not stand by now was taken back: saying it
-        -- again is news.
+        -- A delivery that landed before the last close and does not stand by now was taken back:
+        -- delivering the same again is a change.
         not (
             came_as = 'late' and lag(came_as) over delivery_order = 'near'
         ) as repeats_the_one_before

@@ -1,8 +1,8 @@
 {#
-    What frozen months said last about the records in question.
+    The last entry of each record in question on the statements of frozen months.
     **Grain: one row per record (`record_id`) that was ever stated.**
-    Where the last word is a reversal (`record_count` is -1), nothing stands. Of one month's entries
-    a reversal is the earlier word: it takes back what stood before.
+    Where the last entry is a reversal (`record_count` is -1), nothing stands. Of one month's
+    entries a reversal is the earlier one: it takes back what stood before.
 #}
 with entries as (
     select *

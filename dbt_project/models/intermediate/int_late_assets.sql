@@ -1,6 +1,6 @@
 {#
-    Since when the holders of an asset must be known, where that is earlier than the month: late
-    records are attributed as at the original call.
+    The instant from which the holders of an asset are needed, where it is earlier than the month:
+    late records are attributed as at the original call.
     **Grain: one row per number or IP that a late record names.**
 #}
 with late as (

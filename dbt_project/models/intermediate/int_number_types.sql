@@ -1,5 +1,5 @@
 {#
-    Whether each assigned number is local or toll-free.
+    The type of each assigned number, local or toll-free.
     **Grain: one row per number that was ever assigned or released before the month's end.**
     The type is the latest one that was stated; without one, the area code tells.
 #}

@@ -1,6 +1,5 @@
 {#
-    Which records need a closer look, because more than one thing was said about them: delivered
-    again, stated before, or late.
+    The records that need a closer look: those delivered again, stated before, or late.
     **Grain: one row per fingerprint of a record id.**
     **Optimization only:** to look closely at every record would give the same, only later. That two
     ids share a fingerprint therefore does no harm.

@@ -1,7 +1,7 @@
 {#
     When each tenant lived, and what it was called at the month's last instant (rule 4).
     **Grain: one row per tenant whose life began before the month's end.**
-    An event that takes effect at or after the end of the month is not known yet.
+    An event that takes effect at or after the end of the month does not count yet.
 #}
 with close as (
     select month_end from {{ ref('stg_close') }}

@@ -9,7 +9,7 @@ with accepted as (
     from {{ ref('int_accepted_totals') }}
 ),
 
--- What has corrections alone is compared too: there is no usage of it.
+-- A group with corrections alone is compared too: its usage is zero.
 usage_of_organization as (
     select
         service || ' ' || direction || ' ' || currency as compared,

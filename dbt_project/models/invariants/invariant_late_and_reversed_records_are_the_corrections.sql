@@ -43,7 +43,7 @@ late_and_reversed as (
     group by service, direction, currency
 ),
 
--- What has usage alone is compared too: there are no corrections of it.
+-- A group with usage alone is compared too: its corrections are zero.
 corrections_of_organization as (
     select
         service || ' ' || direction || ' ' || currency as compared,

@@ -10,7 +10,7 @@ with close as (
     from {{ ref('stg_close') }}
 ),
 
--- Whether the statements up to this close have to count a record in question.
+-- True for a record in question that the statements up to this close have to count.
 due as (
     select
         judged.record_id,
@@ -25,7 +25,7 @@ due as (
     cross join close
     where
         judged.is_latest
-        -- What landed for the month before by its close was settled there.
+        -- Rows that landed for the month before by its close were settled there.
         and (judged.came_as <> 'near' or judged.started_at >= close.month_end)
 ),
 

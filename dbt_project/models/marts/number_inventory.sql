@@ -2,7 +2,7 @@
     file_order=['account_id', 'number'],
 ) }}
 {#
-    Who holds each number at the month's last instant, and since when without a break (rule 25).
+    The holder of each number at the month's last instant, and since when without a break (rule 25).
     **Grain: one row per number held by a living tenant at the month's last instant.**
 #}
 -- depends_on: {{ ref('stg_close') }}
@@ -12,8 +12,8 @@ with held as (
         asset as number,
         valid_from as held_from
     from {{ ref('int_assignment_periods') }}
-    -- Nothing from the month's end on is known here, so what is held at its last instant is what is
-    -- still open.
+    -- No event from the month's end on is here, so the holdings at its last instant are the open
+    -- ones.
     where asset_type = 'number' and valid_to is null
 ),
 

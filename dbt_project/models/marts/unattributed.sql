@@ -2,7 +2,8 @@
     file_order=['currency', 'line_type', 'usage_month', 'service', 'direction', 'reason', 'asset'],
 ) }}
 {#
-    What no tenant can be charged for, and why. Part of the organization's statement.
+    The usage that no tenant can be charged for, with the reason: part of the organization's
+    statement.
     **Grain: one row per currency, line type, usage month, service, direction, reason and asset.**
 #}
 -- depends_on: {{ ref('stg_close') }}

@@ -5,7 +5,7 @@
     ],
 ) }}
 {#
-    A statement line taken apart: which number, IP or header it came through.
+    A statement line by the numbers, IPs and headers that it came through.
     **Grain: one row per statement line, method and asset.**
 #}
 -- depends_on: {{ ref('stg_close') }}

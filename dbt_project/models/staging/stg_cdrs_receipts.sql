@@ -1,5 +1,5 @@
 {#
-    How many rows landed for the month, as landing's receipts say.
+    The number of rows that landed for the month, as landing's receipts say.
     **Grain: one row per batch with rows of the month.**
 #}
 with source as (

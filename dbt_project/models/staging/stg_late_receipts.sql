@@ -1,5 +1,5 @@
 {#
-    How many late rows landed since the last close, as landing's receipts say.
+    The number of late rows that landed since the last close, as landing's receipts say.
     **Grain: one row per batch with late rows.**
 #}
 with source as (

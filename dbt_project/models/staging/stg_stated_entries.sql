@@ -1,5 +1,5 @@
 {#
-    What frozen months state, corrections included.
+    The entries that frozen months state, corrections included.
     **Grain: one row per entry of a frozen month.**
 #}
 with source as (

@@ -1,5 +1,5 @@
 {#
-    Which records the frozen month before states, corrections included.
+    The records that the frozen month before states, corrections included.
     **Grain: one row per entry of that month.**
 #}
 with source as (

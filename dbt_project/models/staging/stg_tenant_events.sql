@@ -1,6 +1,5 @@
 {#
-    What was ever said about a tenant that concerns its statements: name and archiving. No contact
-    data.
+    The changes of a tenant that concern its statements: name and archiving. No contact data.
     **Grain: one row per landed tenant event.** Overtaken events are left out: they change nothing.
 #}
 with source as (
