@@ -35,7 +35,6 @@ from tests.unit.deliveries import (
 )
 
 # A month is landed, closed and shown by every command.
-pytestmark = pytest.mark.slow
 
 FIELDS = [*CONTACT, "address2"]
 
@@ -315,24 +314,6 @@ def test_exports_are_their_makers_alone(told):
     folder, _ = told
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (folder / "out").rglob("*")}
     assert modes == {0o600, 0o700}
-
-
-def test_a_directory_that_was_opened_is_shut_by_the_next_landing(tmp_path, warehouse):
-    warehouse.land("tenants", write_csv(tmp_path / "a.csv", tenant("alpha")))
-    directory = warehouse.settings.landing / "tenants"
-    directory.chmod(0o755)
-    warehouse.land("ip_assignments", write_csv(tmp_path / "i.csv", ip_of("alpha")))
-    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-
-
-def test_what_python_lands_and_closes_without_the_command_line_is_private_too(tmp_path, warehouse):
-    mask = os.umask(0)
-    try:
-        warehouse.land("tenants", write_csv(tmp_path / "a.csv", tenant("alpha")))
-        assert os.umask(0) == 0, "the caller's mask is the caller's again"
-    finally:
-        os.umask(mask)
-    assert modes_below(warehouse.settings.data)["private folder"] == "700"
 
 
 def test_dagsters_servers_are_private_from_their_start(tmp_path):
