@@ -7,7 +7,7 @@ comes into being by one rename and never changes. What does not belong here: how
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -125,6 +125,8 @@ def read(folder: Path) -> Receipt:
         stored = json.loads(raw)
         if stored["format"] != 1:
             raise ValueError("another form")
+        if stored.keys() - {"format"} - {entry.name for entry in fields(Content)}:
+            raise ValueError("names that no receipt has")
         content = shape.build(stored, Content)
         if (content.feed, content.batch_id) != (folder.parent.name, folder.name):
             raise ValueError("another batch's")
