@@ -6,6 +6,7 @@ what the models say, or what is done with their results. dbt is imported when it
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestration import engine, files
 from orchestration.errors import Refused
@@ -63,8 +64,12 @@ class DoesNotAddUp(Refused):
         self.nodes = nodes
 
 
+@functools.cache
 def prepare() -> Path:
-    """Make the manifest, with compiled SQL, unless it is of this code already. Returns its path."""
+    """Make the manifest, with compiled SQL, unless it is of this code already. Returns its path.
+
+    A process looks once: its Python code is of its start too.
+    """
     if not _is_prepared():
         # Two commands may start together after the code has changed.
         with files.only_writer(TARGET / "lock"):
@@ -89,8 +94,13 @@ def _compile() -> None:
     PREPARED_FROM.write_text(made_from(), encoding="utf-8")
 
 
+@functools.cache
 def made_from() -> str:
     """A hash over everything that the prepared manifest depends on: models, seeds, versions of what compiles them."""
+    return _hash_of_files()
+
+
+def _hash_of_files() -> str:
     digest = hashlib.sha256()
     for name in ("dbt-core", "dbt-duckdb", "duckdb"):
         digest.update(importlib.metadata.version(name).encode())
@@ -104,9 +114,15 @@ def made_from() -> str:
 def build(settings: Settings, build_file: Path, progress: Callable[[str], None] = lambda _: None) -> list[NodeResult]:
     """Run every seed, model and data test on `build_file`; the relations of its sources are there already.
 
-    Raises DoesNotAddUp when a model or a test fails, with its name and dbt's message.
+    Raises DoesNotAddUp when a model or a test fails, with its name and dbt's message, and Refused when the models have
+    changed since this process began.
     """
     prepare()
+    if _hash_of_files() != made_from():
+        raise Refused(
+            "The models have changed since this process began, as an upgrade does it, so nothing was published. "
+            "Start `statements` again."
+        )
 
     def note(event: EventMsg) -> None:
         if event.info.name in ("LogModelResult", "LogSeedResult"):
@@ -169,7 +185,7 @@ def compiled(names: list[str]) -> dict[str, str]:
 
     Keys are relation names as the SQL spells them. Seeds come as a query over their file.
     """
-    nodes = json.loads(prepare().read_text(encoding="utf-8"))["nodes"]
+    nodes = _nodes()
     wanted = [f"model.tenant_statements.{name}" for name in names]
     queries: dict[str, str] = {}
 
@@ -191,8 +207,15 @@ def compiled(names: list[str]) -> dict[str, str]:
 
 def contract(model: str) -> dict[str, str]:
     """Column → type of a mart, as its contract fixes them."""
-    node = json.loads(prepare().read_text(encoding="utf-8"))["nodes"][f"model.tenant_statements.{model}"]
+    node = _nodes()[f"model.tenant_statements.{model}"]
     return {name: column["data_type"] for name, column in node["columns"].items()}
+
+
+@functools.cache
+def _nodes() -> dict[str, Any]:
+    """Every node of the prepared manifest, by its unique id."""
+    nodes: dict[str, Any] = json.loads(prepare().read_text(encoding="utf-8"))["nodes"]
+    return nodes
 
 
 def _parsed_manifest() -> Manifest:
