@@ -4,6 +4,7 @@ What belongs here: how a connection is made, how rows become values, and quoting
 does not: any query.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,11 @@ def row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[
 def first_line(error: Exception) -> str:
     """DuckDB's own sentence, without the query and the hints that follow it."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def without_values(error: Exception) -> str:
+    """DuckDB's own sentence up to the first value or name that it quotes: what it read must not reach a log."""
+    return re.split("['\"]", first_line(error))[0].strip()
 
 
 def text(value: object) -> str:

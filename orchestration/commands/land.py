@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 from orchestration import clock, engine, files
 from orchestration.errors import Refused
 from orchestration.frozen import frozen_months
-from orchestration.landing import events, normalization, pace, receipts, records, seal, source_files
+from orchestration.landing import events, input_files, normalization, pace, receipts, records, seal, source_files
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
+from orchestration.landing.input_files import InputFile
 from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
-from orchestration.landing.source_files import InputFile, SourceFile
+from orchestration.landing.source_files import SourceFile
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
@@ -91,7 +92,7 @@ def land(
     if delivery.source and feed is not CDRS:
         raise Refused(f"--source belongs to cdrs: {feed.name} come in the columns of their feed.")
     rules = _rules(settings, delivery.source)
-    inputs = [source_files.look_at(path) for path in paths]
+    inputs = [input_files.look_at(path) for path in paths]
     if delivery.cutoff and not feed.sealed:
         raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
     if delivery.cutoff and delivery.cutoff > clock.now():
@@ -114,7 +115,7 @@ def record(settings: Settings, feed_name: str, verb: str, *rows: Mapping[str, st
     lines = [json.dumps({**row, "recorded_at": now.isoformat()}, ensure_ascii=False) for row in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     try:
-        file = source_files.look_at(path)
+        file = input_files.look_at(path)
         delivery = Delivery(landed_by="registry")
         call = Call(settings, _feed(feed_name), delivery, _rules(settings, None), [file.sha256], now)
         (landing,) = _land_all(call, [file], lambda _: None)
@@ -216,19 +217,17 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
     scratch.mkdir()
     with engine.connect(call.settings) as connection:
         normalization.load(connection)
-        with (
-            pace.followed(connection, file.size, call.delivery.follow) as step,
-            source_files.reading(file.path),
-        ):
+        with pace.followed(connection, file.size, call.delivery.follow) as step, input_files.unchanged(file):
             if call.rules.source:
                 source = mapping.open_source(connection, call.rules.source, file, scratch)
             else:
                 source = source_files.open_source(connection, call.feed, file, scratch)
             step.rows_are(source.rows)
-            if call.feed is CDRS:
-                receipt = _fill_cdrs(connection, source, draft, landed)
-            else:
-                receipt = _fill_events(connection, source, draft, landed, call)
+            with source_files.over_source(connection, file):
+                if call.feed is CDRS:
+                    receipt = _fill_cdrs(connection, source, draft, landed)
+                else:
+                    receipt = _fill_events(connection, source, draft, landed, call)
     files.remove(scratch)
     receipt.write()
     files.seal_folder(receipt.folder, files.hashes_below(receipt.folder))
