@@ -64,6 +64,8 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
     if opened.rows != written:
         ignored[PART_OF_ANOTHER] = opened.rows - written
     connection.execute(f'create or replace temp view source as select * from {relation} where "record.ignored" is null')
+    if source.header is not True:
+        _require_dates(connection, source, file.path)
     if source.zone is None:
         _require_zone(connection, source, file.path)
     # A rejected row keeps its values from other rows: it is mended and landed again without those rows.
@@ -74,6 +76,19 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
 def _require_zone_name(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
     if engine.row(connection, "select count(*) from pg_timezone_names() where name = ?", [source.zone]) == (0,):
         raise Refused(f"{source.path}: zone {source.zone!r} is none of the IANA time zones.")
+
+
+def _require_dates(connection: duckdb.DuckDBPyConnection, source: Source, path: Path) -> None:
+    """Refuse a file without any date where the times are: where no header is needed, another file can pass for one."""
+    rows, dated = engine.row(
+        connection,
+        """select count(*), count(*) filter (regexp_matches("record.started_at", '^[0-9]{4}-[0-9]{2}-[0-9]{2}')) from source""",
+    )
+    if rows and not dated:
+        raise Refused(
+            f"{path} does not fit {source.name}: no row has a date where the time of a call is. "
+            "Nothing of the file was landed."
+        )
 
 
 def _require_zone(connection: duckdb.DuckDBPyConnection, source: Source, path: Path) -> None:

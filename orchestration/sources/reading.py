@@ -106,8 +106,9 @@ def _named_columns(source: Source, path: Path, cells: list[str]) -> list[str]:
     """The columns of a header. A name that is not declared is not shown: without a header, it is a value."""
     declared = [*source.columns, *source.optional]
     problems = []
-    if repeated := {name for name, count in Counter(cells).items() if count > 1}:
-        named = [name for name in declared if name in repeated]
+    # DuckDB does not tell small letters from capitals in a name.
+    if repeated := {name for name, count in Counter(name.lower() for name in cells).items() if count > 1}:
+        named = [name for name in declared if name.lower() in repeated]
         problems.append(f"repeats {', '.join(named) or f'{len(repeated):,} columns'}")
     if missing := [name for name in source.columns if name not in cells]:
         problems.append(f"lacks {', '.join(missing)}")
