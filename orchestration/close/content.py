@@ -84,6 +84,10 @@ class Counts:
     late_duplicate: int = 0
     late_superseded: int = 0
     before_first_month: int = 0
+    withdrawn_landed: int = 0
+    withdrawn_duplicate: int = 0
+    withdrawn_superseded: int = 0
+    withdrawn: int = 0
     late: int = 0
     restatement: int = 0
     reversal: int = 0

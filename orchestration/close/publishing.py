@@ -109,7 +109,8 @@ def named_inputs(close: Close) -> list[Input]:
     opened = pinned_files(close)
     listed = []
     for batch in close.batches:
-        used = [file for file in [*batch.files, batch.rejected] if file and batch.path(file) in opened]
+        landed = (*batch.files, batch.withdrawn, batch.ignored_rows, batch.rejected)
+        used = [file for file in landed if file and batch.path(file) in opened]
         if used or batch.feed != "cdrs":
             listed.append(
                 Input(

@@ -11,19 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import pyarrow.parquet as pq
 
 from orchestration import clock, engine, files
 from orchestration.errors import Refused
 from orchestration.frozen import frozen_months
-from orchestration.landing import events, normalization, pace, receipts, records, seal, source_files
+from orchestration.landing import events, identity, normalization, pace, receipts, records, seal, source_files
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
 from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
 from orchestration.landing.source_files import InputFile, SourceFile
-from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
 from orchestration.sources.declaration import Source
@@ -143,6 +140,8 @@ def _land_all(call: Call, inputs: list[InputFile], progress: Callable[[str], Non
     """Stage a batch for each file that had not landed, then publish them, then tell the warehouse."""
     _prepare_folders(call)
     landed = receipts.load(call.settings)
+    if call.feed is CDRS:
+        landed = identity.complete(call.settings, landed)
     events.require_marked(landed)
     landings: list[Landing] = []
     try:
@@ -240,31 +239,38 @@ def _fill_cdrs(
 ) -> Receipt:
     by_month = records.write(connection, source, draft)
     written = [
-        RecordsFile(**_figures(path, draft.folder), month=path.parent.name.removeprefix("day=")[:7])
+        RecordsFile(**vars(receipts.entry(path, draft.folder)), month=path.parent.name.removeprefix("day=")[:7])
         for path in files.files_below(draft.folder)
         if path.parent != draft.folder
     ]
-    months = {Month.parse(file.month) for file in written}
-    around = sorted({near for month in months for near in (month.previous, month, month.next)})
-    deliveries = records.compare_deliveries(
-        connection,
-        receipts.with_columns((draft, file) for file in written),
-        receipts.cdrs_files(landed, around),
-        draft.batch_id,
-    )
-    rejected = draft.folder / "rejected.parquet"
-    assert sum(file.rows for file in written) + sum(by_month.values()) == source.rows, "no row is dropped"
-    return replace(
+    filled = replace(
         draft,
         rows=source.rows,
         ignored=source.ignored,
-        duplicates=deliveries.duplicates,
-        superseded=deliveries.superseded,
-        cost_difference=str(deliveries.cost_difference),
         files=list(written),
-        rejected=LandedFile(**_figures(rejected, draft.folder)) if rejected.exists() else None,
+        withdrawn=_entry_of(draft, records.WITHDRAWN_FILE),
+        rejected=_entry_of(draft, "rejected.parquet"),
         rejected_by_month=by_month,
     )
+    assert sum(file.rows for file in written) + filled.withdrawn_rows + filled.rejected_rows == source.rows
+    identity.write_ids(connection, filled, draft.folder / identity.IDS)
+    filled = replace(filled, ids=_entry_of(draft, identity.IDS))
+    deliveries = identity.compare(connection, filled, [receipt for receipt in landed if receipt.feed == CDRS.name])
+    return replace(
+        filled,
+        duplicates=deliveries.duplicates,
+        superseded=deliveries.superseded,
+        superseded_in_file=deliveries.superseded_in_file,
+        superseded_elsewhere=deliveries.superseded_elsewhere,
+        to_look_at=deliveries.to_look_at,
+        cost_difference=f"{deliveries.cost_difference:f}",
+        moved=deliveries.moved,
+    )
+
+
+def _entry_of(draft: Receipt, name: str) -> LandedFile | None:
+    path = draft.folder / name
+    return receipts.entry(path, draft.folder) if path.exists() else None
 
 
 def _fill_events(
@@ -292,7 +298,7 @@ def _fill_events(
         cutoff=_cutoff(source, outcome.last_recorded_at, call.delivery.cutoff) if is_file else None,
         sealed_at=at,
         is_history=is_history,
-        files=[LandedFile(**_figures(path, draft.folder)) for path in files.files_below(draft.folder)],
+        files=[receipts.entry(path, draft.folder) for path in files.files_below(draft.folder)],
     )
 
 
@@ -304,16 +310,6 @@ def _cutoff(source: SourceFile, last_recorded_at: datetime | None, named: dateti
             f"the last at {last_recorded_at.isoformat()}. Name a later cutoff, or none."
         )
     return named or last_recorded_at
-
-
-def _figures(path: Path, folder: Path) -> dict[str, Any]:
-    """The entry of a receipt for a file in the batch's folder."""
-    return {
-        "name": str(path.relative_to(folder)),
-        "rows": pq.read_metadata(path).num_rows,
-        "bytes": path.stat().st_size,
-        "sha256": files.sha256(path),
-    }
 
 
 def _publish(settings: Settings, landing: Landing) -> Landing:

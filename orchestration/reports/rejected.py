@@ -18,6 +18,7 @@ from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts
+from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import CANONICAL_SOURCE, Receipt
 from orchestration.landing.source_files import MENDED_COLUMNS, form_of
 from orchestration.months import Month
@@ -94,7 +95,7 @@ def _rejected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         answering = [(name, readiness.answering(chain, name)) for name in sorted(names)]
         engine.create_table(connection, "answering", {"month": "varchar", "answered_by": "varchar"}, answering)
         came = engine.parquet(paths) if paths else "nothing"
-        cleared = readiness.cleared("came", _usable(batches, holders))
+        cleared = readiness.cleared("came", _later(batches, holders))
         connection.execute(
             f"""
             create temp table rejected as
@@ -151,11 +152,10 @@ def _answered(chain: Chain) -> pa.Table:
     )
 
 
-def _usable(batches: Sequence[Receipt], holders: Sequence[Receipt]) -> list[Path]:
-    """The files in which a row of one of these batches may have come again, mended."""
+def _later(batches: Sequence[Receipt], holders: Sequence[Receipt]) -> list[Receipt]:
+    """The batches in which a row of one of these may have come again."""
     oldest = min((batch.sequence for batch in holders), default=0)
-    later = [batch for batch in batches if batch.feed == "cdrs" and batch.sequence >= oldest]
-    return [batch.path(file) for batch in later for file in batch.files]
+    return [batch for batch in batches if batch.feed == CDRS.name and batch.sequence >= oldest]
 
 
 def _about_rejection() -> dict[str, str]:

@@ -40,6 +40,9 @@ BATCH_COLUMNS = {
     "row_count": "bigint",
     "duplicate_rows": "bigint",
     "superseded_rows": "bigint",
+    "superseded_in_file": "bigint",
+    "superseded_elsewhere": "bigint",
+    "withdrawn_rows": "bigint",
     "cost_difference": "decimal(38, 9)",
     "rejected_rows": "bigint",
     "late_rows": "bigint",
@@ -224,8 +227,8 @@ def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batc
         [
             [
                 b.feed, b.batch_id, b.landed_at, b.landed_by, b.source, b.file_name, b.source_sha256, b.source_bytes,
-                b.rows, b.duplicates, b.superseded, b.cost_difference, b.rejected_rows, b.late, b.overtaken, b.cutoff,
-                b.sealed_at,
+                b.rows, b.duplicates, b.superseded, b.superseded_in_file, b.superseded_elsewhere, b.withdrawn_rows,
+                b.cost_difference, b.rejected_rows, b.late, b.overtaken, b.cutoff, b.sealed_at,
             ]
             for b in batches
         ],

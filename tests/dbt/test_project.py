@@ -67,7 +67,7 @@ RELATIONS = {
     },
     "close_days": {"day": "date"},
     "cdrs": CANONICAL | LINEAGE | {"row_id": "bigint"},
-    "neighbouring_cdrs": CANONICAL | LINEAGE,
+    "cdrs_elsewhere": CANONICAL | LINEAGE,
     "late_cdrs": CANONICAL | LINEAGE,
     "late_receipts": {"batch_id": "varchar", "usable_rows": "bigint"},
     "stated_records": {"record_id": "varchar"},
@@ -447,21 +447,21 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
     landing.cdr("moved day", noon, batch_id=first, source_row=4)
     landing.cdr("moved day", noon + timedelta(days=3), batch_id=second, source_row=4)
     landing.cdr("moved out", noon, batch_id=first, source_row=5)
-    landing.cdr("moved out", after, "neighbouring_cdrs", batch_id=second, source_row=5)
-    landing.cdr("moved in", before, "neighbouring_cdrs", batch_id=first, source_row=6)
+    landing.cdr("moved out", after, "cdrs_elsewhere", batch_id=second, source_row=5)
+    landing.cdr("moved in", before, "cdrs_elsewhere", batch_id=first, source_row=6)
     landing.cdr("moved in", noon, batch_id=second, source_row=6)
     landing.cdr("out and back", noon, batch_id=first, source_row=7)
-    landing.cdr("out and back", before, "neighbouring_cdrs", batch_id=second, source_row=7)
+    landing.cdr("out and back", before, "cdrs_elsewhere", batch_id=second, source_row=7)
     landing.cdr("out and back", noon, batch_id=third, source_row=7)
     # Stated in the frozen month before, from a delivery of that month or of a correction: taken back, and usage here.
-    landing.cdr("stated", before, "neighbouring_cdrs", batch_id=first, source_row=8)
+    landing.cdr("stated", before, "cdrs_elsewhere", batch_id=first, source_row=8)
     landing.state("stated", before, "2026-01", batch_id=first, source_row=8)
     landing.cdr("stated", noon, batch_id=second, source_row=8)
     landing.cdr("stated long ago", noon, batch_id=second, source_row=9)
     landing.state("stated long ago", FIRST, "2026-01", batch_id=first, source_row=9)
     # Moved to the month before and settled there, where an even later delivery took it out of sight.
     landing.cdr("settled before", noon, batch_id=first, source_row=14)
-    landing.cdr("settled before", before, "neighbouring_cdrs", batch_id=second, source_row=14)
+    landing.cdr("settled before", before, "cdrs_elsewhere", batch_id=second, source_row=14)
     # Within one file the later row counts; null and absent are the same, and different from any text.
     landing.cdr("one file", noon, batch_id=first, source_row=10, x_tenant=None)
     landing.cdr("one file", noon, batch_id=first, source_row=11, x_tenant="acme")
@@ -518,7 +518,7 @@ def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
         landing.cdr(record_id, december, "late_cdrs", batch_id=new, **now)
     # Moved on to the month after this one, taken back here; it will be usage there.
     landing.state("moved on", december, "2026-01", source_row=100)
-    landing.cdr("moved on", END, "neighbouring_cdrs", batch_id=new, source_row=50)
+    landing.cdr("moved on", END, "cdrs_elsewhere", batch_id=new, source_row=50)
     # Taken back earlier, from an account that a reversal repeats although it would be another's today.
     landing.state("back again", december, "2025-12", source_row=101)
     landing.state("back again", december, "2026-01", source_row=101, record_count=-1)
@@ -716,14 +716,14 @@ def busy_landing() -> Landing:
             if number % 10 == 1:
                 landing.cdr(record_id, instant, batch_id=second, **row, **values | {"cost": Decimal(7)})
             if number % 10 == 2:
-                landing.cdr(record_id, END, "neighbouring_cdrs", batch_id=second, **row, **values)
+                landing.cdr(record_id, END, "cdrs_elsewhere", batch_id=second, **row, **values)
         elif number % 3 == 0:
             landing.cdr(record_id, instant, "late_cdrs", batch_id=third, **row, **values)
         elif number % 3 == 1:
             stated_in = f"{instant:%Y-%m}"
             landing.state(record_id, instant, stated_in, batch_id=first, **row, **values)
             if stated_in == "2026-01":
-                landing.cdr(record_id, instant, "neighbouring_cdrs", batch_id=first, **row, **values)
+                landing.cdr(record_id, instant, "cdrs_elsewhere", batch_id=first, **row, **values)
             if number % 2:
                 landing.cdr(record_id, instant, "late_cdrs", batch_id=third, **row, **values | {"cost": Decimal(3)})
     return landing

@@ -47,7 +47,7 @@ CLOSE_AT = datetime(2026, 4, 2, tzinfo=UTC)
 
 ASSIGNMENT_COLUMNS = ("account_id", "valid_from", "recorded_at", "valid_to", "end_recorded_at")
 COLUMNS = {
-    "cdrs": RECORD_COLUMNS,
+    "cdrs": (*RECORD_COLUMNS, "withdrawn"),
     "tenants": TENANT_COLUMNS,
     "number_assignments": ("number", "number_type", *ASSIGNMENT_COLUMNS),
     "ip_assignments": ("ip", *ASSIGNMENT_COLUMNS),

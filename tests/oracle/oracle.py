@@ -20,7 +20,8 @@ from tests.oracle.owners import Attribution, HeldNumber, Owners
 from tests.oracle.statements import NOTHING, Key, Measures, exact_arithmetic, measures_by, wide_figures
 from tests.oracle.timelines import Life, World
 
-Delivery = tuple[Position, Record]
+# A delivery without a record takes it back (rule 29).
+Delivery = tuple[Position, Record | None]
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,7 @@ def collect_deliveries(landings: Sequence[Landing]) -> dict[str, list[Delivery]]
         if landing.feed != "cdrs":
             continue
         for index, row in enumerate(landing.rows, start=1):
-            record = read_record(row)
-            deliveries[record.record_id].append((Position(step, index), record))
+            deliveries[row["record_id"]].append((Position(step, index), read_record(row)))
     return deliveries
 
 
@@ -150,9 +150,10 @@ def _judge_deliveries(
     for delivered in deliveries.values():
         standing, fates = settle(delivered)
         for (_, record), fate in zip(delivered, fates, strict=True):
-            counts[fate] += month_of(record.started_at) == month
+            if record is not None:
+                counts[fate] += month_of(record.started_at) == month
         position, record = delivered[standing]
-        if month_of(record.started_at) == month:
+        if record is not None and month_of(record.started_at) == month:
             records.append(JudgedRecord(record, position, owners.attribute(record)))
     return records, counts
 

@@ -389,12 +389,12 @@ def test_a_build_is_told_what_is_being_closed(built, built_april):
 
 def test_a_build_sees_exactly_what_was_pinned_for_it(built, built_april):
     ids = "select record_id from {}"
-    names = ("landed.cdrs", "landed.neighbouring_cdrs", "landed.late_cdrs", "landed.rejected_rows")
+    names = ("landed.cdrs", "landed.cdrs_elsewhere", "landed.late_cdrs", "landed.rejected_rows")
     names += ("frozen.stated_records", "frozen.stated_entries")
     march = sorted({row["record_id"] for row in IN_MARCH} - {"in-february"})
     assert seen_in_each(built, ids, *names) == {
         "landed.cdrs": sorted([*march, "twice"]),
-        "landed.neighbouring_cdrs": ["in-february"],
+        "landed.cdrs_elsewhere": ["in-february"],
         "landed.late_cdrs": [],
         "frozen.stated_records": [],
         "frozen.stated_entries": [],
@@ -402,7 +402,7 @@ def test_a_build_sees_exactly_what_was_pinned_for_it(built, built_april):
     }
     assert seen_in_each(built_april, ids, *names) == {
         "landed.cdrs": ["april"],
-        "landed.neighbouring_cdrs": sorted([*march, "twice", "may"]),
+        "landed.cdrs_elsewhere": sorted([*march, "twice", "may"]),
         "landed.late_cdrs": ["in-alpha", "late"],
         "frozen.stated_records": march,
         "frozen.stated_entries": march,

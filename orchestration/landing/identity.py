@@ -1,0 +1,276 @@
+"""Which delivered records were delivered before, over everything that has landed and whatever month they started in.
+
+Each batch of cdrs keeps `ids.parquet`: a fingerprint of each delivered id, in order, with the day of the delivery. So a
+new batch is held against all earlier ones for five to eight bytes a record, and only files that share an id with it are
+opened. What a comparison finds stands in the receipt: a close looks exactly where receipts say that a record moved.
+
+What belongs here: rule 18 between deliveries. What does not: which delivery a statement is made from, which the models
+decide.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+
+from orchestration import engine, files, shape
+from orchestration.engine import text
+from orchestration.landing import landed_rows, receipts
+from orchestration.landing.feeds import CDRS
+from orchestration.landing.receipts import Files, Moved, Receipt, with_columns
+from orchestration.settings import Settings
+
+IDS = "ids.parquet"
+# So many ids of a batch are compared at a time: their table takes a third of a gigabyte.
+IDS_AT_ONCE = 16_000_000
+FINGERPRINTS = 1 << 64
+# So many records that need a look are named in a receipt.
+NAMED = 5
+CONTENT = ", ".join([*CDRS.values, "withdrawn"])
+DAY = "coalesce(strftime(started_at at time zone 'UTC', '%Y-%m-%d'), '')"
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """A batch's rows beside the deliveries before them. `cost_difference`: what replacing has changed, exactly."""
+
+    duplicates: int
+    superseded: int
+    superseded_in_file: int
+    superseded_elsewhere: int
+    cost_difference: Decimal
+    to_look_at: list[str]
+    moved: list[Moved]
+
+
+def write_ids(connection: duckdb.DuckDBPyConnection, batch: Receipt, target: Path) -> None:
+    """Write the fingerprint and the day of each delivery of a batch, in the order of fingerprints.
+
+    The fingerprint is half an MD5: unlike DuckDB's own hash it is the same in every version.
+    """
+    connection.execute(
+        f"""
+        copy (
+            select md5_number_lower(record_id) as fingerprint, (started_at at time zone 'UTC')::date as day
+            from ({_delivered([batch])})
+            order by fingerprint
+        ) to {text(target)} ({engine.PARQUET}, row_group_size 122880)
+        """
+    )
+
+
+def compare(connection: duckdb.DuckDBPyConnection, batch: Receipt, earlier: Sequence[Receipt]) -> Deliveries:
+    """Hold a batch against all earlier ones, each of which has its ids.
+
+    A column that a batch was landed without is absent in its rows, and absent equals absent.
+    """
+    _create_shared_ids(connection, batch, earlier)
+    _create_deliveries(connection, [batch, *earlier])
+    duplicates, superseded, in_file, elsewhere, difference, to_look_at = engine.row(
+        connection,
+        f"""
+        with compared as (
+            select
+                *,
+                row({CONTENT}) is not distinct from lag(row({CONTENT})) over delivered as is_duplicate
+            from delivery
+            window delivered as (partition by record_id order by batch_id, source_row)
+        ),
+        replaced as (
+            select
+                *,
+                lead(batch_id) over delivered as replaced_by,
+                lead(source) over delivered as replacing_source,
+                coalesce(lead(cost) over delivered, 0) as replacing_cost
+            from compared
+            where not is_duplicate
+            window delivered as (partition by record_id order by batch_id, source_row)
+        ),
+        own as (
+            select
+                record_id,
+                batch_id = replaced_by as in_file,
+                source <> replacing_source as elsewhere,
+                replacing_cost::decimal(38, 9) - coalesce(cost, 0)::decimal(38, 9) as difference
+            from replaced
+            where replaced_by = {text(batch.batch_id)}
+        )
+        select
+            (select count(*) from compared where is_duplicate and batch_id = {text(batch.batch_id)}),
+            count(*),
+            count(*) filter (where in_file),
+            count(*) filter (where elsewhere),
+            coalesce(sum(difference), 0),
+            coalesce(list(distinct record_id order by record_id) filter (where in_file or elsewhere), [])[:{NAMED}]
+        from own
+        """,
+    )
+    moved = connection.execute(
+        f"""
+        with place as (
+            select distinct record_id, batch_id, {DAY} as day from delivery
+        )
+        select own.day, earlier.batch_id, earlier.day, count(*)
+        from place as own
+        inner join place as earlier
+            on own.record_id = earlier.record_id
+            and own.day[:7] <> earlier.day[:7]
+            and (own.batch_id > earlier.batch_id or own.day > earlier.day)
+        where own.batch_id = {text(batch.batch_id)}
+        group by all
+        order by all
+        """
+    ).fetchall()
+    return Deliveries(
+        duplicates, superseded, in_file, elsewhere, difference, to_look_at, [Moved(*place) for place in moved]
+    )
+
+
+def superseded_since(connection: duckdb.DuckDBPyConnection, batch: Receipt, later: Sequence[Receipt]) -> int:
+    """How many records of a batch later ones have changed since."""
+    _create_shared_ids(connection, batch, later)
+    _create_deliveries(connection, [batch, *later])
+    (records,) = engine.row(
+        connection,
+        f"""
+        with last as (
+            select record_id, batch_id, row({CONTENT}) as content
+            from delivery
+            qualify row_number() over (partition by record_id order by batch_id desc, source_row desc) = 1
+        ),
+        own as (
+            select record_id, row({CONTENT}) as content
+            from delivery
+            where batch_id = {text(batch.batch_id)}
+            qualify row_number() over (partition by record_id order by source_row desc) = 1
+        )
+        select count(*)
+        from own
+        inner join last using (record_id)
+        where own.content is distinct from last.content
+        """,
+    )
+    return int(records)
+
+
+def _create_shared_ids(connection: duckdb.DuckDBPyConnection, batch: Receipt, others: Sequence[Receipt]) -> None:
+    """Table `shared_id`: each fingerprint that a batch shares with others or has twice, with the places that have it.
+
+    A place is the position of a batch in `[batch, *others]`, and a day. Parts of the range of fingerprints are compared
+    one after the other, so that memory is bounded however long the batch is; ids lie in order, so each is read once.
+    """
+    connection.execute(
+        "create or replace temp table shared_id (fingerprint ubigint, position integer, day date);"
+        "create or replace temp table own_id (fingerprint ubigint, day date)"
+    )
+    assert batch.ids is not None
+    paths = [ids_file(other) for other in others]
+    parts = batch.ids.rows // IDS_AT_ONCE + 1
+    for part in range(parts):
+        low, high = FINGERPRINTS * part // parts, FINGERPRINTS * (part + 1) // parts - 1
+        within = f"fingerprint between {low}::ubigint and {high}::ubigint"
+        connection.execute(
+            f"delete from own_id; insert into own_id from {engine.parquet([ids_file(batch)])} where {within}"
+        )
+        if paths:
+            connection.execute(
+                f"""
+                insert into shared_id
+                select fingerprint, 1 + file_index::integer, day
+                from (select *, file_index from {engine.parquet(paths)})
+                where {within} and fingerprint in (select fingerprint from own_id)
+                """
+            )
+        connection.execute(
+            f"""
+            insert into shared_id
+            select fingerprint, 0, day
+            from own_id
+            where
+                fingerprint in (select fingerprint from shared_id where {within})
+                or fingerprint in (select fingerprint from own_id group by fingerprint having count(*) > 1)
+            """
+        )
+    connection.execute("drop table own_id")
+
+
+def _create_deliveries(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
+    """Table `delivery`: every delivery of the shared ids, with the source of its batch. Opens no other file."""
+    places = connection.execute(
+        "select distinct position, coalesce(day::varchar, '') from shared_id order by all"
+    ).fetchall()
+    days: dict[int, list[str]] = {}
+    for position, day in places:
+        days.setdefault(position, []).append(day)
+    concerned = [(batches[position], listed) for position, listed in days.items()]
+    engine.create_table(
+        connection,
+        "source_of_batch",
+        {"batch_id": "varchar", "source": "varchar"},
+        [(batch.batch_id, batch.source) for batch, _ in concerned],
+    )
+    connection.execute(
+        f"""
+        create or replace temp table delivery as
+        select delivered.*, source_of_batch.source
+        from ({_delivered(*zip(*concerned, strict=True)) if concerned else _delivered([])}) as delivered
+        inner join source_of_batch using (batch_id)
+        where md5_number_lower(record_id) in (select fingerprint from shared_id);
+        drop table source_of_batch
+        """
+    )
+
+
+def _delivered(batches: Sequence[Receipt], days: Sequence[Sequence[str]] | None = None) -> str:
+    """SQL of the deliveries of batches, withdrawals included; with `days`, of these days of each alone."""
+    records: Files = {}
+    withdrawals: list[Path] = []
+    for place, batch in enumerate(batches):
+        wanted = days[place] if days else None
+        records |= with_columns((batch, file) for file in batch.records if wanted is None or file.day in wanted)
+        if batch.withdrawn and (wanted is None or "" in wanted):
+            withdrawals.append(batch.path(batch.withdrawn))
+    usable = f"select *, false as withdrawn from ({landed_rows.select(records, CDRS.stored)})"
+    if not withdrawals:
+        return usable
+    withdrawn = f"select *, true as withdrawn from {engine.parquet(withdrawals)}"
+    return f"{usable} union all by name {withdrawn}"
+
+
+def ids_file(batch: Receipt) -> Path:
+    """The file of a batch's ids: in the batch, or beside the landing for a batch from before there was one."""
+    assert batch.ids is not None, f"{batch.batch_id} has no ids"
+    return (batch.made_up or batch.folder) / batch.ids.name
+
+
+def complete(settings: Settings, batches: Sequence[Receipt]) -> list[Receipt]:
+    """All batches, those from before there were ids with theirs, made when first needed. The caller holds the lock."""
+    completed: list[Receipt] = []
+    for batch in batches:
+        if batch.feed == CDRS.name and batch.ids is None:
+            completed.append(_made_up(settings, batch, [other for other in completed if other.feed == CDRS.name]))
+        else:
+            completed.append(batch)
+    return completed
+
+
+def _made_up(settings: Settings, batch: Receipt, earlier: Sequence[Receipt]) -> Receipt:
+    """A batch with ids that are made now, from its files, which its hashes hold; kept for the next time."""
+    staged, final = settings.build / "identity", receipts.made_up_folder(settings, batch.batch_id)
+    files.remove(staged)
+    staged.mkdir(parents=True)
+    files.require_hashes({batch.path(file): file.sha256 for file in batch.records})
+    with engine.connect(settings) as connection:
+        write_ids(connection, batch, staged / IDS)
+        made = replace(batch, ids=receipts.entry(staged / IDS, staged), made_up=staged)
+        found = compare(connection, made, earlier)
+    content = {"ids": shape.as_json(made.ids), "moved": shape.as_json(found.moved)}
+    (staged / receipts.MADE_UP).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    files.seal_folder(staged, files.hashes_below(staged))
+    files.remove(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    files.publish(staged, final)
+    return replace(made, moved=found.moved, made_up=final)
