@@ -1,4 +1,5 @@
-"""The commands that only read: `feeds`, `list`, `show`, `explain`, `status`, `rejected`, `reconcile`, `export`.
+"""The commands that only read: `feeds`, `list`, `show`, `explain`, `status`, `rejected`, `ignored`, `reconcile`,
+`export`.
 
 What belongs here: their arguments, help and sentences. What does not: how an answer is computed (`reports`).
 """
@@ -78,6 +79,13 @@ def show_status(as_json: AsJson = False) -> None:
     screen.table("Feeds", overview["feeds"])
     screen.table("Months", overview["months"])
     screen.table("Late records", overview["late_records"])
+    screen.table("Rows that sources leave out", overview["ignored"])
+    if overview["withdrawals_waiting"]:
+        screen.say(
+            f"{overview['withdrawals_waiting']:,} withdrawals wait for the next close, which takes back what they name."
+        )
+    for sentence in overview["to_look_at"]:
+        screen.say(sentence)
     if overview["accounts_not_landed"]:
         screen.say(f"Hold assets, but were never landed as tenants: {', '.join(overview['accounts_not_landed'])}")
     screen.say(overview["due_unknown_because"] or f"Due: {', '.join(overview['due']) or 'nothing'}")
@@ -102,11 +110,28 @@ def list_rejected(
     screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
 
 
-def reconcile_bill(
+def list_ignored(
+    month: Annotated[str | None, typer.Option(help="YYYY-MM: those whose own time lies in this month.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The rows of landed files that a source's rules leave out, with the rule and the row."""
+    from orchestration.reports import ignored
+
+    print_rows("Ignored rows", ignored.rows(STATE.settings, Month.parse(month) if month else None), as_json)
+
+
+def reconcile_bill(  # noqa: PLR0913
     month: Annotated[str, typer.Argument(help="YYYY-MM")],
     bill: Annotated[Path, typer.Argument(help="The carrier's bill: totals per service, or records.")],
     source: Annotated[str | None, typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.")] = None,
     out: Annotated[Path | None, typer.Option(help="The CSV to write [reconciliation-YYYY-MM.csv].")] = None,
+    with_corrections: Annotated[
+        bool,
+        typer.Option(
+            "--with-corrections",
+            help="Compare a revised bill with everything stated of the month's calls, corrections by later months too.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """A closed month beside the carrier's bill; exit status 1 on any difference."""
@@ -115,7 +140,10 @@ def reconcile_bill(
     closed = Month.parse(month)
     with screen.progress(f"Reconciling {month}"):
         comparison = reconcile.reconcile(
-            STATE.settings, closed, bill, source, out or Path(f"reconciliation-{closed}.csv")
+            STATE.settings,
+            closed,
+            reconcile.Bill(bill, source, is_revised=with_corrections),
+            out or Path(f"reconciliation-{closed}.csv"),
         )
     if as_json:
         screen.as_json(vars(comparison))

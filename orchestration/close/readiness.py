@@ -4,7 +4,7 @@ What belongs here: the preconditions of a close. What does not: building or publ
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt, RecordsFile
 from orchestration.months import Month
 from orchestration.settings import Settings
+
+# A rule of a source that leaves out so many times the rows of the month before, and so many more, is worth a look.
+JUMP, FEWEST = 2, 20
 
 
 def require_ended(month: Month, settings: Settings, now: datetime) -> None:
@@ -93,7 +96,9 @@ def require_landed(close: Close, now: datetime) -> None:
 
 
 def warnings(close: Close) -> list[str]:
-    """Oddities that do not stop a close: assignment feeds that do not reach the month's end."""
+    """Oddities that do not stop a close: assignment feeds that do not reach the month's end, files that contradict
+    themselves or another source, and rows that sources leave out.
+    """
     sentences = []
     for feed in ("tenants", "number_assignments", "ip_assignments"):
         cutoffs = [batch.cutoff for batch in close.batches if batch.feed == feed and batch.cutoff]
@@ -102,6 +107,52 @@ def warnings(close: Close) -> list[str]:
         elif max(cutoffs) < close.month.end:
             sentences.append(
                 f"{feed}: complete up to {max(cutoffs):%Y-%m-%d %H:%M:%S} UTC only, before the month's end."
+            )
+    new = [batch for batch in close.batches if close.is_new(batch)]
+    return [*sentences, *superseded_in_files(new), *_of_ignored(close)]
+
+
+def superseded_in_files(batches: Iterable[Receipt]) -> list[str]:
+    """A sentence on each file that says two things of one record, or another thing than a file of another source."""
+    sentences = []
+    for batch in batches:
+        named = f" Look at {', '.join(batch.to_look_at)}." if batch.to_look_at else ""
+        if batch.superseded_in_file:
+            sentences.append(
+                f"{batch.file_name} has {batch.superseded_in_file:,} rows that a later row of the same file replaces: "
+                f"one id with two contents is hardly ever a re-delivery.{named}"
+            )
+        if batch.superseded_elsewhere:
+            sentences.append(
+                f"{batch.file_name} replaces {batch.superseded_elsewhere:,} deliveries of another source.{named}"
+            )
+    return sentences
+
+
+def ignored(close: Close) -> dict[str, int]:
+    """The rows that sources left out of the files that landed since the last close, by source and rule."""
+    counts: Counter[str] = Counter()
+    for batch in close.batches:
+        if close.is_new(batch):
+            counts.update({f"{batch.source}: {reason}": count for reason, count in batch.ignored.items()})
+    return dict(sorted(counts.items()))
+
+
+def _of_ignored(close: Close) -> list[str]:
+    """A sentence on the rows that sources left out, and one on each rule that left out many more than before."""
+    counts = ignored(close)
+    if not counts:
+        return []
+    sentences = [f"Sources left out {', '.join(f'{count:,} × {name}' for name, count in counts.items())}."]
+    before = close.chain.last.content.ignored if close.chain.last else None
+    if before is None:
+        return sentences
+    for name, count in counts.items():
+        earlier = before.get(name, 0)
+        if count > JUMP * earlier and count - earlier >= FEWEST:
+            sentences.append(
+                f"{name} left out {count:,} rows, {earlier:,} the month before: look whether charges are among them "
+                "(`statements ignored`)."
             )
     return sentences
 

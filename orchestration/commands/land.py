@@ -29,10 +29,14 @@ from orchestration.warehouse import cache
 
 @dataclass(frozen=True)
 class Landing:
-    """The landing of one file: its receipt, and whether it was new."""
+    """The landing of one file: its receipt, and whether it was new.
+
+    `superseded_since`: of a file that had landed before, the records that later files have changed since.
+    """
 
     receipt: Receipt
     is_new: bool
+    superseded_since: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ def _land_all(call: Call, inputs: list[InputFile], progress: Callable[[str], Non
                 landed.append(staged)
                 landings.append(Landing(staged, is_new=True))
             else:
-                landings.append(Landing(same, is_new=False))
+                landings.append(Landing(same, is_new=False, superseded_since=_superseded_since(call, same, landed)))
         published = [_publish(call.settings, landing) for landing in landings]
     finally:
         files.remove(call.staging)
@@ -184,6 +188,14 @@ def _landed_before(landed: list[Receipt], call: Call, file: InputFile) -> Receip
             continue
         return receipt
     return None
+
+
+def _superseded_since(call: Call, receipt: Receipt, landed: list[Receipt]) -> int:
+    if call.feed is not CDRS:
+        return 0
+    later = [other for other in landed if other.feed == CDRS.name and other.sequence > receipt.sequence]
+    with engine.connect(call.settings) as connection:
+        return identity.superseded_since(connection, receipt, later)
 
 
 def _draft(call: Call, file: InputFile, sequence: int) -> Receipt:
@@ -238,6 +250,8 @@ def _fill_cdrs(
     connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt, landed: list[Receipt]
 ) -> Receipt:
     by_month = records.write(connection, source, draft)
+    if source.ignored:
+        records.write_ignored(connection, source, draft)
     written = [
         RecordsFile(**vars(receipts.entry(path, draft.folder)), month=path.parent.name.removeprefix("day=")[:7])
         for path in files.files_below(draft.folder)
@@ -249,6 +263,7 @@ def _fill_cdrs(
         ignored=source.ignored,
         files=list(written),
         withdrawn=_entry_of(draft, records.WITHDRAWN_FILE),
+        ignored_rows=_entry_of(draft, records.IGNORED_FILE),
         rejected=_entry_of(draft, "rejected.parquet"),
         rejected_by_month=by_month,
     )

@@ -9,7 +9,7 @@ decide.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -30,7 +30,9 @@ FINGERPRINTS = 1 << 64
 # So many records that need a look are named in a receipt.
 NAMED = 5
 CONTENT = ", ".join([*CDRS.values, "withdrawn"])
-DAY = "coalesce(strftime(started_at at time zone 'UTC', '%Y-%m-%d'), '')"
+# Half an MD5: unlike DuckDB's own hash it is the same in every version.
+FINGERPRINT = "md5_number_lower(record_id)"
+DAY_OF_START = "(started_at at time zone 'UTC')::date"
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,12 @@ class Deliveries:
 
 
 def write_ids(connection: duckdb.DuckDBPyConnection, batch: Receipt, target: Path) -> None:
-    """Write the fingerprint and the day of each delivery of a batch, in the order of fingerprints.
-
-    The fingerprint is half an MD5: unlike DuckDB's own hash it is the same in every version.
-    """
+    """Write the fingerprint and the day of each delivery of a batch, in the order of fingerprints."""
     connection.execute(
         f"""
         copy (
-            select md5_number_lower(record_id) as fingerprint, (started_at at time zone 'UTC')::date as day
-            from ({_delivered([batch])})
+            select {FINGERPRINT} as fingerprint, {DAY_OF_START} as day
+            from ({delivered([batch])})
             order by fingerprint
         ) to {text(target)} ({engine.PARQUET}, row_group_size 122880)
         """
@@ -68,7 +67,7 @@ def compare(connection: duckdb.DuckDBPyConnection, batch: Receipt, earlier: Sequ
     A column that a batch was landed without is absent in its rows, and absent equals absent.
     """
     _create_shared_ids(connection, batch, earlier)
-    _create_deliveries(connection, [batch, *earlier])
+    create_deliveries(connection, [batch, *earlier])
     duplicates, superseded, in_file, elsewhere, difference, to_look_at = engine.row(
         connection,
         f"""
@@ -111,13 +110,13 @@ def compare(connection: duckdb.DuckDBPyConnection, batch: Receipt, earlier: Sequ
     moved = connection.execute(
         f"""
         with place as (
-            select distinct record_id, batch_id, {DAY} as day from delivery
+            select distinct record_id, batch_id, day, month from delivery
         )
         select own.day, earlier.batch_id, earlier.day, count(*)
         from place as own
         inner join place as earlier
             on own.record_id = earlier.record_id
-            and own.day[:7] <> earlier.day[:7]
+            and own.month <> earlier.month
             and (own.batch_id > earlier.batch_id or own.day > earlier.day)
         where own.batch_id = {text(batch.batch_id)}
         group by all
@@ -132,7 +131,7 @@ def compare(connection: duckdb.DuckDBPyConnection, batch: Receipt, earlier: Sequ
 def superseded_since(connection: duckdb.DuckDBPyConnection, batch: Receipt, later: Sequence[Receipt]) -> int:
     """How many records of a batch later ones have changed since."""
     _create_shared_ids(connection, batch, later)
-    _create_deliveries(connection, [batch, *later])
+    create_deliveries(connection, [batch, *later])
     (records,) = engine.row(
         connection,
         f"""
@@ -159,18 +158,13 @@ def superseded_since(connection: duckdb.DuckDBPyConnection, batch: Receipt, late
 def _create_shared_ids(connection: duckdb.DuckDBPyConnection, batch: Receipt, others: Sequence[Receipt]) -> None:
     """Table `shared_id`: each fingerprint that a batch shares with others or has twice, with the places that have it.
 
-    A place is the position of a batch in `[batch, *others]`, and a day. Parts of the range of fingerprints are compared
-    one after the other, so that memory is bounded however long the batch is; ids lie in order, so each is read once.
+    A place is the position of a batch in `[batch, *others]`, and a day.
     """
-    connection.execute(
-        "create or replace temp table shared_id (fingerprint ubigint, position integer, day date);"
-        "create or replace temp table own_id (fingerprint ubigint, day date)"
-    )
+    _create_shared_table(connection)
+    connection.execute("create or replace temp table own_id (fingerprint ubigint, day date)")
     assert batch.ids is not None
     paths = [ids_file(other) for other in others]
-    parts = batch.ids.rows // IDS_AT_ONCE + 1
-    for part in range(parts):
-        low, high = FINGERPRINTS * part // parts, FINGERPRINTS * (part + 1) // parts - 1
+    for low, high in _parts(batch.ids.rows):
         within = f"fingerprint between {low}::ubigint and {high}::ubigint"
         connection.execute(
             f"delete from own_id; insert into own_id from {engine.parquet([ids_file(batch)])} where {within}"
@@ -197,8 +191,72 @@ def _create_shared_ids(connection: duckdb.DuckDBPyConnection, batch: Receipt, ot
     connection.execute("drop table own_id")
 
 
-def _create_deliveries(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
-    """Table `delivery`: every delivery of the shared ids, with the source of its batch. Opens no other file."""
+def create_moved_ids(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
+    """Table `shared_id`: each fingerprint that was delivered for more than one month or withdrawn, and its places.
+
+    Batches from before there were ids are read for them.
+    """
+    _create_shared_table(connection)
+    if not batches:
+        return
+    paths = [ids_file(batch) for batch in batches if batch.ids]
+    ids = " union all ".join(
+        [f"select fingerprint, day, file_index::integer as place from {engine.parquet(paths)}"]
+        if paths
+        else []
+        + [
+            f"select {FINGERPRINT} as fingerprint, {DAY_OF_START} as day, {len(paths) + place} as place "
+            f"from ({delivered([batch])})"
+            for place, batch in enumerate(batch for batch in batches if not batch.ids)
+        ]
+    )
+    ordered = [batch for batch in batches if batch.ids] + [batch for batch in batches if not batch.ids]
+    engine.create_table(
+        connection,
+        "position_of_place",
+        {"place": "integer", "position": "integer"},
+        [(place, batches.index(batch)) for place, batch in enumerate(ordered)],
+    )
+    rows = sum(file.rows for batch in batches for file in batch.records)
+    for low, high in _parts(rows):
+        connection.execute(
+            f"""
+            insert into shared_id
+            with id as (
+                select * from ({ids}) where fingerprint between {low}::ubigint and {high}::ubigint
+            ),
+            moved as (
+                select fingerprint
+                from id
+                group by fingerprint
+                having min(date_trunc('month', day)) <> max(date_trunc('month', day)) or bool_or(day is null)
+            )
+            select distinct id.fingerprint, position, day
+            from id
+            inner join position_of_place using (place)
+            where id.fingerprint in (select fingerprint from moved)
+            """
+        )
+    connection.execute("drop table position_of_place")
+
+
+def _create_shared_table(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("create or replace temp table shared_id (fingerprint ubigint, position integer, day date)")
+
+
+def _parts(rows: int) -> Iterator[tuple[int, int]]:
+    """The bounds of parts of the range of fingerprints, for so many ids: memory is bounded however many they are.
+
+    Ids lie in order, so each is read once.
+    """
+    parts = rows // IDS_AT_ONCE + 1
+    for part in range(parts):
+        yield FINGERPRINTS * part // parts, FINGERPRINTS * (part + 1) // parts - 1
+
+
+def create_deliveries(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
+    """Table `delivery`: every delivery of the shared ids, with its day and month, "" for a withdrawal, and the source
+    of its batch. No file without a shared id is opened."""
     places = connection.execute(
         "select distinct position, coalesce(day::varchar, '') from shared_id order by all"
     ).fetchall()
@@ -215,16 +273,20 @@ def _create_deliveries(connection: duckdb.DuckDBPyConnection, batches: Sequence[
     connection.execute(
         f"""
         create or replace temp table delivery as
-        select delivered.*, source_of_batch.source
-        from ({_delivered(*zip(*concerned, strict=True)) if concerned else _delivered([])}) as delivered
+        select
+            delivered.*,
+            coalesce(strftime(started_at at time zone 'UTC', '%Y-%m-%d'), '') as day,
+            day[:7] as month,
+            source_of_batch.source
+        from ({delivered(*zip(*concerned, strict=True)) if concerned else delivered([])}) as delivered
         inner join source_of_batch using (batch_id)
-        where md5_number_lower(record_id) in (select fingerprint from shared_id);
+        where {FINGERPRINT} in (select fingerprint from shared_id);
         drop table source_of_batch
         """
     )
 
 
-def _delivered(batches: Sequence[Receipt], days: Sequence[Sequence[str]] | None = None) -> str:
+def delivered(batches: Sequence[Receipt], days: Sequence[Sequence[str]] | None = None) -> str:
     """SQL of the deliveries of batches, withdrawals included; with `days`, of these days of each alone."""
     records: Files = {}
     withdrawals: list[Path] = []

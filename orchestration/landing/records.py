@@ -33,7 +33,7 @@ READERS: Mapping[tuple[Kind, str], str] = {
     ("flag", "BOOLEAN"): "{0}",
 }
 CANONICAL = ", ".join(CDRS.values)
-WITHDRAWN, WITHDRAWN_FILE = "withdrawn", "withdrawn.parquet"
+WITHDRAWN, WITHDRAWN_FILE, IGNORED_FILE = "withdrawn", "withdrawn.parquet", "ignored.parquet"
 
 
 def write(connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt) -> dict[str, int]:
@@ -186,21 +186,41 @@ def _reason(latest: datetime) -> str:
     """
 
 
+def write_ignored(connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt) -> None:
+    """Write the rows that their source's rules leave out, with the rule of each and their own values."""
+    connection.execute(
+        f"""
+        copy (
+            select {text(draft.batch_id)} as batch_id, source_row, "record.record_id" as record_id,
+                "record.reason" as reason,
+                strftime(instant("record.started_at") at time zone 'UTC', '%Y-%m') as month,
+                {_values_of("ignored", source)} as source_values
+            from ignored
+        ) to {text(draft.folder / IGNORED_FILE)} ({engine.PARQUET})
+        """
+    )
+
+
+def _values_of(relation: str, source: SourceFile) -> str:
+    """SQL of a row's own values as JSON."""
+    # As text: a decimal would go through double on its way to JSON.
+    values = ", ".join(
+        f"{engine.identifier(name)} := {relation}.{engine.identifier(name)}::varchar" for name in source.types
+    )
+    return f"to_json(struct_pack({values}))::varchar"
+
+
 def _write_rejected(
     connection: duckdb.DuckDBPyConnection, source: SourceFile, batch_id: str, folder: Path
 ) -> dict[str, int]:
     """Write the rejected rows with their own values, or refuse the file when a time in it has no zone."""
-    # As text: a decimal would go through double on its way to JSON.
-    values = ", ".join(
-        f"{engine.identifier(name)} := source.{engine.identifier(name)}::varchar" for name in source.types
-    )
     target = folder / "rejected.parquet"
     connection.execute(
         f"""
         copy (
             select {text(batch_id)} as batch_id, source_row, normalized.record_id, normalized.reason,
                 strftime(normalized.started_at at time zone 'UTC', '%Y-%m') as month,
-                to_json(struct_pack({values}))::varchar as source_values
+                {_values_of("source", source)} as source_values
             from normalized
             inner join source using (source_row)
             where normalized.reason is not null

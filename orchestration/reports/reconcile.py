@@ -55,19 +55,36 @@ class Reconciliation:
         return any(status != MATCHED for status in self.counts)
 
 
-def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, out: Path) -> Reconciliation:
+@dataclass(frozen=True)
+class Bill:
+    """The carrier's bill: its file, and the source whose file it is.
+
+    A revised one is compared with everything stated of the calls of its month, by later months too.
+    """
+
+    path: Path
+    source: str | None = None
+    is_revised: bool = False
+
+
+def reconcile(settings: Settings, month: Month, bill: Bill, out: Path) -> Reconciliation:
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
     manifest = manifests.require_closed(settings, month)
-    file = source_files.look_at(bill)
+    later = [frozen for frozen in manifests.load(settings) if frozen.month > month]
+    file = source_files.look_at(bill.path)
     with (
         files.disk_errors(),
         files.own_folder(settings.build) as scratch,
         engine.connect(settings) as connection,
-        source_files.reading(bill),
+        source_files.reading(bill.path),
     ):
         normalization.load(connection)
-        by_record, by_service = _create_bill(connection, settings, file, source, scratch)
-        _create_ours(connection, manifest)
+        by_record, by_service = _create_bill(connection, settings, file, bill.source, scratch)
+        _create_corrections(connection, month, later)
+        if bill.is_revised:
+            _create_ours_with_corrections(connection, manifest)
+        else:
+            _create_ours(connection, manifest)
         _create_notes(connection, settings)
         _compare(connection, by_record=by_record, by_service=by_service)
         _write(connection, out)
@@ -139,17 +156,60 @@ def _create_ours(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> N
     )
 
 
+def _create_corrections(connection: duckdb.DuckDBPyConnection, month: Month, later: list[Manifest]) -> None:
+    """Table `correction`: the entries of later months that correct calls of this one."""
+    nothing = (
+        "select ''::varchar as stated_in, null::varchar as record_id, null::varchar as service, "
+        "null::varchar as direction, null::varchar as currency, null::varchar as entry, null::bigint as record_count, "
+        "null::decimal(18, 9) as cost where false"
+    )
+    selects = [
+        f"select {text(manifest.month)} as stated_in, record_id, service, direction, currency, entry, record_count, "
+        f"cost from {engine.parquet(manifest.correction_files)} where usage_month = date {text(month.start.date())}"
+        for manifest in later
+        if manifest.correction_files
+    ]
+    connection.execute(f"create temp table correction as {' union all '.join([nothing, *selects])}")
+
+
+def _create_ours_with_corrections(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
+    """The charges for calls of the month, as all months together state them by now."""
+    connection.execute(
+        f"""
+        create temp table our_entry as
+        select record_id, service, direction, currency, record_count, cost
+        from {engine.parquet(manifest.usage_files)}
+        where line_type = 'usage'
+        union all
+        select record_id, service, direction, currency, record_count, cost from correction;
+
+        create temp view our_total as
+        select service, direction, currency, sum(record_count) as record_count, sum(cost)::decimal(38, 9) as cost
+        from our_entry
+        group by all;
+
+        create temp view our_record as
+        select record_id, currency, sum(record_count) as record_count, sum(cost)::decimal(38, 9) as cost
+        from our_entry
+        group by record_id, currency
+        having sum(record_count) <> 0 or sum(cost) <> 0
+        """
+    )
+
+
 def _create_notes(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """The reason why a record that the carrier charged may stand on no statement of ours."""
+    """The reason why a record may differ: it was rejected, came late, or a later month states it as a correction."""
     connection.execute(f"attach {text(settings.warehouse)} as warehouse (read_only)")
     connection.execute(
         """
         create temp view note as
-        select record_id, min(reason) as note
+        select record_id, string_agg(reason, '; ' order by reason) as note
         from (
             select record_id, 'rejected: ' || reason as reason from warehouse.operations.rejected_rows
             union all
             select record_id, 'landed late, ' || status from warehouse.operations.late_records
+            union all
+            select record_id, format('{} of {} {} in {}', entry, cost::varchar, currency, stated_in) from correction
         )
         where record_id is not null
         group by record_id
@@ -192,7 +252,7 @@ def _comparison(level: str, keys: str, bill: str, ours: str) -> str:
     listed += [f"null::varchar as {name}" for name in absent]
     same = " and ".join(f"bill.{name} is not distinct from ours.{name}" for name in names)
     note = "note.note" if level == "record" else "null::varchar"
-    joined = "left join note on note.record_id = bill.record_id and ours.record_id is null" if level == "record" else ""
+    joined = "left join note on note.record_id = coalesce(bill.record_id, ours.record_id)" if level == "record" else ""
     return f"""
         select
             {text(level)} as level, {", ".join(listed)},
@@ -206,7 +266,7 @@ def _comparison(level: str, keys: str, bill: str, ours: str) -> str:
                 when bill.record_count <> ours.record_count then 'count differs'
                 else {text(MATCHED)}
             end as status,
-            {note} as note
+            case when status <> {text(MATCHED)} then {note} end as note
         from ({bill}) as bill
         full join ({ours}) as ours on {same}
         {joined}

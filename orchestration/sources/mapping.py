@@ -54,6 +54,15 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
     if opened.rows != written:
         ignored[PART_OF_ANOTHER] = opened.rows - written
     connection.execute(f'create or replace temp view source as select * from {relation} where "record.ignored" is null')
+    connection.execute(
+        f"""
+        create or replace temp view ignored as
+        select * replace ("record.ignored" as "record.reason") from {relation} where "record.ignored" is not null
+        union all by name
+        select *, {text(PART_OF_ANOTHER)} as "record.reason" from file
+        where source_row not in (select source_row from {relation})
+        """
+    )
     if source.zone is None:
         _require_zone(connection, source, file.path)
     # A rejected row keeps its values from other rows: it is mended and landed again without those rows.
