@@ -120,7 +120,7 @@ def list_ignored(
     print_rows("Ignored rows", ignored.rows(STATE.settings, Month.parse(month) if month else None), as_json)
 
 
-def reconcile_bill(  # noqa: PLR0913
+def reconcile_bill(
     month: Annotated[str, typer.Argument(help="YYYY-MM")],
     bill: Annotated[Path, typer.Argument(help="The carrier's bill: totals per service, or records.")],
     source: Annotated[str | None, typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.")] = None,

@@ -64,7 +64,7 @@ def all_problems(settings: Settings, months: list[Month], progress: Callable[[st
         chain = manifests.load(settings)
         landed = receipts.load(settings)
         problems = chain_problems(chain) + batch_problems(landed, chain)
-        if not problems and len(months) == len(chain):
+        if not problems and chain and len(months) == len(chain):
             progress("Counting each record over all months")
             problems = net_counts.problems(settings, chain, landed)
     return problems

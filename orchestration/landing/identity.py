@@ -107,7 +107,12 @@ def compare(connection: duckdb.DuckDBPyConnection, batch: Receipt, earlier: Sequ
         from own
         """,
     )
-    moved = connection.execute(
+    return Deliveries(duplicates, superseded, in_file, elsewhere, difference, to_look_at, _moved(connection, batch))
+
+
+def _moved(connection: duckdb.DuckDBPyConnection, batch: Receipt) -> list[Moved]:
+    """The days on which a batch delivers records that were delivered before in another month, or withdrawn."""
+    places = connection.execute(
         f"""
         with place as (
             select distinct record_id, batch_id, day, month from delivery
@@ -123,9 +128,7 @@ def compare(connection: duckdb.DuckDBPyConnection, batch: Receipt, earlier: Sequ
         order by all
         """
     ).fetchall()
-    return Deliveries(
-        duplicates, superseded, in_file, elsewhere, difference, to_look_at, [Moved(*place) for place in moved]
-    )
+    return [Moved(*place) for place in places]
 
 
 def superseded_since(connection: duckdb.DuckDBPyConnection, batch: Receipt, later: Sequence[Receipt]) -> int:

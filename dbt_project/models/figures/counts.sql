@@ -2,7 +2,8 @@
     file_order=['count_name'],
 ) }}
 {#
-    The outcome of the landed rows: those of the month, and those that came late for frozen months.
+    The outcome of the landed rows: those of the month, those that came late for frozen months, and
+    withdrawals.
     **Grain: one row per count.**
     Landed rows are counted by landing's receipts, and the rest by the rows themselves; an
     invariant and the second reader hold the two against each other.

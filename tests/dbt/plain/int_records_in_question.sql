@@ -5,4 +5,4 @@ select {{ fingerprint('record_id') }} as fingerprint from {{ ref('stg_cdrs_elsew
 union
 select {{ fingerprint('record_id') }} as fingerprint from {{ ref('stg_late_cdrs') }}
 union
-select {{ fingerprint('record_id') }} as fingerprint from {{ ref('stg_stated_records') }}
+select {{ fingerprint('record_id') }} as fingerprint from {{ ref('stg_withdrawals') }}
