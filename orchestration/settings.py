@@ -60,6 +60,11 @@ class Settings:
         return self.data / "inbox"
 
     @property
+    def differences(self) -> Path:
+        """The rows in which a month computed again differed."""
+        return self.data / "differences"
+
+    @property
     def warehouse(self) -> Path:
         return self.data / "warehouse.duckdb"
 
@@ -70,6 +75,19 @@ class Settings:
     @property
     def lock(self) -> Path:
         return self.data / ".lock"
+
+    @property
+    def written_by_this_software(self) -> tuple[Path, ...]:
+        """The places in the data folder where nobody else, and no file that is handed out, has any business."""
+        return (
+            self.landing,
+            self.statements,
+            self.build,
+            self.dagster_home,
+            self.differences,
+            self.warehouse,
+            self.lock,
+        )
 
 
 def load(data_dir: Path | None = None) -> Settings:

@@ -37,7 +37,7 @@ def list_closed_months(as_json: AsJson = False) -> None:
     """The closed months."""
     from orchestration.reports import status
 
-    print_rows("Closed months", status.closed_months(STATE.settings), as_json)
+    print_rows("Closed months", status.closed_months(STATE.existing), as_json)
 
 
 def show_statement(
@@ -48,7 +48,7 @@ def show_statement(
     """A statement, on the terminal."""
     from orchestration.reports import show
 
-    statement = show.read(STATE.settings, Month.parse(month), account_id)
+    statement = show.read(STATE.existing, Month.parse(month), account_id)
     if as_json:
         screen.as_json(statement)
         return
@@ -59,7 +59,7 @@ def explain_record(record_id: str, as_json: AsJson = False) -> None:
     """Why a record went where it went."""
     from orchestration.reports import explain
 
-    answer = explain.explain(STATE.settings, record_id)
+    answer = explain.explain(STATE.existing, record_id)
     if as_json:
         screen.as_json(answer)
         return
@@ -71,7 +71,7 @@ def show_status(as_json: AsJson = False) -> None:
     """What is landed, late, rejected, waiting and due."""
     from orchestration.reports import status
 
-    overview = status.status(STATE.settings)
+    overview = status.status(STATE.existing)
     if as_json:
         screen.as_json(overview)
         return
@@ -96,9 +96,9 @@ def list_rejected(
 
     only = Month.parse(month) if month else None
     if export is None:
-        print_rows("Rejected rows", rejected.rows(STATE.settings, only), as_json)
+        print_rows("Rejected rows", rejected.rows(STATE.existing, only), as_json)
         return
-    count = rejected.export(STATE.settings, only, source, export)
+    count = rejected.export(STATE.existing, only, source, export)
     screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
 
 
@@ -115,7 +115,7 @@ def reconcile_bill(
     closed = Month.parse(month)
     with screen.progress(f"Reconciling {month}"):
         comparison = reconcile.reconcile(
-            STATE.settings, closed, bill, source, out or Path(f"reconciliation-{closed}.csv")
+            STATE.existing, closed, bill, source, out or Path(f"reconciliation-{closed}.csv")
         )
     if as_json:
         screen.as_json(vars(comparison))
@@ -139,6 +139,6 @@ def export_month(
     from orchestration.reports import export
 
     with screen.progress(f"Exporting {month}"):
-        paths = export.export(STATE.settings, Month.parse(month), account, formats or ["csv"], out)
+        paths = export.export(STATE.existing, Month.parse(month), account, formats or ["csv"], out)
     for path in paths:
         screen.say(str(path))
