@@ -38,7 +38,7 @@ def list_closed_months(as_json: AsJson = False) -> None:
     """The closed months."""
     from orchestration.reports import status
 
-    print_rows("Closed months", status.closed_months(STATE.settings), as_json)
+    print_rows("Closed months", status.closed_months(STATE.existing), as_json)
 
 
 def show_statement(
@@ -49,7 +49,7 @@ def show_statement(
     """A statement, on the terminal."""
     from orchestration.reports import show
 
-    statement = show.read(STATE.settings, Month.parse(month), account_id)
+    statement = show.read(STATE.existing, Month.parse(month), account_id)
     if as_json:
         screen.as_json(statement)
         return
@@ -60,7 +60,7 @@ def explain_record(record_id: str, as_json: AsJson = False) -> None:
     """Why a record went where it went."""
     from orchestration.reports import explain
 
-    answer = explain.explain(STATE.settings, record_id)
+    answer = explain.explain(STATE.existing, record_id)
     if as_json:
         screen.as_json(answer)
         return
@@ -72,7 +72,7 @@ def show_status(as_json: AsJson = False) -> None:
     """What is landed, late, rejected, waiting and due."""
     from orchestration.reports import status
 
-    overview = status.status(STATE.settings)
+    overview = status.status(STATE.existing)
     if as_json:
         screen.as_json(overview)
         return
@@ -104,9 +104,9 @@ def list_rejected(
 
     only = Month.parse(month) if month else None
     if export is None:
-        print_rows("Rejected rows", rejected.rows(STATE.settings, only), as_json)
+        print_rows("Rejected rows", rejected.rows(STATE.existing, only), as_json)
         return
-    count = rejected.export(STATE.settings, only, source, export)
+    count = rejected.export(STATE.existing, only, source, export)
     screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
 
 
@@ -117,7 +117,7 @@ def list_ignored(
     """The rows of landed files that a source's rules leave out, with the rule and the row."""
     from orchestration.reports import ignored
 
-    print_rows("Ignored rows", ignored.rows(STATE.settings, Month.parse(month) if month else None), as_json)
+    print_rows("Ignored rows", ignored.rows(STATE.existing, Month.parse(month) if month else None), as_json)
 
 
 def reconcile_bill(
@@ -140,7 +140,7 @@ def reconcile_bill(
     closed = Month.parse(month)
     with screen.progress(f"Reconciling {month}"):
         comparison = reconcile.reconcile(
-            STATE.settings,
+            STATE.existing,
             closed,
             reconcile.Bill(bill, source, is_revised=with_corrections),
             out or Path(f"reconciliation-{closed}.csv"),
@@ -167,6 +167,6 @@ def export_month(
     from orchestration.reports import export
 
     with screen.progress(f"Exporting {month}"):
-        paths = export.export(STATE.settings, Month.parse(month), account, formats or ["csv"], out)
+        paths = export.export(STATE.existing, Month.parse(month), account, formats or ["csv"], out)
     for path in paths:
         screen.say(str(path))

@@ -43,7 +43,7 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
         return [f"what has landed is not what the manifest of {month} was made from"]
     # The statement of a tenant without usage depends on this setting, which may have changed since.
     settings = replace(settings, default_currency=currency)
-    report = settings.data / "differences" / f"month={month}"
+    report = settings.differences / f"month={month}"
     files.remove(report)
     folder = settings.build / "recompute"
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration import engine, files, guarded_csv
+from orchestration import data_folder, engine, files, guarded_csv
 from orchestration.close import manifests
 from orchestration.close.manifests import Manifest
 from orchestration.engine import text
@@ -87,7 +87,7 @@ def reconcile(settings: Settings, month: Month, bill: Bill, out: Path) -> Reconc
             _create_ours(connection, manifest)
         _create_notes(connection, settings)
         _compare(connection, by_record=by_record, by_service=by_service)
-        _write(connection, out)
+        _write(connection, settings, out)
         return _summary(connection, out)
 
 
@@ -273,19 +273,14 @@ def _comparison(level: str, keys: str, bill: str, ours: str) -> str:
     """
 
 
-def _write(connection: duckdb.DuckDBPyConnection, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staged = out.with_name(f".{out.name}.part")
-    try:
-        columns = (
-            "level, service, direction, currency, record_id, status, carrier_count, our_count, carrier_cost, our_cost, "
-            "difference, note"
-        )
-        order = ("level", "service", "direction", "currency", "record_id")
+def _write(connection: duckdb.DuckDBPyConnection, settings: Settings, out: Path) -> None:
+    columns = (
+        "level, service, direction, currency, record_id, status, carrier_count, our_count, carrier_cost, our_cost, "
+        "difference, note"
+    )
+    order = ("level", "service", "direction", "currency", "record_id")
+    with data_folder.file_to_hand_out(settings, out) as staged:
         guarded_csv.write(connection, f"select {columns} from compared", order, staged)
-        files.swap(staged, out)
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def _summary(connection: duckdb.DuckDBPyConnection, out: Path) -> Reconciliation:

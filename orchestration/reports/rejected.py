@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from orchestration import engine, files, guarded_csv
+from orchestration import data_folder, engine, files, guarded_csv
 from orchestration.close import manifests, readiness
 from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
@@ -66,13 +66,8 @@ def export(settings: Settings, month: Month | None, source: str | None, target: 
                 "a file for each."
             )
         connection.execute(f"delete from wanted where is_json <> {came_as_json}")
-        staged = target.with_name(f".{target.name}.part")
-        with files.disk_errors():
-            try:
-                (_write_json if came_as_json else _write_csv)(connection, staged)
-                files.swap(staged, target)
-            finally:
-                staged.unlink(missing_ok=True)
+        with files.disk_errors(), data_folder.file_to_hand_out(settings, target) as staged:
+            (_write_json if came_as_json else _write_csv)(connection, staged)
         (rows_written,) = engine.row(connection, "select count(*) from wanted")
         return int(rows_written)
 
