@@ -25,6 +25,8 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from jinja2 import Environment
 
+from orchestration.close import dbt_build
+
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 # What each model that is an optimization would be without it, by its name.
 PLAIN = Path(__file__).with_name("plain")
@@ -224,11 +226,17 @@ def insert_rows(
 
 
 @pytest.fixture(scope="session")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """The parsed project, shared by all builds: it does not depend on where the build file lies."""
-    result = run_dbt(tmp_path_factory.mktemp("parse"), None, "parse")
-    assert result.success, result.exception
-    return result.result
+def manifest() -> Manifest:
+    """What a close builds from, shared by all builds: it does not depend on where the build file lies."""
+    dbt_build.prepare()
+    return dbt_build.compiled_manifest()
+
+
+@pytest.fixture(scope="session")
+def parsed_manifest() -> Manifest:
+    """The project before it is compiled, in which unit tests can replace what a model refers to."""
+    dbt_build.prepare()
+    return Manifest.from_msgpack(dbt_build.PARSED.read_bytes())
 
 
 def run_dbt(folder: Path, manifest: Manifest | None, *arguments: str, project: Path = PROJECT) -> Any:
@@ -260,12 +268,17 @@ Build = Callable[..., Built]
 def build(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Land, build, and insist that it succeeded unless `may_fail`. Another `project` is parsed first."""
 
-    def run(landing: Landing, *arguments: str, may_fail: bool = False, project: Path | None = None) -> Built:
+    def run(
+        landing: Landing, may_fail: bool = False, project: Path | None = None, unit_tests: Manifest | None = None
+    ) -> Built:
         folder = tmp_path_factory.mktemp("close")
         create_landing(landing, folder)
-        parsed, project = (None, project) if project else (manifest, PROJECT)
-        wanted = arguments or ("--exclude-resource-type", "unit_test")
-        result = run_dbt(folder, parsed, "build", *wanted, project=project)
+        if project:
+            result = run_dbt(folder, None, "build", "--exclude-resource-type", "unit_test", project=project)
+        elif unit_tests:
+            result = run_dbt(folder, unit_tests, "build")
+        else:
+            result = run_dbt(folder, manifest, "build", "--exclude-resource-type", "unit_test")
         outcomes = result.result.results if result.result else []
         failures = [f"{one.node.name}: {one.message}" for one in outcomes if one.status not in ("success", "pass")]
         if not may_fail:
@@ -290,8 +303,13 @@ def small_landing() -> Landing:
     return landing
 
 
-def test_the_project_builds_with_all_its_unit_tests_and_data_tests(build: Build) -> None:
-    built = build(small_landing(), "--quiet")
+@pytest.fixture(scope="module")
+def built_with_unit_tests(build: Build, parsed_manifest: Manifest) -> Built:
+    return build(small_landing(), unit_tests=parsed_manifest)
+
+
+def test_the_project_builds_with_all_its_unit_tests_and_data_tests(built_with_unit_tests: Built) -> None:
+    built = built_with_unit_tests
     assert built.failures == []
     assert built.ask("select record_id, account_id, reason from usage order by 1") == [
         ("r1", "acme", None),
@@ -303,8 +321,8 @@ def test_the_project_builds_with_all_its_unit_tests_and_data_tests(build: Build)
     assert built.ask("select count(*) from reconciliation where difference <> 0") == [(0,)]
 
 
-def test_a_second_build_of_the_same_landing_writes_the_same_bytes(build: Build) -> None:
-    first, second = build(small_landing()), build(small_landing())
+def test_a_second_build_of_the_same_landing_writes_the_same_bytes(built_with_unit_tests: Built, build: Build) -> None:
+    first, second = built_with_unit_tests, build(small_landing())
     files = sorted(path.name for path in (first.folder / "usage").iterdir())
     assert files
     for name in files:
