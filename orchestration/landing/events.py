@@ -40,7 +40,10 @@ class Seal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Counts of a landed assignment file. `last_recorded_at` bounds its cutoff."""
+    """Counts of a landed assignment file. `last_recorded_at` bounds its cutoff.
+
+    `duplicates` are equal to an event that had landed, or that lands with them from a later row of the file.
+    """
 
     duplicates: int
     late: int
@@ -287,9 +290,8 @@ def _create_assignment_events(connection: duckdb.DuckDBPyConnection, key: str) -
 
 
 def _create_new_events(connection: duckdb.DuckDBPyConnection, feed: Feed, landed: Files) -> None:
-    """Create table `new_event`: the events that neither landed before nor stand earlier in the file."""
+    """Create table `new_event`: the events that had not landed before. Of equal ones in the file the last counts."""
     names = ", ".join(feed.values)
-    same = " and ".join(f"event.{name} is not distinct from fresh.{name}" for name in feed.values)
     connection.execute(
         f"""
         create or replace temp table new_event as
@@ -298,12 +300,17 @@ def _create_new_events(connection: duckdb.DuckDBPyConnection, feed: Feed, landed
             except
             select {names} from ({landed_rows.select(landed, feed.values)})
         )
-        select min(event.source_row) as source_row, {", ".join(f"event.{name}" for name in feed.values)}
+        select max(event.source_row) as source_row, {", ".join(f"event.{name}" for name in feed.values)}
         from event
-        inner join fresh on {same}
+        inner join fresh on {_same(feed, "event", "fresh")}
         group by all
         """
     )
+
+
+def _same(feed: Feed, one: str, other: str) -> str:
+    """SQL of whether the rows of two relations say the same."""
+    return " and ".join(f"{one}.{name} is not distinct from {other}.{name}" for name in feed.values)
 
 
 def _check_lives(connection: duckdb.DuckDBPyConnection, source: SourceFile, landed: Files) -> None:
@@ -371,19 +378,23 @@ def _mark_void(connection: duckdb.DuckDBPyConnection, feed: Feed, seal: Seal) ->
     """Create table `judged_event`: with those that can never act, whatever lands later.
 
     Nothing is attributed by an asset that is no possible number or IP. And a row that was over before it was recorded
-    is a start and an end that act at one instant, or in the wrong order: the tenant would hold the asset for ever.
+    is a start and an end that act at one instant, or in the wrong order: the tenant would hold the asset for ever. Where
+    a row's start or end stands in a later row too, the later one counts, and tells whether it was over.
     """
     void = "false"
     if feed is not TENANTS:
-        sealed_at = _instant(seal.at) if seal.at else "recorded_at"
+        sealed_at = _instant(seal.at) if seal.at else "event.recorded_at"
         connection.execute(
             f"""
             create or replace temp table void_row as
             with effective as (
-                select source_row, event_type, greatest(valid_from, recorded_at, {sealed_at}) as effective_at
-                from marked_event
-                where not is_overtaken
-                    and source_row in (select source_row from marked_event where event_type = 'end')
+                select
+                    event.source_row, event.event_type,
+                    greatest(event.valid_from, event.recorded_at, {sealed_at}) as effective_at
+                from event
+                inner join marked_event on {_same(feed, "event", "marked_event")}
+                where not marked_event.is_overtaken
+                    and event.source_row in (select source_row from event where event_type = 'end')
             )
             select source_row
             from effective

@@ -177,6 +177,24 @@ def test_a_full_export_again_is_duplicates_and_lands_what_is_new(warehouse, tmp_
     assert (receipt.duplicates, receipt.late, [file.rows for file in receipt.files]) == (2, 0, [1])
 
 
+def test_of_equal_rows_in_one_file_the_last_counts(warehouse, tmp_path):
+    """Rule 12: A, B, A at one instant leaves A. Rule 13: a row that had landed before is a duplicate, wherever it stands."""
+    alpha, beta = number_of("alpha"), number_of("beta")
+    receipt = warehouse.receipt("number_assignments", write_csv(tmp_path / "a.csv", alpha, beta, alpha, alpha))
+    assert (receipt.rows, receipt.duplicates, receipt.files[0].rows) == (4, 2, 2)
+    assert warehouse.usable("number_assignments", "source_row, account_id") == [(2, "beta"), (4, "alpha")]
+    gamma = number_of("gamma")
+    receipt = warehouse.receipt("number_assignments", write_csv(tmp_path / "b.csv", beta, gamma, beta))
+    assert receipt.duplicates == 2
+    assert warehouse.usable("number_assignments", "account_id")[-1:] == [("gamma",)]
+
+
+def test_of_a_tenants_equal_rows_in_one_file_the_last_counts(warehouse, tmp_path):
+    rows = [tenant("alpha"), tenant("alpha", name="Beta"), tenant("alpha")]
+    assert warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", *rows)).duplicates == 1
+    assert warehouse.usable("tenants", "source_row, name") == [(2, "Beta"), (3, "alpha Inc")]
+
+
 def test_the_end_of_the_last_frozen_month_seals_too(warehouse, tmp_path):
     warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
     (warehouse.settings.statements / "month=2026-02").mkdir(parents=True)
@@ -329,6 +347,17 @@ def test_a_row_that_was_over_before_it_was_recorded_never_acts(warehouse, tmp_pa
         ("1", "start"): True, ("1", "end"): True, ("2", "start"): True, ("2", "end"): True,
         ("3", "start"): False, ("3", "end"): False, ("4", "start"): False,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("last_is_over", [True, False])
+def test_of_equal_starts_in_one_file_the_last_row_tells_whether_it_was_over(warehouse, tmp_path, last_is_over):
+    at = "2026-02-01T00:00:00Z"
+    still_open = {"valid_to": ""} | ip_of("alpha", valid_from="2026-01-01T00:00:00Z", recorded_at=at)
+    over = still_open | {"valid_to": "2026-01-15T00:00:00Z"}
+    rows = [still_open, over] if last_is_over else [over, still_open]
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", *rows))
+    found = warehouse.usable("ip_assignments", "event_type, source_row, is_void", "event_type")
+    assert found == [("end", 2 if last_is_over else 1, True), ("start", 2, last_is_over)]
 
 
 def test_an_impossible_number_or_ip_never_acts(warehouse, tmp_path):
