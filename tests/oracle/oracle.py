@@ -4,8 +4,7 @@ Here belong the whole answer for a month and the attribution of one record. Plai
 SQL, no code of the product, no files. It does not decide whether a month may be closed, does not normalize
 spellings (values come canonical, or malformed beyond repair), rejects no call records and states no
 corrections: whoever compares a build with it closes the month once, after everything has landed. Where the
-rules leave two readings the answer says so: `MonthAnswer.disputable_assets`, and `asset_changes_settled` on
-a statement.
+rules leave two readings the answer says so: `asset_changes_settled` on a statement.
 """
 
 from collections import Counter, defaultdict
@@ -59,7 +58,6 @@ class MonthAnswer:
     statements: dict[tuple[str, str], dict[str, object]]
     organization: dict[str, dict[str, object]]
     inventory: dict[str, HeldNumber]
-    disputable_assets: frozenset[str]
 
 
 def month_bounds(month: str) -> tuple[datetime, datetime]:
@@ -112,7 +110,7 @@ def judge(
         owners = Owners(world, end)
         deliveries = collect_deliveries(landings)
         records, counts = _judge_deliveries(deliveries, owners, month)
-        return _answer(month, start, records, counts, owners, world, default_currency)
+        return _answer(month, start, records, counts, owners, default_currency)
 
 
 def replay(landings: Sequence[Landing], frozen_ends: Iterable[tuple[int, datetime]] = ()) -> World:
@@ -163,7 +161,6 @@ def _answer(
     records: list[JudgedRecord],
     counts: dict[str, int],
     owners: Owners,
-    world: World,
     default_currency: str,
 ) -> MonthAnswer:
     owned = [judged for judged in records if judged.attribution.account_id is not None]
@@ -183,7 +180,6 @@ def _answer(
         statements=_statements(owned, owners, inventory, start, default_currency),
         organization=_organization(records, inventory, default_currency),
         inventory=inventory,
-        disputable_assets=world.disputable_assets(),
     )
 
 

@@ -158,6 +158,73 @@ def test_a_newer_change_that_is_only_ordered_for_later_overtakes_nothing(warehou
     assert (receipt.late, receipt.overtaken, receipt.sealed_at) == (1, 0, FEBRUARY)
 
 
+@pytest.mark.parametrize(
+    ("newer", "holder_stays"),
+    [
+        pytest.param({"recorded_at": "2026-02-20T00:00:00Z"}, True, id="another holder"),
+        pytest.param({"recorded_at": "2026-02-20T00:00:00Z", "account_id": "alpha"}, True, id="the same holder again"),
+        pytest.param({"recorded_at": "2026-02-20T00:00:00Z", "account_id": ""}, True, id="a release"),
+        pytest.param(
+            {"account_id": "alpha", "valid_to": "2026-02-21T00:00:00Z", "end_recorded_at": "2026-02-20T00:00:00Z"},
+            True,
+            id="the holder's end",
+        ),
+        pytest.param(
+            {
+                "recorded_at": "2026-02-20T00:00:00Z",
+                "valid_from": "2026-01-05T00:00:00Z",
+                "valid_to": "2026-02-15T00:00:00Z",
+            },
+            False,
+            id="over when it was recorded",
+        ),
+        pytest.param(
+            {
+                "recorded_at": "2025-12-01T00:00:00Z",
+                "valid_to": "2026-02-20T00:00:00Z",
+                "end_recorded_at": "2026-02-20T00:00:00Z",
+            },
+            False,
+            id="the end of a former holder",
+        ),
+    ],
+)
+def test_only_what_decides_at_the_seal_who_holds_the_asset_overtakes_a_late_change(
+    warehouse, tmp_path, newer, holder_stays
+):
+    """Rule 13: `alpha` holds the IP since 1 January, and the late change was recorded on 10 February."""
+    rows = [
+        {"valid_from": "", "valid_to": "", "end_recorded_at": ""} | row
+        for row in (ip_of("alpha"), ip_of("beta") | newer)
+    ]
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", *rows), cutoff="2026-03-01T00:00:00+00:00")
+    late = write_csv(tmp_path / "b.csv", ip_of("gamma", recorded_at="2026-02-10T00:00:00Z"))
+    receipt = warehouse.receipt("ip_assignments", late, accept_late=True)
+    assert (receipt.late, receipt.overtaken) == (1, int(holder_stays))
+
+
+def test_a_newer_change_that_an_older_order_has_ended_overtakes_nothing(warehouse, tmp_path):
+    """Rule 13: it was in effect for a while, and no longer is at the seal."""
+    rows = [
+        ip_of("alpha", valid_from="2026-02-25T00:00:00Z"),
+        ip_of("beta", recorded_at="2026-02-20T00:00:00Z", valid_from=""),
+    ]
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", *rows), cutoff="2026-03-01T00:00:00+00:00")
+    late = write_csv(tmp_path / "b.csv", ip_of("gamma", recorded_at="2026-02-10T00:00:00Z"))
+    assert warehouse.receipt("ip_assignments", late, accept_late=True).overtaken == 0
+
+
+def test_of_two_ends_of_one_holding_only_the_first_overtakes(warehouse, tmp_path):
+    """Rules 13 and 14: the second finds nobody who holds the IP."""
+    ends = {"valid_to": "2026-02-05T00:00:00Z", "end_recorded_at": "2026-02-04T00:00:00Z"}
+    again = {"valid_to": "2026-02-21T00:00:00Z", "end_recorded_at": "2026-02-20T00:00:00Z"}
+    path = write_csv(tmp_path / "a.csv", ip_of("alpha", **ends), ip_of("alpha", **again))
+    warehouse.receipt("ip_assignments", path, cutoff="2026-03-01T00:00:00+00:00")
+    rows = [ip_of("gamma", recorded_at=f"2026-02-0{day}T00:00:00Z") for day in (3, 6)]
+    receipt = warehouse.receipt("ip_assignments", write_csv(tmp_path / "b.csv", *rows), accept_late=True)
+    assert (receipt.late, receipt.overtaken) == (2, 1)
+
+
 def test_accepting_late_changes_flags_only_those_that_are_late(warehouse, tmp_path):
     warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
     rows = [ip_of("beta", "192.0.2.2", recorded_at=when) for when in ("2025-06-01T00:00:00Z", "2026-02-01T00:00:00Z")]
