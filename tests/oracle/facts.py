@@ -137,7 +137,7 @@ def derived_number_type(number: str) -> str:
     return "toll_free" if number.startswith(_TOLL_FREE) else "local"
 
 
-def read_record(row: Row) -> Record:
+def read_record(row: Row, default_currency: str) -> Record:
     """Read one delivery, with the defaults of the canonical feed filled in."""
     duration = int(present(row, "duration_seconds") or 0)
     return Record(
@@ -155,7 +155,7 @@ def read_record(row: Row) -> Record:
         x_tenant=(row.get("x_tenant") or "").strip(" \t") or None,
         routed_to=present(row, "routed_to"),
         cost=_money(_required(row, "cost")),
-        currency=present(row, "currency") or "USD",
+        currency=present(row, "currency") or default_currency,
     )
 
 

@@ -5,7 +5,8 @@ is.
 
 How to hold a build against the oracle:
 
-1. Set the product up with an empty data directory, first month `2026-03`, default currency USD, default grace.
+1. Set the product up with an empty data directory, first month `2026-03`, the default currency of the set, default
+   grace.
 2. Walk through `HistorySet.landings` in order. Set the clock to `landing.landed_at` and:
    - a landing without `registry`: write it with `write_csv` and land it under `landing.feed`, with `--cutoff` when
      `landing.cutoff` is given and `--accept-late` when `landing.accept_late` is set. The two landings whose `call` is
@@ -15,7 +16,7 @@ How to hold a build against the oracle:
      `archived` is `true`. There are at most five per registry history; `registry_histories=0` leaves them all out.
    Every file must land whole: no row is late without the flag, none is rejected, none is from the future.
 3. Set the clock to `HistorySet.close_at` and close `HistorySet.month`, nothing else before or after.
-4. Compare with `judge(landings, month)`. A position `(step, row)` is the index of the landing in the list and the row
+4. Compare with `judge(landings, month, default_currency=…)`. A position `(step, row)` is the index of the landing in the list and the row
    of its file counted from 1: `(batch_id, source_row)` on a record, `assignment_id` on its attribution. Take
    `assignment` for records attributed by number or ip; compare `asset_changes` where `asset_changes_settled`.
 
@@ -122,6 +123,7 @@ class HistorySet:
     seed: int
     histories: int
     landings: list[Landing]
+    default_currency: str = "USD"
     month: str = MONTH
     close_at: datetime = CLOSE_AT
 
@@ -132,6 +134,7 @@ class Draft:
 
     index: int
     rng: random.Random
+    default_currency: str = "USD"
     accounts: list[str] = field(default_factory=list)
     numbers: list[str] = field(default_factory=list)
     ips: list[str] = field(default_factory=list)
@@ -186,11 +189,17 @@ def account_of(history: int, index: int) -> str:
     return (f"t{history}-a", f"T{history}.Pbx", f"t{history}_c.example.com", f"{history}x")[index]
 
 
-def generate(seed: int, histories: int, registry_histories: int = 8) -> HistorySet:
+def generate(seed: int, histories: int, registry_histories: int = 8, default_currency: str = "USD") -> HistorySet:
     """Draw histories and merge them into one landing sequence."""
     with collector_at_rest():
-        drafts = [_draft(seed, index, registry_histories) for index in range(histories)]
-        return HistorySet(seed, histories, _merge(drafts))
+        drafts = [
+            _draft(
+                Draft(index, random.Random(f"{seed}/{index}"), default_currency),
+                with_registry=index < registry_histories,
+            )
+            for index in range(histories)
+        ]
+        return HistorySet(seed, histories, _merge(drafts), default_currency)
 
 
 def write_csv(landing: Landing, path: Path) -> None:
@@ -218,10 +227,9 @@ def _shared_landing(step: Step, drafts: Sequence[Draft]) -> Landing:
     )
 
 
-def _draft(seed: int, index: int, registry_histories: int) -> Draft:
-    rng = random.Random(f"{seed}/{index}")
-    draft = Draft(index, rng)
-    with_registry = index < registry_histories
+def _draft(draft: Draft, *, with_registry: bool) -> Draft:
+    """Fill the draft of one history."""
+    index, rng = draft.index, draft.rng
     draft.hot = rng.sample(EDGES, 4) + [draft.between(EARLIEST, MONTH_END) for _ in range(3)]
     draft.accounts = [account_of(index, n) for n in range(rng.randint(2 if with_registry else 1, 4))]
     for n, account in enumerate(draft.accounts):

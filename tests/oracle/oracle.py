@@ -108,7 +108,7 @@ def judge(
     with exact_arithmetic(), collector_at_rest():
         world = replay(landings, frozen_ends)
         owners = Owners(world, end)
-        deliveries = collect_deliveries(landings)
+        deliveries = collect_deliveries(landings, default_currency)
         records, counts = _judge_deliveries(deliveries, owners, month)
         return _answer(month, start, records, counts, owners, default_currency)
 
@@ -128,14 +128,14 @@ def replay(landings: Sequence[Landing], frozen_ends: Iterable[tuple[int, datetim
     return world
 
 
-def collect_deliveries(landings: Sequence[Landing]) -> dict[str, list[Delivery]]:
+def collect_deliveries(landings: Sequence[Landing], default_currency: str = "USD") -> dict[str, list[Delivery]]:
     """Return every delivery of every record id, in the order of batch and row."""
     deliveries: dict[str, list[Delivery]] = defaultdict(list)
     for step, landing in enumerate(landings):
         if landing.feed != "cdrs":
             continue
         for index, row in enumerate(landing.rows, start=1):
-            record = read_record(row)
+            record = read_record(row, default_currency)
             deliveries[record.record_id].append((Position(step, index), record))
     return deliveries
 
