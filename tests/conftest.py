@@ -44,6 +44,10 @@ class CommandLine:
         assert moment.tzinfo, f"{instant} has no zone"
         self._monkeypatch.setattr(clock, "now", lambda: moment)
 
+    def set(self, name: str, value: str) -> None:
+        """Let a setting have this value from now on."""
+        self._monkeypatch.setenv(name, value)
+
     def close_directly(self) -> None:
         """Let `close` work without Dagster around it, for a test of what a close makes and not of who calls it."""
 

@@ -17,9 +17,20 @@ import duckdb
 from orchestration import clock, engine, files
 from orchestration.errors import Refused
 from orchestration.frozen import frozen_months
-from orchestration.landing import events, identity, normalization, pace, receipts, records, seal, source_files
+from orchestration.landing import (
+    events,
+    identity,
+    normalization,
+    pace,
+    receipts,
+    record_rules,
+    records,
+    seal,
+    source_files,
+)
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
 from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
+from orchestration.landing.record_rules import RecordRules
 from orchestration.landing.source_files import InputFile, SourceFile
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
@@ -56,10 +67,14 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules that a row lands under, and their hash: the same file under other rules is another delivery."""
+    """The rules that a row lands under, and their hash: the same file under other rules is another delivery.
+
+    `records` are those that an operator sets for records; other feeds have none.
+    """
 
     label: str
     source: Source | None
+    records: RecordRules | None
     sha256: str
 
 
@@ -91,7 +106,7 @@ def land(
     feed = _feed(feed_name)
     if delivery.source and feed is not CDRS:
         raise Refused(f"--source belongs to cdrs: {feed.name} come in the columns of their feed.")
-    rules = _rules(settings, delivery.source)
+    rules = _rules(settings, feed, delivery.source)
     inputs = [source_files.look_at(path) for path in paths]
     if delivery.cutoff and not feed.sealed:
         raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
@@ -117,7 +132,8 @@ def record(settings: Settings, feed_name: str, verb: str, *rows: Mapping[str, st
     try:
         file = source_files.look_at(path)
         delivery = Delivery(landed_by="registry")
-        call = Call(settings, _feed(feed_name), delivery, _rules(settings, None), [file.sha256], now)
+        feed = _feed(feed_name)
+        call = Call(settings, feed, delivery, _rules(settings, feed, None), [file.sha256], now)
         (landing,) = _land_all(call, [file], lambda _: None)
     finally:
         files.remove(folder)
@@ -130,14 +146,17 @@ def _feed(name: str) -> Feed:
     return FEEDS[name]
 
 
-def _rules(settings: Settings, reference: str | None) -> Rules:
+def _rules(settings: Settings, feed: Feed, reference: str | None) -> Rules:
+    if feed is not CDRS:
+        return Rules(receipts.CANONICAL_SOURCE, None, None, normalization.rules_sha256())
+    set_by_operator = record_rules.load(settings)
     if reference is None:
-        return Rules(receipts.CANONICAL_SOURCE, None, normalization.rules_sha256())
+        return Rules(receipts.CANONICAL_SOURCE, None, set_by_operator, set_by_operator.sha256)
     source = declaration.load(settings, reference)
     own = hashlib.sha256(mapping.LOCAL_TIME.read_bytes())
-    for part in (normalization.rules_sha256(), source.rules_sha256):
+    for part in (set_by_operator.sha256, source.rules_sha256):
         own.update(part.encode())
-    return Rules(source.label, source, own.hexdigest())
+    return Rules(source.label, source, set_by_operator, own.hexdigest())
 
 
 def _land_all(call: Call, inputs: list[InputFile], progress: Callable[[str], None]) -> list[Landing]:
@@ -236,8 +255,8 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
             else:
                 source = source_files.open_source(connection, call.feed, file, scratch)
             step.rows_are(source.rows)
-            if call.feed is CDRS:
-                receipt = _fill_cdrs(connection, source, draft, landed)
+            if call.rules.records:
+                receipt = _fill_cdrs(connection, source, call.rules.records, draft, landed)
             else:
                 receipt = _fill_events(connection, source, draft, landed, call)
     files.remove(scratch)
@@ -247,9 +266,9 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
 
 
 def _fill_cdrs(
-    connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt, landed: list[Receipt]
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, draft: Receipt, landed: list[Receipt]
 ) -> Receipt:
-    by_month = records.write(connection, source, draft)
+    by_month = records.write(connection, source, rules, draft)
     if source.ignored:
         records.write_ignored(connection, source, draft)
     written = [

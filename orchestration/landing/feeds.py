@@ -229,7 +229,7 @@ CDRS = Feed(
             "ISO 4217 code; amounts in different currencies are never added.",
             "USD",
             unit="ISO 4217, capital letters",
-            default="`USD`",
+            default="the setting `STATEMENTS_DEFAULT_CURRENCY`",
         ),
     ),
     sealed=False,

@@ -15,6 +15,7 @@ from orchestration.engine import text
 from orchestration.errors import Refused
 from orchestration.landing.feeds import CDRS, Kind
 from orchestration.landing.receipts import Receipt
+from orchestration.landing.record_rules import RecordRules
 from orchestration.landing.source_files import SourceFile
 
 # A carrier's clock may run ahead of ours, but a call of the day after tomorrow is a broken time.
@@ -36,13 +37,15 @@ CANONICAL = ", ".join(CDRS.values)
 WITHDRAWN, WITHDRAWN_FILE, IGNORED_FILE = "withdrawn", "withdrawn.parquet", "ignored.parquet"
 
 
-def write(connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt) -> dict[str, int]:
+def write(
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, draft: Receipt
+) -> dict[str, int]:
     """Write usable rows as `day=YYYY-MM-DD/…parquet` into the draft's folder, the others as `withdrawn.parquet` and
     `rejected.parquet`, where there are any.
 
     Returns the rejected rows by month of their readable time, under "" where there is none.
     """
-    create_normalized(connection, source, draft.landed_at)
+    create_normalized(connection, source, rules, draft.landed_at)
     usable = _write_usable(connection, draft.batch_id, draft.folder)
     if usable < source.rows and source.has(WITHDRAWN):
         usable += _write_withdrawn(connection, draft.batch_id, draft.folder)
@@ -96,7 +99,9 @@ def _write_withdrawn(connection: duckdb.DuckDBPyConnection, batch_id: str, folde
     return withdrawn
 
 
-def create_normalized(connection: duckdb.DuckDBPyConnection, source: SourceFile, landed_at: datetime) -> None:
+def create_normalized(
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, landed_at: datetime
+) -> None:
     """Create view `normalized`: every row with its canonical values, and the first reason why it cannot be used."""
     connection.execute(
         f"""
@@ -109,7 +114,7 @@ def create_normalized(connection: duckdb.DuckDBPyConnection, source: SourceFile,
     connection.execute(
         f"""
         create or replace temp view normalized as
-        with read_values as ({_read_values(source)}),
+        with read_values as ({_read_values(source, rules)}),
         typed as (
             select * replace (calendar_time(started_at) as started_at)
             from read_values
@@ -125,7 +130,7 @@ def create_normalized(connection: duckdb.DuckDBPyConnection, source: SourceFile,
     )
 
 
-def _read_values(source: SourceFile) -> str:
+def _read_values(source: SourceFile, rules: RecordRules) -> str:
     """SQL of each row's canonical values, null where they cannot be read, beside those that have to be readable."""
     types = {} if source.mapped else source.types
     read = {column.name: READERS[column.kind, types.get(column.name, "VARCHAR")] for column in CDRS.columns}
@@ -148,7 +153,7 @@ def _read_values(source: SourceFile) -> str:
                 header_value(x_tenant) as x_tenant,
                 routed_to,
                 {read["cost"].format("cost")} as cost,
-                coalesce(currency, 'USD') as currency,
+                coalesce(currency, {text(rules.default_currency)}) as currency,
                 coalesce({read["withdrawn"].format("withdrawn")}, false) as withdrawn,
                 started_at as delivered_start,
                 duration_seconds as delivered_duration,

@@ -110,7 +110,7 @@ def _create_bill(
         select
             source_row, {_value(opened, "record_id")} as record_id,
             {_value(opened, "service")} as service, {_value(opened, "direction")} as direction,
-            coalesce({_value(opened, "currency")}, 'USD') as currency,
+            coalesce({_value(opened, "currency")}, {text(settings.default_currency)}) as currency,
             {cost}({_value(opened, "cost")}) as cost,
             {_value(opened, "record_count")}::varchar as given_count, whole_seconds(given_count) as record_count
         from source

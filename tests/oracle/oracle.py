@@ -4,8 +4,7 @@ Here belong the whole answer for a month and the attribution of one record. Plai
 SQL, no code of the product, no files. It does not decide whether a month may be closed, does not normalize
 spellings (values come canonical, or malformed beyond repair), rejects no call records and states no
 corrections: whoever compares a build with it closes the month once, after everything has landed. Where the
-rules leave two readings the answer says so: `MonthAnswer.disputable_assets`, and `asset_changes_settled` on
-a statement.
+rules leave two readings the answer says so: `asset_changes_settled` on a statement.
 """
 
 from collections import Counter, defaultdict
@@ -60,7 +59,6 @@ class MonthAnswer:
     statements: dict[tuple[str, str], dict[str, object]]
     organization: dict[str, dict[str, object]]
     inventory: dict[str, HeldNumber]
-    disputable_assets: frozenset[str]
 
 
 def month_bounds(month: str) -> tuple[datetime, datetime]:
@@ -111,9 +109,9 @@ def judge(
     with exact_arithmetic(), collector_at_rest():
         world = replay(landings, frozen_ends)
         owners = Owners(world, end)
-        deliveries = collect_deliveries(landings)
+        deliveries = collect_deliveries(landings, default_currency)
         records, counts = _judge_deliveries(deliveries, owners, month)
-        return _answer(month, start, records, counts, owners, world, default_currency)
+        return _answer(month, start, records, counts, owners, default_currency)
 
 
 def replay(landings: Sequence[Landing], frozen_ends: Iterable[tuple[int, datetime]] = ()) -> World:
@@ -131,14 +129,14 @@ def replay(landings: Sequence[Landing], frozen_ends: Iterable[tuple[int, datetim
     return world
 
 
-def collect_deliveries(landings: Sequence[Landing]) -> dict[str, list[Delivery]]:
+def collect_deliveries(landings: Sequence[Landing], default_currency: str = "USD") -> dict[str, list[Delivery]]:
     """Return every delivery of every record id, in the order of batch and row."""
     deliveries: dict[str, list[Delivery]] = defaultdict(list)
     for step, landing in enumerate(landings):
         if landing.feed != "cdrs":
             continue
         for index, row in enumerate(landing.rows, start=1):
-            deliveries[row["record_id"]].append((Position(step, index), read_record(row)))
+            deliveries[row["record_id"]].append((Position(step, index), read_record(row, default_currency)))
     return deliveries
 
 
@@ -164,7 +162,6 @@ def _answer(
     records: list[JudgedRecord],
     counts: dict[str, int],
     owners: Owners,
-    world: World,
     default_currency: str,
 ) -> MonthAnswer:
     owned = [judged for judged in records if judged.attribution.account_id is not None]
@@ -184,7 +181,6 @@ def _answer(
         statements=_statements(owned, owners, inventory, start, default_currency),
         organization=_organization(records, inventory, default_currency),
         inventory=inventory,
-        disputable_assets=world.disputable_assets(),
     )
 
 

@@ -43,6 +43,7 @@ class Drawn(Protocol):
     ips: list[str]
     moments: list[datetime]
     hot: list[datetime]
+    default_currency: str
 
     def spelled(self, moment: datetime) -> str:
         """Write an instant."""
@@ -203,7 +204,7 @@ def respelled(history: Drawn, row: Row) -> Row:
         "duration_seconds": duration,
         "billed_seconds": row["billed_seconds"] or duration,
         "cost": f"{Decimal(row['cost']):.9f}",
-        "currency": row["currency"] or "USD",
+        "currency": row["currency"] or history.default_currency,
     }
 
 

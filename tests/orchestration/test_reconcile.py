@@ -124,3 +124,10 @@ def test_a_file_that_is_no_bill_is_refused(line, rows, sentence):
 
 def test_an_open_month_has_nothing_to_compare(line):
     assert "2026-04 is not closed" in line.run(f"reconcile 2026-04 {write_csv(line.folder / 'b.csv', *AGREED)}").stderr
+
+
+def test_a_bill_without_a_currency_has_that_of_the_setting(line):
+    line.set("STATEMENTS_DEFAULT_CURRENCY", "EUR")
+    assert "Compared: 2 carrier only, 2 ours only." in reconcile(line, *AGREED).stdout
+    in_dollars = [row | {"currency": "USD"} for row in AGREED]
+    assert reconcile(line, *in_dollars).exit_status == 0

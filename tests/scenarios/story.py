@@ -4,6 +4,7 @@
     through dagster                   optional: closes run as Dagster's job, as they do for a user; else directly,
                                       in half the time, since what Dagster adds is the same for all
     at 2026-04-01T13:00:00Z           from here on it is this time
+    set STATEMENTS_GRACE_HOURS 0      from here on a setting has this value
     close 2026-03                     a command of `statements`, as it would be typed
         refused: has not ended        the command above ends with 1 and says this on stderr
         damaged: manifest.json        the command above ends with 3 and says this on stderr
@@ -96,6 +97,8 @@ class Teller:
         place, colon, text = step.text.partition(": ")
         if verb == "at":
             self.command_line.at(rest)
+        elif verb == "set":
+            self.command_line.set(*rest.split())
         elif verb == "flip":
             self._flip(rest)
         elif verb == "same-bytes":
