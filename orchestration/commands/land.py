@@ -165,6 +165,7 @@ def _land_all(call: Call, inputs: list[InputFile], progress: Callable[[str], Non
     landed = receipts.load(call.settings)
     if call.feed is CDRS:
         landed = identity.complete(call.settings, landed)
+        identity.require_sound(landed)
     events.require_marked(landed)
     landings: list[Landing] = []
     try:

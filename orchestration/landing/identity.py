@@ -315,11 +315,23 @@ def complete(settings: Settings, batches: Sequence[Receipt]) -> list[Receipt]:
     """All batches, those from before there were ids with theirs, made when first needed. The caller holds the lock."""
     completed: list[Receipt] = []
     for batch in batches:
-        if batch.feed == CDRS.name and batch.ids is None:
+        if batch.feed == CDRS.name and not _has_sound_ids(batch):
             completed.append(_made_up(settings, batch, [other for other in completed if other.feed == CDRS.name]))
         else:
             completed.append(batch)
     return completed
+
+
+def _has_sound_ids(batch: Receipt) -> bool:
+    """Whether a batch has its ids. Those that were made up are made again when they are not as they were made."""
+    if batch.ids is None:
+        return False
+    return batch.made_up is None or (ids_file(batch).is_file() and files.sha256(ids_file(batch)) == batch.ids.sha256)
+
+
+def require_sound(batches: Sequence[Receipt]) -> None:
+    """Raise Damaged when the ids that a landing is about to look in are not as they landed."""
+    files.require_hashes({ids_file(batch): batch.ids.sha256 for batch in batches if batch.ids and not batch.made_up})
 
 
 def _made_up(settings: Settings, batch: Receipt, earlier: Sequence[Receipt]) -> Receipt:

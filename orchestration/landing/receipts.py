@@ -221,11 +221,17 @@ def made_up_folder(settings: Settings, batch_id: str) -> Path:
 
 
 def _with_identity(settings: Settings, receipt: Receipt) -> Receipt:
-    """An older batch with what was made up for it; as it is when nothing was, or when it is not sound any more."""
+    """An older batch with what was made up for it; as it is when nothing was, or when that is not as it was made."""
     folder = made_up_folder(settings, receipt.batch_id)
-    if receipt.feed != CDRS.name or receipt.ids or not folder.is_dir() or files.check_folder(folder):
+    if receipt.feed != CDRS.name or receipt.ids or not folder.is_dir():
         return receipt
-    identity = shape.build(json.loads((folder / MADE_UP).read_bytes()), _Identity)
+    try:
+        raw = (folder / MADE_UP).read_bytes()
+        if sums(folder)[MADE_UP] != hashlib.sha256(raw).hexdigest():
+            return receipt
+        identity = shape.build(json.loads(raw), _Identity)
+    except (OSError, ValueError, KeyError):
+        return receipt
     return replace(receipt, ids=identity.ids, moved=identity.moved, made_up=folder)
 
 

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from orchestration.close import readiness
+from orchestration.errors import Damaged
 from orchestration.landing import identity, receipts
 from orchestration.landing.receipts import Moved
 from tests.unit.deliveries import record, write_csv
@@ -148,13 +149,23 @@ def test_batches_from_before_there_were_ids_get_theirs_when_first_needed_and_aga
     made_up = receipts.made_up_folder(warehouse.settings, second.batch_id)
     for path in (made_up, *made_up.iterdir()):
         path.chmod(0o700)
+    sound = (made_up / "ids.parquet").read_bytes()
     (made_up / "ids.parquet").write_bytes(b"PAR1")
-    assert warehouse.receipts[1].moved == []
     assert [receipt.moved for receipt in identity.complete(warehouse.settings, warehouse.receipts)] == [
         [], second.moved, third.moved,
     ]  # fmt: skip
+    assert (made_up / "ids.parquet").read_bytes() == sound
     shutil.rmtree(made_up.parent)
     assert land(record("b", started_at="2026-02-01T00:00:00Z")).moved[0].earlier_batch == first.batch_id
+
+
+def test_ids_that_are_not_as_they_landed_stop_the_next_landing(land):
+    first = land(record("a"))
+    path = first.folder / "ids.parquet"
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-1] + b"0")
+    with pytest.raises(Damaged, match=r"ids\.parquet does not match the hash on its receipt"):
+        land(record("b"))
 
 
 def test_ids_are_compared_in_parts_so_that_memory_is_bounded(warehouse, land, monkeypatch):
