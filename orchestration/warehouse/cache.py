@@ -93,8 +93,9 @@ def refresh_if_stale(settings: Settings) -> None:
 def _contents(settings: Settings) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]] | None:
     """The batches, and the months with their manifests' hashes, of the published warehouse; None without one."""
     try:
-        batches = reader.rows(settings, "select batch_id from operations.batches")
-        heads = reader.rows(settings, "select month, manifest_sha256 from operations.closes")
+        with reader.reading(settings) as connection:
+            batches = connection.execute("select batch_id from operations.batches").fetchall()
+            heads = connection.execute("select month, manifest_sha256 from operations.closes").fetchall()
     except (Refused, duckdb.Error):
         return None
     return set(batches), set(heads)
@@ -193,7 +194,7 @@ def _create_assets(connection: duckdb.DuckDBPyConnection, batches: Sequence[Rece
                     holding.recorded_at, holding.is_late, holding.assignment_id,
                     life.alive_from as tenant_alive_from, life.archived_at as tenant_archived_at
                 from build.main.int_holdings as holding
-                left join build.main.int_tenant_lives as life on life.account_id = holding.account_id
+                left join warehouse.assets.tenants as life on life.account_id = holding.account_id
                 {typed}
                 where holding.asset_type = '{kind}'
                 order by holding.asset, holding.valid_from
