@@ -4,6 +4,7 @@ What belongs here: how a connection is made, how rows become values, and quoting
 does not: any query.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,8 +82,8 @@ def create_table(
     listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
     connection.execute(f"create table {name} ({listed})")
     # Not as parameters: for each value of each row, DuckDB looks for packages that may define its type.
-    given = pa.table([pa.array([row[place] for row in rows]) for place in range(len(columns))], names=list(columns))
-    connection.register("given", given)
+    values: list[Any] = [pa.array([row[place] for row in rows]) for place in range(len(columns))]
+    connection.register("given", pa.table(values, names=list(columns)))
     connection.execute(f"insert into {name} select * from given")
     connection.unregister("given")
 
@@ -97,6 +98,11 @@ def row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[
 def first_line(error: Exception) -> str:
     """DuckDB's own sentence, without the query and the hints that follow it."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def without_values(error: Exception) -> str:
+    """DuckDB's own sentence up to the first value or name that it quotes: what it read must not reach a log."""
+    return re.split("['\"]", first_line(error))[0].strip()
 
 
 def text(value: object) -> str:

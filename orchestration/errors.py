@@ -7,6 +7,10 @@ class Refused(Exception):
     exit_status = 1
 
 
+class FileChanged(Refused):
+    """A file is refused because somebody wrote to it, or put another in its place, while it was read."""
+
+
 class Damaged(Exception):
     """A stored byte, frozen or landed, does not match its hash. Never repaired, only reported."""
 

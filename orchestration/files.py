@@ -122,6 +122,15 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def small(path: Path, most: int) -> bytes:
+    """The bytes of a file that somebody keeps by hand; refused when it has more than `most`, before it fills memory."""
+    with path.open("rb") as handle:
+        found = handle.read(most + 1)
+    if len(found) > most:
+        raise Refused(f"{path} has more than {most:,} bytes, and no such file is that large.")
+    return found
+
+
 def sync(path: Path) -> None:
     """Ask the disk to hold a file's bytes, or a folder's entries, before going on."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from orchestration import files
 from orchestration.commands.land import Delivery, Landing, land
-from orchestration.errors import Refused
+from orchestration.errors import FileChanged, Refused
+from orchestration.landing import input_files
 from orchestration.landing.feeds import CDRS, FEEDS
+from orchestration.landing.input_files import Stamp
 from orchestration.settings import Settings
 
 DONE, REFUSED = "done", "refused"
@@ -116,19 +118,36 @@ def land_all(settings: Settings, progress: Callable[[str], None]) -> Iterator[Ou
 
 
 def land_one(settings: Settings, dropped: Dropped, progress: Callable[[str], None]) -> Outcome:
-    """Land a dropped file, then move it to `done`, or to `refused` with the reason in a text file beside it."""
+    """Land a dropped file, then move it to `done`, or to `refused` with the reason in a text file beside it.
+
+    A file that somebody wrote to meanwhile stays where it is, and is landed when it is whole.
+    """
+    looked = input_files.stamp(dropped.path)
     try:
         (landing,) = land(settings, dropped.feed, [dropped.path], Delivery(source=dropped.source), progress)
+    except FileChanged as refusal:
+        return Outcome(dropped, None, str(refusal), dropped.path)
     except Refused as refusal:
-        moved = _put_away(settings, dropped, REFUSED, files.sha256(dropped.path))
-        moved.with_name(f"{moved.name}.reason.txt").write_text(f"{refusal}\n", encoding="utf-8")
+        moved = _put_away(settings, dropped, REFUSED, files.sha256(dropped.path), looked)
+        if moved != dropped.path:
+            moved.with_name(f"{moved.name}.reason.txt").write_text(f"{refusal}\n", encoding="utf-8")
         return Outcome(dropped, None, str(refusal), moved)
-    return Outcome(dropped, landing, None, _put_away(settings, dropped, DONE, landing.receipt.source_sha256))
+    moved = _put_away(settings, dropped, DONE, landing.receipt.source_sha256, looked)
+    return Outcome(dropped, landing, None, moved)
 
 
-def _put_away(settings: Settings, dropped: Dropped, kind: str, sha256: str) -> Path:
-    """Move it under a name that begins with its hash: two files of one name are both kept, the same file once."""
+def _put_away(settings: Settings, dropped: Dropped, kind: str, sha256: str, looked: Stamp) -> Path:
+    """Move it under a name that begins with its hash: two files of one name are both kept, the same file once.
+
+    Returns where it lies now: where it lay, if somebody put another file there after this one was looked at.
+    """
     target = settings.inbox / kind / dropped.folder / f"{sha256[:12]}-{dropped.path.name}"
     target.parent.mkdir(parents=True, exist_ok=True)
     dropped.path.replace(target)
-    return target
+    # The move itself sets the time of the inode's change, which stands last.
+    if input_files.stamp(target)[:-1] == looked[:-1]:
+        return target
+    # A link replaces nothing, should there be a third one by now.
+    os.link(target, dropped.path)
+    target.unlink()
+    return dropped.path

@@ -20,6 +20,7 @@ from orchestration.frozen import frozen_months
 from orchestration.landing import (
     events,
     identity,
+    input_files,
     normalization,
     pace,
     receipts,
@@ -29,9 +30,10 @@ from orchestration.landing import (
     source_files,
 )
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
+from orchestration.landing.input_files import InputFile
 from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
 from orchestration.landing.record_rules import RecordRules
-from orchestration.landing.source_files import InputFile, SourceFile
+from orchestration.landing.source_files import SourceFile
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
 from orchestration.sources.declaration import Source
@@ -107,7 +109,7 @@ def land(
     if delivery.source and feed is not CDRS:
         raise Refused(f"--source belongs to cdrs: {feed.name} come in the columns of their feed.")
     rules = _rules(settings, feed, delivery.source)
-    inputs = [source_files.look_at(path) for path in paths]
+    inputs = [input_files.look_at(path) for path in paths]
     if delivery.cutoff and not feed.sealed:
         raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
     if delivery.cutoff and delivery.cutoff > clock.now():
@@ -130,7 +132,7 @@ def record(settings: Settings, feed_name: str, verb: str, *rows: Mapping[str, st
     lines = [json.dumps({**row, "recorded_at": now.isoformat()}, ensure_ascii=False) for row in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     try:
-        file = source_files.look_at(path)
+        file = input_files.look_at(path)
         delivery = Delivery(landed_by="registry")
         feed = _feed(feed_name)
         call = Call(settings, feed, delivery, _rules(settings, feed, None), [file.sha256], now)
@@ -247,19 +249,19 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
     scratch.mkdir()
     with engine.connect(call.settings) as connection:
         normalization.load(connection)
-        with (
-            pace.followed(connection, file.size, call.delivery.follow) as step,
-            source_files.reading(file.path),
-        ):
+        with pace.followed(connection, file.size, call.delivery.follow) as step, input_files.unchanged(file):
             if call.rules.source:
                 source = mapping.open_source(connection, call.rules.source, file, scratch)
             else:
                 source = source_files.open_source(connection, call.feed, file, scratch)
             step.rows_are(source.rows)
-            if call.rules.records:
-                receipt = _fill_cdrs(connection, source, call.rules.records, draft, landed)
-            else:
-                receipt = _fill_events(connection, source, draft, landed, call)
+            with source_files.over_source(connection, file):
+                if call.rules.records:
+                    receipt = _fill_cdrs(connection, source, call.rules.records, draft)
+                else:
+                    receipt = _fill_events(connection, source, draft, landed, call)
+        if call.feed is CDRS:
+            receipt = _compared(connection, receipt, landed)
     files.remove(scratch)
     receipt.write()
     files.seal_folder(receipt.folder, files.hashes_below(receipt.folder))
@@ -267,7 +269,7 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
 
 
 def _fill_cdrs(
-    connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, draft: Receipt, landed: list[Receipt]
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, draft: Receipt
 ) -> Receipt:
     by_month = records.write(connection, source, rules, draft)
     if source.ignored:
@@ -288,8 +290,13 @@ def _fill_cdrs(
         rejected_by_month=by_month,
     )
     assert sum(file.rows for file in written) + filled.withdrawn_rows + filled.rejected_rows == source.rows
-    identity.write_ids(connection, filled, draft.folder / identity.IDS)
-    filled = replace(filled, ids=_entry_of(draft, identity.IDS))
+    return filled
+
+
+def _compared(connection: duckdb.DuckDBPyConnection, filled: Receipt, landed: list[Receipt]) -> Receipt:
+    """A batch of cdrs with its ids, and beside the deliveries that had landed before."""
+    identity.write_ids(connection, filled, filled.folder / identity.IDS)
+    filled = replace(filled, ids=_entry_of(filled, identity.IDS))
     deliveries = identity.compare(connection, filled, [receipt for receipt in landed if receipt.feed == CDRS.name])
     return replace(
         filled,

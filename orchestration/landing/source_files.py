@@ -6,36 +6,36 @@ What does not: what a value means (`normalize.sql`) or what a row becomes (`reco
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration import engine, files, guarded_csv
+from orchestration import engine, guarded_csv
 from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
-from orchestration.landing.feeds import CDRS, FEEDS, TENANTS, Column, Feed
+from orchestration.landing.feeds import CDRS, Column, Feed
+from orchestration.landing.headers import UNKNOWN_COUNTED, require_columns
+from orchestration.landing.input_files import LONGEST_LINE, Compression, InputFile, open_bytes
+from orchestration.landing.parquet_types import accepted_type
 
-Kind = Literal["csv", "json", "parquet"]
-Compression = Literal["none", "gzip", "zstd"]
-FORMATS: dict[str, Kind] = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
-# A compressed file lands as it is; Parquet compresses itself.
-COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
-UNPACKED_AT_ONCE = 4_000_000
 # The columns that `statements rejected --export` adds to a row. A mended file still has them; none is part of a record.
 MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
-# Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one.
-LONGEST_LINE = 4_000_000
-# A refusal shows so many unknown columns, each cut to so many characters: enough to see what the file is.
-COLUMNS_NAMED, LONGEST_NAME_SHOWN = 12, 40
 # A query that is wrong is not the file's fault.
 OUR_MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+# A phrase of DuckDB's about a CSV → the cause in our words.
+CAUSES = {
+    "state machine": "its rows do not all end alike, or a quote stands where none may",
+    r"Expected Number of Columns: (\d+) Found: (\d+)": r"it has \2 columns instead of \1",
+    "unterminated quote": "a quote is not closed, or stands where none may",
+    "Maximum line size": f"its row is longer than {LONGEST_LINE:,} bytes",
+    "(?i)unicode|utf-8": "it is not text in UTF-8",
+}
 # A JSON number is kept as its literal text, since DuckDB's JSON reader goes through double. Every string of the line is
 # matched whole, so that nothing inside a string is taken for a number; chr(1) and chr(2) cannot occur in valid JSON.
 QUOTE_NUMBERS = r"""
@@ -48,49 +48,6 @@ QUOTE_NUMBERS = r"""
         ),
         chr(1) || chr(2), ''), chr(1), '"'), chr(2), '"')::json
 """
-
-
-@dataclass(frozen=True)
-class Form:
-    """The form of a file, from its name: `kind` csv, json or parquet, and how it is compressed."""
-
-    kind: Kind
-    compression: Compression
-
-
-def form_of(path: Path) -> Form:
-    """The form of a file, from the end of its name; refused when the name does not say."""
-    name = path.name.lower()
-    packed = next((suffix for suffix in COMPRESSIONS if name.endswith(suffix)), "")
-    compression: Compression = COMPRESSIONS[packed] if packed else "none"
-    kind = FORMATS.get(Path(name.removesuffix(packed)).suffix)
-    if kind is None or (kind == "parquet" and compression != "none"):
-        raise Refused(
-            f"{path}: the name must end in {', '.join(FORMATS)}, "
-            f"or in one of the text ones and {' or '.join(COMPRESSIONS)}, to say what the file is."
-        )
-    return Form(kind, compression)
-
-
-def open_bytes(path: Path, compression: Compression) -> BinaryIO:
-    """The file's bytes, unpacked."""
-    if compression == "none":
-        return path.open("rb")
-    return cast(BinaryIO, pa.input_stream(str(path), compression=compression))
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """A file to be read, looked at once: it is there, readable, not empty and not torn. `size` is in bytes."""
-
-    path: Path
-    form: Form
-    size: int
-
-    @cached_property
-    def sha256(self) -> str:
-        """The hash of its bytes, read when it is first asked for."""
-        return files.sha256(self.path)
 
 
 @dataclass(frozen=True)
@@ -126,52 +83,17 @@ class SourceFile:
         return f"present({name}::varchar)" if self.types[column.name] == "VARCHAR" else name
 
 
-def look_at(path: Path) -> InputFile:
-    """The file at a path; refused when there is none with something in it, or when its name does not say its form."""
-    files.require_printable(path, "The file")
-    if path.is_dir():
-        raise Refused(f"{path} is a directory: name the files to land.")
-    if not path.exists():
-        raise Refused(f"{path} does not exist.")
-    if not path.is_file():
-        raise Refused(f"{path} is not a regular file.")
-    form = form_of(path)
-    try:
-        size = path.stat().st_size
-        path.open("rb").close()
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
-    if size == 0:
-        raise Refused(f"{path} is empty. An extract without rows still has its header.")
-    if form.compression != "none":
-        _require_whole(path, form.compression)
-    return InputFile(path, form, size)
-
-
-def _require_whole(path: Path, compression: Compression) -> None:
-    """Unpack a file to its end: DuckDB takes the end of a torn one for the end of its rows."""
-    try:
-        with open_bytes(path, compression) as handle:
-            while handle.read(UNPACKED_AT_ONCE):
-                pass
-    except (pa.ArrowException, OSError) as error:
-        raise Refused(
-            f"{path} is not a whole {compression} file: {str(error).splitlines()[0][:160]}. Nothing of it was landed."
-        ) from error
-
-
 def open_source(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile, scratch: Path) -> SourceFile:
     """Create relation `source` over the file, or refuse it: unreadable, or not of this feed's columns."""
-    with reading(file.path):
-        if file.form.kind == "parquet":
-            return _open_parquet(connection, feed, file.path)
-        open_text = _open_csv if file.form.kind == "csv" else _open_json
-        return open_text(connection, feed, file, scratch)
+    if file.form.kind == "parquet":
+        return _open_parquet(connection, feed, file.path)
+    open_text = _open_csv if file.form.kind == "csv" else _open_json
+    return open_text(connection, feed, file, scratch)
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Refuse the file when its bytes turn out to be unreadable, however far in."""
+    """Around statements that do nothing but read a file: refuse it when its bytes cannot be read, however far in."""
     try:
         yield
     except (duckdb.OutOfMemoryException, *OUR_MISTAKES):
@@ -180,99 +102,133 @@ def reading(path: Path) -> Iterator[None]:
         # Torn bytes raise whatever the reader was doing just then, so no narrower kind would catch them all.
         if any(cause in str(error) for cause in ("No space left", "Could not write")):
             raise
-        raise Refused(f"{path} cannot be read to its end: {_reason(error)} Nothing of it was landed.") from error
+        raise Refused(f"{path} cannot be read to its end: {_reason(str(error))}. Nothing of it was landed.") from error
 
 
-def _reason(error: Exception) -> str:
-    """Where DuckDB stopped reading, without the line itself: a tenants file's values must not reach a log."""
-    if "state machine" in str(error):
-        return "its rows do not all end alike, or a quote stands where none may."
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    located = next((line for line in lines if "Line:" in line or "line:" in line), lines[0] if lines else "")
-    cause = next(
-        (line for line in lines if line.lower().startswith(("expected number", "value with unterminated"))), ""
-    )
-    place = located.split("Original Line")[0].removeprefix("Invalid Input Error: ").removeprefix("CSV Error on ")
-    return " ".join(part.rstrip(".") + "." for part in (place[:200], cause[:120]) if part)
+@contextmanager
+def over_source(connection: duckdb.DuckDBPyConnection, file: InputFile) -> Iterator[None]:
+    """Around statements of ours over relation `source`: their failure is a mistake of ours, and tells no values.
+
+    A text file was read to its end when the relation was made. The pages of a Parquet file are read by these very
+    statements, so after a failure the file is read by itself, and refused if that is what fails.
+    """
+    try:
+        yield
+        return
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        if file.form.kind == "parquet" and not isinstance(error, (duckdb.OutOfMemoryException, *OUR_MISTAKES)):
+            with reading(file.path):
+                connection.execute("select max(hash(columns(*))) from source").fetchall()
+        if isinstance(error, engine.MACHINE_ERRORS):
+            raise
+        said, place = engine.without_values(error), error.__traceback__
+    # Outside of the handler: an error that is kept as this one's context would be printed with it, values and all.
+    raise RuntimeError(f"A statement of this software failed over {file.path}: {said}").with_traceback(place)
 
 
-def _require_columns(feed: Feed, path: Path, names: Sequence[str]) -> None:
-    problems = []
-    if repeated := [name for name in feed.names if names.count(name) > 1]:
-        problems.append(f"repeats {', '.join(repeated)}")
-    if missing := [name for name in feed.required if name not in names]:
-        problems.append(f"lacks {', '.join(missing)}")
-    if unknown := [name for name in names if name not in feed.names]:
-        problems.append(f"has unknown columns{_shown(feed, unknown)}")
-    if problems:
-        fitting = [other.name for other in FEEDS.values() if set(other.required) <= set(names) <= set(other.names)]
-        hint = f" It fits the feed {fitting[0]}." if fitting else ""
-        raise Refused(
-            f"{path} does not fit the feed {feed.name}: it {', and '.join(problems)}.{hint} "
-            f"The columns of {feed.name} are {', '.join(feed.names)}."
-        )
+def _reason(said: str) -> str:
+    """The place and the cause at which DuckDB stopped reading.
 
-
-def _shown(feed: Feed, unknown: list[str]) -> str:
-    """The names, or how many they are where they may be values: a tenants file without its header begins with some."""
-    if feed is TENANTS:
-        return f" ({len(unknown)} of them; in a file without a header they are values, so they are not shown)"
-    more = " and more" if len(unknown) > COLUMNS_NAMED else ""
-    return f" {', '.join(repr(name[:LONGEST_NAME_SHOWN]) for name in unknown[:COLUMNS_NAMED])}{more}"
+    DuckDB quotes the line or the value, and a tenants file's values must not reach a log: numbers and fixed phrases are
+    taken from its sentence, and nothing else.
+    """
+    if json := re.search(r'Malformed JSON in file ".*", at byte (\d+) in line (\d+): ([a-zA-Z0-9 ()-]+)', said):
+        # DuckDB counts the lines of JSON from two.
+        return f"line {int(json[2]) - 1}, byte {json[1]}: {json[3]}"
+    line = re.search(r"CSV Error on Line: (\d+)", said)
+    place = f"line {line[1]}: " if line else ""
+    for phrase, cause in CAUSES.items():
+        if found := re.search(phrase, said):
+            return place + found.expand(cause)
+    return f"{place}its bytes are damaged"
 
 
 def _open_csv(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile, scratch: Path) -> SourceFile:
     path, compression = file.path, file.form.compression
     try:
         with io.TextIOWrapper(open_bytes(path, compression), encoding="utf-8-sig", newline="") as handle:
-            header = next(csv.reader(handle, strict=True), [])
+            header = next(csv.reader(_lines_within_reach(handle), strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{path} is not CSV in UTF-8: {error}.") from error
     is_mended = feed is CDRS and set(MENDED_COLUMNS) <= set(header)
     own = [name for name in header if not (is_mended and name in MENDED_COLUMNS)]
-    _require_columns(feed, path, own)
-    columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in header) + "}"
-    read = (
-        f"read_csv({this_file(path)}, auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', "
-        f"strict_mode = true, max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns})"
-    )
+    require_columns(feed, path, own)
     values = guarded_csv.unguarded(own) if is_mended else "*"
-    return stage(connection, path, f"select {values} from {read}", own, scratch)
+    query = f"select {values} from {read_csv(file.ended(scratch), compression, header)}"
+    return stage(connection, path, query, own, scratch)
 
 
-def json_lines(file: InputFile) -> str:
-    """DuckDB's reader of a JSON Lines file: one row a line, its object in column `json`."""
-    compression = "uncompressed" if file.form.compression == "none" else file.form.compression
+def _lines_within_reach(handle: io.TextIOWrapper) -> Iterator[str]:
+    """The first lines of a text, in which its header has to end: quotes can hold line breaks without end."""
+    left = LONGEST_LINE
+    while left > 0 and (line := handle.readline(left)):
+        left -= len(line)
+        yield line
+
+
+def read_csv(path: Path, compression: Compression, columns: Sequence[str], **dialect: str | bool) -> str:
+    """DuckDB's reader of a CSV file: every value as text. `dialect` has what is not as in RFC 4180 with a header.
+
+    The size of its buffers stays the one that follows from the longest line: DuckDB loses rows with a smaller one.
+    """
+    rfc_4180: dict[str, str | bool] = {"header": True, "delim": ",", "quote": '"', "escape": '"'}
+    options = rfc_4180 | {"strict_mode": True} | dialect
+    listed = ", ".join(f"{name} = {_literal(value)}" for name, value in options.items())
+    types = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in columns) + "}"
     return (
-        f"read_ndjson_objects({this_file(file.path)}, maximum_object_size = {LONGEST_LINE}, "
-        f"compression = {text(compression)}, ignore_errors = false)"
+        f"read_csv({this_file(path)}, auto_detect = false, max_line_size = {LONGEST_LINE}, "
+        f"compression = {text(compression)}, columns = {types}, {listed})"
+    )
+
+
+def _literal(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else text(value)
+
+
+def read_json(path: Path, compression: Compression) -> str:
+    """DuckDB's reader of a JSON Lines file: one row a line, its object in column `json`."""
+    unpacked_by = "uncompressed" if compression == "none" else compression
+    return (
+        f"read_ndjson_objects({this_file(path)}, maximum_object_size = {LONGEST_LINE}, "
+        f"compression = {text(unpacked_by)}, ignore_errors = false)"
     )
 
 
 def _open_json(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile, scratch: Path) -> SourceFile:
-    path, read = file.path, json_lines(file)
-    lines, names, torn = engine.row(
-        connection,
-        f"""
-        with lines as (select json_type(json) as type, json_keys(json) as keys from {read})
-        select
-            count(*),
-            list_distinct(flatten(list(distinct keys))),
-            count(*) filter (where type <> 'OBJECT' or len(keys) <> len(list_distinct(keys)))
-        from lines
-        """,
-    )
+    path, read = file.path, read_json(file.ended(scratch), file.form.compression)
+    known = f"[{', '.join(text(name) for name in feed.names)}]"
+    with reading(path):
+        lines, names, unknown, torn = engine.row(
+            connection,
+            f"""
+            with lines as (select json_type(json) as type, json_keys(json) as keys from {read}),
+            counted as (
+                select
+                    count(*) as lines,
+                    list_distinct(flatten(list(distinct keys))) as names,
+                    count(*) filter (where type <> 'OBJECT' or len(keys) <> len(list_distinct(keys))) as torn
+                from lines
+            )
+            select
+                lines,
+                list_filter(names, lambda name: list_contains({known}, name)),
+                list_filter(names, lambda name: not list_contains({known}, name))[:{UNKNOWN_COUNTED}],
+                torn
+            from counted
+            """,
+        )
     if torn:
         raise Refused(f"{path}: {torn} lines are not JSON objects with each name once. Nothing of it was landed.")
     present = sorted(names or [])
     # Only a file without a line may go without names: it is an extract without rows.
-    _require_columns(feed, path, present if lines else feed.required)
+    require_columns(feed, path, [*present, *sorted(unknown)] if lines else feed.required)
     fields = ", ".join(f"json_extract_string(line, {text('$.' + name)}) as {identifier(name)}" for name in present)
     nested = " or ".join(f"json_type(line, {text('$.' + name)}) in ('OBJECT', 'ARRAY')" for name in present)
-    if present and engine.row(connection, f"select count(*) from (select json as line from {read}) where {nested}") != (
-        0,
-    ):
-        raise Refused(f"{path}: a value is a list or an object. Every value must be text, a number or true/false.")
+    with reading(path):
+        if present and engine.row(
+            connection, f"select count(*) from (select json as line from {read}) where {nested}"
+        ) != (0,):
+            raise Refused(f"{path}: a value is a list or an object. Every value must be text, a number or true/false.")
     query = f"select {fields} from (select {QUOTE_NUMBERS} as line from {read})" if present else "select 1 limit 0"
     return stage(connection, path, query, present, scratch)
 
@@ -283,9 +239,10 @@ def stage(
     """Write a text file's values to Parquet once, in order: parsed once, and each row knows its place in the file."""
     staged = scratch / "source.parquet"
     connection.execute("set preserve_insertion_order = true")
-    (rows,) = engine.row(
-        connection, f"copy ({query}) to {text(staged)} (format parquet, compression lz4_raw, row_group_size 60000)"
-    )
+    with reading(path):
+        (rows,) = engine.row(
+            connection, f"copy ({query}) to {text(staged)} (format parquet, compression lz4_raw, row_group_size 60000)"
+        )
     connection.execute("set preserve_insertion_order = false")
     _view(connection, staged)
     return SourceFile(path, rows, dict.fromkeys(names, "VARCHAR"))
@@ -302,48 +259,16 @@ def _view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
 def _open_parquet(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path) -> SourceFile:
     try:
         footer = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise Refused(f"{path} is not a whole Parquet file: {str(error).splitlines()[0][:160]}.") from error
-    schema = footer.schema_arrow
-    _require_columns(feed, path, schema.names)
-    physical = [footer.schema.column(index) for index in range(len(footer.schema))]
-    without_zone = {column.name for column in physical if column.physical_type == "INT96"}
+        schema = footer.schema_arrow
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{path} is not a whole Parquet file: its footer cannot be read.") from error
+    require_columns(feed, path, schema.names)
+    with reading(path):
+        _view(connection, path)
+        read = {name: kind for name, kind, *_ in connection.execute("describe source").fetchall()}
     types = {
-        column.name: _accepted_type(
-            path, column, schema.field(column.name).type, has_zone=column.name not in without_zone
-        )
+        column.name: accepted_type(path, column, schema.field(column.name).type, read[column.name])
         for column in feed.columns
         if column.name in schema.names
     }
-    _view(connection, path)
     return SourceFile(path, footer.metadata.num_rows, types)
-
-
-def _accepted_type(path: Path, column: Column, kind: pa.DataType, *, has_zone: bool) -> str:
-    """The type a Parquet column is read with: its own where that is exact, else its text; refuses the others."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
-        return "VARCHAR"
-    if pa.types.is_timestamp(kind):
-        if column.kind != "instant":
-            raise Refused(f"{path}: column {column.name} holds times, and must hold {column.kind}.")
-        if kind.tz is None or not has_zone:
-            raise Refused(
-                f"{path}: column {column.name} holds times without a zone. "
-                "Write them as timestamps adjusted to UTC, or as text with an offset or Z."
-            )
-        return "TIMESTAMPTZ"
-    if pa.types.is_floating(kind):
-        reason = "money would be inexact" if column.kind == "money" else f"it must hold {column.kind}"
-        raise Refused(f"{path}: column {column.name} is {kind}, and {reason}. Write it as text or DECIMAL.")
-    if column.kind == "money" and pa.types.is_decimal(kind):
-        fits = kind.scale <= 9 and kind.precision - kind.scale <= 9
-        return "DECIMAL" if fits else "VARCHAR"
-    if column.kind == "seconds" and pa.types.is_integer(kind):
-        return "INTEGER"
-    if column.kind == "money" and pa.types.is_integer(kind):
-        return "VARCHAR"
-    if column.kind == "flag" and pa.types.is_boolean(kind):
-        return "BOOLEAN"
-    raise Refused(f"{path}: column {column.name} is {kind}, and must hold {column.kind}.")

@@ -15,9 +15,10 @@ from orchestration.close import manifests
 from orchestration.close.manifests import Manifest
 from orchestration.engine import text
 from orchestration.errors import Refused
-from orchestration.landing import normalization, source_files
+from orchestration.landing import input_files, normalization, source_files
 from orchestration.landing.feeds import Column, Feed
-from orchestration.landing.source_files import InputFile, SourceFile
+from orchestration.landing.input_files import InputFile
+from orchestration.landing.source_files import SourceFile
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
@@ -71,15 +72,15 @@ def reconcile(settings: Settings, month: Month, bill: Bill, out: Path) -> Reconc
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
     manifest = manifests.require_closed(settings, month)
     later = [frozen for frozen in manifests.load(settings) if frozen.month > month]
-    file = source_files.look_at(bill.path)
+    file = input_files.look_at(bill.path)
     with (
         files.disk_errors(),
         files.own_folder(settings.build) as scratch,
         engine.connect(settings) as connection,
-        source_files.reading(bill.path),
     ):
         normalization.load(connection)
-        by_record, by_service = _create_bill(connection, settings, file, bill.source, scratch)
+        with input_files.unchanged(file):
+            by_record, by_service = _create_bill(connection, settings, file, bill.source, scratch)
         _create_corrections(connection, month, later)
         if bill.is_revised:
             _create_ours_with_corrections(connection, manifest)
@@ -104,18 +105,19 @@ def _create_bill(
     if not columns & {"record_id", "service"}:
         raise Refused(f"{bill.path} has neither record_id nor service: a bill is a file of records, or of totals.")
     cost = "money" if opened.mapped or opened.types["cost"] == "VARCHAR" else ""
-    connection.execute(
-        f"""
-        create temp table bill as
-        select
-            source_row, {_value(opened, "record_id")} as record_id,
-            {_value(opened, "service")} as service, {_value(opened, "direction")} as direction,
-            coalesce({_value(opened, "currency")}, {text(settings.default_currency)}) as currency,
-            {cost}({_value(opened, "cost")}) as cost,
-            {_value(opened, "record_count")}::varchar as given_count, whole_seconds(given_count) as record_count
-        from source
-        """
-    )
+    with source_files.over_source(connection, bill):
+        connection.execute(
+            f"""
+            create temp table bill as
+            select
+                source_row, {_value(opened, "record_id")} as record_id,
+                {_value(opened, "service")} as service, {_value(opened, "direction")} as direction,
+                coalesce({_value(opened, "currency")}, {text(settings.default_currency)}) as currency,
+                {cost}({_value(opened, "cost")}) as cost,
+                {_value(opened, "record_count")}::varchar as given_count, whole_seconds(given_count) as record_count
+            from source
+            """
+        )
     wrong = "cost is null or (given_count is not null and record_count is null)"
     if "record_id" in columns:
         wrong += " or record_id is null"

@@ -19,8 +19,9 @@ from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts
 from orchestration.landing.feeds import CDRS
+from orchestration.landing.input_files import form_of
 from orchestration.landing.receipts import CANONICAL_SOURCE, Receipt
-from orchestration.landing.source_files import MENDED_COLUMNS, form_of
+from orchestration.landing.source_files import MENDED_COLUMNS
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.sources.reading import LINE

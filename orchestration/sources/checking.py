@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import clock, engine, files
-from orchestration.landing import normalization, record_rules, records, source_files
+from orchestration.landing import input_files, normalization, record_rules, records
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
 
@@ -30,12 +30,12 @@ class Check:
 def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
     """Map and judge a whole file as landing would, and keep nothing."""
     source, rules = declaration.load(settings, reference), record_rules.load(settings)
-    file = source_files.look_at(path)
+    file = input_files.look_at(path)
     with (
         files.disk_errors(),
         files.own_folder(settings.build) as scratch,
         engine.connect(settings) as connection,
-        source_files.reading(path),
+        input_files.unchanged(file),
     ):
         normalization.load(connection)
         opened = mapping.open_source(connection, source, file, scratch)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestration import files
 from orchestration.errors import Refused
 from orchestration.landing.feeds import CDRS
 from orchestration.settings import Settings
@@ -50,13 +51,20 @@ KEYS = {
     "rates": dict,
 }
 RATES_KEYS = {"file": str, "number": str, "places": int}
+LARGEST_DECLARATION = 1_000_000
+# Half a million prefixes. DuckDB reads such a file in one piece, so its last line cannot be lost between two.
+LARGEST_RATE_TABLE = 16_000_000
 
 
 @dataclass(frozen=True)
 class Rates:
-    """A rate table, the number it is looked up by, and the places an amount is rounded to, half away from zero."""
+    """A rate table, the number it is looked up by, and the places an amount is rounded to, half away from zero.
+
+    `sha256` is the hash of its bytes as they were when the declaration was read.
+    """
 
     file: Path
+    sha256: str
     number: str
     places: int
 
@@ -154,7 +162,7 @@ def _merged(settings: Settings, path: Path, through: list[Path]) -> tuple[dict[s
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(files.small(path, LARGEST_DECLARATION).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Refused(f"{path} is not TOML: {error}.") from error
     except OSError as error:
@@ -180,7 +188,7 @@ def _source(name: str, instance: str, path: Path, content: dict[str, Any], rates
     record = {key: value for key, value in content["record"].items() if key != "started_at" and value}
     started_at = content["record"]["started_at"]
     times = {kind: started_at[kind] for kind in TIMES if started_at.get(kind)}
-    rates = _rates(path, content.get("rates", {}), rates_folder)
+    rates, table = _rates(path, content.get("rates", {}), rates_folder)
     return Source(
         name=name,
         instance=instance,
@@ -206,7 +214,7 @@ def _source(name: str, instance: str, path: Path, content: dict[str, Any], rates
         ignore={key: value for key, value in content.get("ignore", {}).items() if value},
         reject={key: value for key, value in content.get("reject", {}).items() if value},
         rates=rates,
-        rules_sha256=_digest(content, rates),
+        rules_sha256=_digest(content, table),
     )
 
 
@@ -251,9 +259,10 @@ def _problems(content: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _rates(path: Path, content: Mapping[str, Any], folder: Path) -> Rates | None:
+def _rates(path: Path, content: Mapping[str, Any], folder: Path) -> tuple[Rates | None, bytes]:
+    """The rates that a declaration names, and the bytes of their table."""
     if not content.get("file"):
-        return None
+        return None, b""
     file = folder / content["file"]
     if not file.is_file():
         raise Refused(f"{path}: the rate table {file} does not exist.")
@@ -261,13 +270,11 @@ def _rates(path: Path, content: Mapping[str, Any], folder: Path) -> Rates | None
     if not 0 <= places <= 9:
         raise Refused(f"{path}: rates.places is {places}: amounts have 0 to 9 places.")
     number = content.get("number", "case when direction = 'outbound' then to_number else number end")
-    return Rates(file, number, places)
+    table = files.small(file, LARGEST_RATE_TABLE)
+    return Rates(file, hashlib.sha256(table).hexdigest(), number, places), table
 
 
-def _digest(content: Mapping[str, Any], rates: Rates | None) -> str:
+def _digest(content: Mapping[str, Any], table: bytes) -> str:
     """The hash of what makes a record: the declaration but for its prose, and the bytes of its rate table."""
     rules = {key: value for key, value in content.items() if key not in ("title", "about")}
-    digest = hashlib.sha256(json.dumps(rules, sort_keys=True).encode())
-    if rates:
-        digest.update(rates.file.read_bytes())
-    return digest.hexdigest()
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode() + table).hexdigest()

@@ -13,7 +13,8 @@ import duckdb
 from orchestration import engine
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing.source_files import InputFile, SourceFile
+from orchestration.landing.input_files import InputFile
+from orchestration.landing.source_files import SourceFile
 from orchestration.sources import rating
 from orchestration.sources.declaration import RECORD, Source
 from orchestration.sources.reading import open_file
@@ -34,9 +35,18 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
     _require_sound(connection, source, rows)
     mapped = scratch / "mapped.parquet"
     lengths = rating.create_rates(connection, source)
-    (written,) = engine.row(
-        connection, f"copy ({_mapped(source, rows, lengths)}) to {text(mapped)} (format parquet, compression lz4_raw)"
-    )
+    try:
+        (written,) = engine.row(
+            connection,
+            f"copy ({_mapped(source, rows, lengths)}) to {text(mapped)} (format parquet, compression lz4_raw)",
+        )
+    except engine.MACHINE_ERRORS:
+        raise
+    except duckdb.Error as error:
+        raise Refused(
+            f"{source.path}: an expression fails for a row of {file.path}: {engine.without_values(error)}. Let it give "
+            "null there, as try_cast does. Nothing of the file was landed."
+        ) from error
     relation = engine.parquet([mapped])
     if source.rows:
         (distinct_rows,) = engine.row(connection, f"select count(distinct source_row) from {relation}")

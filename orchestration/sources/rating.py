@@ -7,9 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import engine, settings
-from orchestration.engine import identifier, text, this_file
-from orchestration.errors import Refused
+from orchestration import engine, files, settings
+from orchestration.engine import identifier, text
+from orchestration.errors import FileChanged, Refused
+from orchestration.landing import source_files
 from orchestration.sources.declaration import Rates, Source
 
 # The columns from which the number to look up may come.
@@ -25,7 +26,7 @@ def create_rates(connection: duckdb.DuckDBPyConnection, source: Source) -> list[
     if source.rates is None:
         return []
     path = source.rates.file
-    _create_written_rates(connection, path)
+    _create_written_rates(connection, source.rates)
     _require_sound(connection, path)
     connection.execute(
         f"""
@@ -52,22 +53,22 @@ def create_rates(connection: duckdb.DuckDBPyConnection, source: Source) -> list[
     return [length for (length,) in lengths]
 
 
-def _create_written_rates(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+def _create_written_rates(connection: duckdb.DuckDBPyConnection, rates: Rates) -> None:
     """Create table `written_rate`: the lines of a rate table as they are written, numbered."""
+    path, header = rates.file, ",".join(COLUMNS)
     with path.open(encoding="utf-8-sig") as handle:
-        if handle.readline().strip() != ",".join(COLUMNS):
-            raise Refused(f"{path} is no rate table: its first line must be {','.join(COLUMNS)}.")
+        if handle.readline(len(header) + 10).strip() != header:
+            raise Refused(f"{path} is no rate table: its first line must be {header}.")
     try:
         connection.execute(
-            f"""
-            create or replace temp table written_rate as
-            select *, row_number() over () + 1 as line
-            from read_csv({this_file(path)}, header = true, all_varchar = true, auto_detect = false, delim = ',',
-                quote = '"', escape = '"', columns = {{{", ".join(f"{text(name)}: 'VARCHAR'" for name in COLUMNS)}}})
-            """
+            f"create or replace temp table written_rate as "
+            f"select *, row_number() over () + 1 as line from {source_files.read_csv(path, 'none', COLUMNS)}"
         )
     except duckdb.Error as error:
         raise Refused(f"{path} cannot be read: {engine.first_line(error)}") from error
+    # Its hash is part of the rules that a record lands under.
+    if files.sha256(path) != rates.sha256:
+        raise FileChanged(f"{path} changed while it was read. Land the file again when its writer is done.")
 
 
 def _require_sound(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -6,27 +6,29 @@ value means (`mapping`).
 
 import csv
 import io
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
 from orchestration import engine, guarded_csv
-from orchestration.engine import identifier, text, this_file
+from orchestration.engine import identifier, text
 from orchestration.errors import Refused
+from orchestration.landing.input_files import LONGEST_LINE, Compression, InputFile, open_bytes
 from orchestration.landing.source_files import (
-    LONGEST_LINE,
     MENDED_COLUMNS,
     QUOTE_NUMBERS,
-    Compression,
-    InputFile,
     SourceFile,
-    json_lines,
-    open_bytes,
+    read_csv,
+    read_json,
+    reading,
     stage,
 )
 from orchestration.sources.declaration import Source
 
+# More columns than a switch writes; each costs every reader memory.
+MOST_COLUMNS = 1_000
 # A column of its own keeps a JSON line whole, so that a rejected row can be mended where it is.
 LINE = "line"
 
@@ -56,21 +58,18 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, source: Source, file: Input
         # Written by us, whatever the switch's own files look like.
         source = replace(source, header=True, delimiter=",", escape='"', null=None)
     names, has_header = _columns(source, path, first)
-    read = path
+    read = file.ended(scratch)
     if source.line_prefix and first.startswith(source.line_prefix):
         read, compression = _strip(connection, source, file, scratch), "none"
-    columns = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in names) + "}"
-    null = f", nullstr = {text(source.null)}" if source.null is not None else ""
-    read_csv = (
-        f"read_csv({this_file(read)}, auto_detect = false, header = {str(has_header).lower()}, "
-        f"delim = {text(source.delimiter)}, quote = '\"', escape = {text(source.escape)}, strict_mode = true, "
-        f"max_line_size = {LONGEST_LINE}, compression = {text(compression)}, columns = {columns}{null})"
-    )
+    dialect: dict[str, str | bool] = {"header": has_header, "delim": source.delimiter, "escape": source.escape}
+    if source.null is not None:
+        dialect["nullstr"] = source.null
+    rows = read_csv(read, compression, names, **dialect)
     if is_mended:
         own = [name for name in names if name not in MENDED_COLUMNS]
-        opened = stage(connection, path, f"select {guarded_csv.unguarded(names)} from {read_csv}", names, scratch)
+        opened = stage(connection, path, f"select {guarded_csv.unguarded(names)} from {rows}", names, scratch)
         return replace(opened, types=dict.fromkeys(own, "VARCHAR"))
-    return stage(connection, path, f"select * from {read_csv}", names, scratch)
+    return stage(connection, path, f"select * from {rows}", names, scratch)
 
 
 def _first_line(source: Source, path: Path, compression: Compression) -> str:
@@ -104,13 +103,18 @@ def _columns(source: Source, path: Path, first: str) -> tuple[list[str], bool]:
 
 
 def _named_columns(source: Source, path: Path, cells: list[str]) -> list[str]:
+    """The columns of a header. A name that is not declared is not shown: without a header, it is a value."""
+    declared = [*source.columns, *source.optional]
     problems = []
-    if repeated := sorted({name for name in cells if cells.count(name) > 1}):
-        problems.append(f"repeats {', '.join(repeated)}")
+    if repeated := {name for name, count in Counter(cells).items() if count > 1}:
+        named = [name for name in declared if name in repeated]
+        problems.append(f"repeats {', '.join(named) or f'{len(repeated):,} columns'}")
     if missing := [name for name in source.columns if name not in cells]:
         problems.append(f"lacks {', '.join(missing)}")
-    if odd := [name for name in cells if name == "source_row" or name.startswith(("record.", "made."))]:
-        problems.append(f"has columns that cannot be called {', '.join(odd)}")
+    if any(name == "source_row" or name.startswith(("record.", "made.")) for name in cells):
+        problems.append("has a column that is called source_row, or whose name begins with record. or made.")
+    if len(cells) > MOST_COLUMNS:
+        problems.append(f"has {len(cells):,} columns, more than {MOST_COLUMNS:,}")
     if problems:
         raise Refused(
             f"{path} does not fit {source.name}: it {', and '.join(problems)}. "
@@ -122,18 +126,23 @@ def _named_columns(source: Source, path: Path, cells: list[str]) -> list[str]:
 def _strip(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> Path:
     """Write each line without what stands around its values, as in `INSERT INTO cdr VALUES (…);`."""
     bare = scratch / "bare.csv"
-    connection.execute("set preserve_insertion_order = true")
-    (left,) = engine.row(
-        connection,
-        f"""
-        copy (
-            select line[{len(source.line_prefix) + 1}:len(line) - {len(source.line_suffix)}] as line
-            from {_lines(file)}
-            where starts_with(line, {text(source.line_prefix)}) and ends_with(line, {text(source.line_suffix)})
-        ) to {text(bare)} (format csv, header false, delimiter '', quote '', escape '')
-        """,
+    # Without a delimiter and quotes, a line is one value.
+    lines_of_file = read_csv(
+        file.ended(scratch), file.form.compression, ["line"], header=False, delim="", quote="", escape=""
     )
-    (lines,) = engine.row(connection, f"select count(line) from {_lines(file)}")
+    connection.execute("set preserve_insertion_order = true")
+    with reading(file.path):
+        (left,) = engine.row(
+            connection,
+            f"""
+            copy (
+                select line[{len(source.line_prefix) + 1}:len(line) - {len(source.line_suffix)}] as line
+                from {lines_of_file}
+                where starts_with(line, {text(source.line_prefix)}) and ends_with(line, {text(source.line_suffix)})
+            ) to {text(bare)} (format csv, header false, delimiter '', quote '', escape '')
+            """,
+        )
+        (lines,) = engine.row(connection, f"select count(line) from {lines_of_file}")
     connection.execute("set preserve_insertion_order = false")
     if left != lines:
         raise Refused(
@@ -143,17 +152,11 @@ def _strip(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFil
     return bare
 
 
-def _lines(file: InputFile) -> str:
-    return (
-        f"read_csv({this_file(file.path)}, auto_detect = false, header = false, delim = '', quote = '', escape = '', "
-        f"max_line_size = {LONGEST_LINE}, compression = {text(file.form.compression)}, columns = {{'line': 'VARCHAR'}})"
-    )
-
-
 def _open_json(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
     """One object a line. Each column is what its path finds, with numbers as they are spelled."""
-    path, read = file.path, json_lines(file)
-    (torn,) = engine.row(connection, f"select count(*) from {read} where json_type(json) <> 'OBJECT'")
+    path, read = file.path, read_json(file.ended(scratch), file.form.compression)
+    with reading(path):
+        (torn,) = engine.row(connection, f"select count(*) from {read} where json_type(json) <> 'OBJECT'")
     if torn:
         raise Refused(f"{path}: {torn} lines are not JSON objects. Nothing of it was landed.")
     names = [*source.columns, *source.optional, *source.joined, *MENDED_COLUMNS]

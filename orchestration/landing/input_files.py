@@ -1,0 +1,234 @@
+"""The bytes of a file that somebody delivered: their form and hash, whether they are whole and made of lines, and
+whether they stay as they are while they are read.
+
+What belongs here: every look at a file that knows nothing of columns, in bounded memory. What does not: opening it as a
+relation (`source_files`).
+"""
+
+import gzip
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+import pyarrow as pa
+
+from orchestration import files
+from orchestration.errors import FileChanged, Refused
+
+Kind = Literal["csv", "json", "parquet"]
+Compression = Literal["none", "gzip", "zstd"]
+FORMATS: dict[str, Kind] = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+# A compressed file lands as it is; Parquet compresses itself.
+COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
+# The bytes, unpacked, that are looked at together.
+BLOCK = 4_000_000
+# Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one. Every reader
+# relies on this: memory is held for a line, and DuckDB loses a last line that is longer than its buffer (duckdb#25825).
+LONGEST_LINE = 4_000_000
+LINE_BREAKS = {"csv": (b"\n", b"\r"), "json": (b"\n",)}
+# What tells one state of a file from another: device, inode, size, and the times of change.
+Stamp = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of a file, from its name: `kind` csv, json or parquet, and how it is compressed."""
+
+    kind: Kind
+    compression: Compression
+
+
+def form_of(path: Path) -> Form:
+    """The form of a file, from the end of its name; refused when the name does not say."""
+    name = path.name.lower()
+    packed = next((suffix for suffix in COMPRESSIONS if name.endswith(suffix)), "")
+    compression: Compression = COMPRESSIONS[packed] if packed else "none"
+    kind = FORMATS.get(Path(name.removesuffix(packed)).suffix)
+    if kind is None or (kind == "parquet" and compression != "none"):
+        raise Refused(
+            f"{path}: the name must end in {', '.join(FORMATS)}, "
+            f"or in one of the text ones and {' or '.join(COMPRESSIONS)}, to say what the file is."
+        )
+    return Form(kind, compression)
+
+
+def open_bytes(path: Path, compression: Compression) -> BinaryIO:
+    """The file's bytes, unpacked."""
+    if compression == "none":
+        return path.open("rb")
+    return cast(BinaryIO, pa.input_stream(str(path), compression=compression))
+
+
+def stamp(path: Path) -> Stamp:
+    """The state of a file as the file system tells it. Raises OSError when there is none."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to be read, looked through once: it is there, whole, and no line of it is too long.
+
+    `size` is that of the file in bytes and `sha256` its hash. `is_ended`: its text ends with a line break.
+    """
+
+    path: Path
+    form: Form
+    stamp: Stamp
+    sha256: str
+    is_ended: bool
+
+    @property
+    def size(self) -> int:
+        return self.stamp[2]
+
+    def require_unchanged(self) -> None:
+        """Refuse the file unless it is still the one that was hashed. To be called after its last read.
+
+        The stamp tells of every write and rename, since nobody can set the time of an inode's change. The hash tells of
+        what the stamp misses: writes through a memory map, and two within one tick of the file system's clock.
+        """
+        try:
+            is_same = stamp(self.path) == self.stamp and files.sha256(self.path) == self.sha256
+        except OSError:
+            is_same = False
+        if not is_same:
+            raise FileChanged(
+                f"{self.path} changed while it was read. Land it again when its writer is done. Nothing of it was "
+                "landed."
+            )
+
+    def ended(self, scratch: Path) -> Path:
+        """The text to read: the file itself, or a copy with a line break at its end where the file has none.
+
+        DuckDB loses a torn last row of CSV, and a last line of JSON, that reaches past the end of one of its buffers
+        and has no line break.
+        """
+        if self.is_ended:
+            return self.path
+        copy = scratch / f"ended-{self.path.name}"
+        shutil.copyfile(self.path, copy)
+        with copy.open("ab") as handle:
+            handle.write(_packed(self._line_break(), self.form.compression))
+        return copy
+
+    def _line_break(self) -> bytes:
+        """The break after the first line; DuckDB wants all lines to end alike."""
+        with open_bytes(self.path, self.form.compression) as handle:
+            start = handle.read(LONGEST_LINE + 2)
+        places = [place for end in LINE_BREAKS[self.form.kind] if (place := start.find(end)) >= 0]
+        first = min(places, default=len(start))
+        return start[first : first + (2 if start[first : first + 2] == b"\r\n" else 1)] or b"\n"
+
+
+@contextmanager
+def unchanged(file: InputFile) -> Iterator[None]:
+    """Around everything that reads a file: refuse it when it changed meanwhile, rather than for a fault found in it."""
+    try:
+        yield
+    except Refused:
+        file.require_unchanged()
+        raise
+    file.require_unchanged()
+
+
+def _packed(text: bytes, compression: Compression) -> bytes:
+    """A whole compressed file of this text: several of them, one after the other, are one too."""
+    if compression == "gzip":
+        return gzip.compress(text)
+    return text if compression == "none" else pa.compress(text, codec=compression, asbytes=True)
+
+
+def look_at(path: Path, form: Form | None = None) -> InputFile:
+    """The file at a path, looked through to its end. `form` is that of its name when none is given.
+
+    Refused when there is no file with something in it, when its name does not say its form, when it is torn, or when a
+    line is longer than LONGEST_LINE.
+    """
+    files.require_printable(path, "The file")
+    if path.is_dir():
+        raise Refused(f"{path} is a directory: name the files to land.")
+    if not path.exists():
+        raise Refused(f"{path} does not exist.")
+    if not path.is_file():
+        raise Refused(f"{path} is not a regular file.")
+    form = form or form_of(path)
+    try:
+        found = stamp(path)
+        if found[2] == 0:
+            raise Refused(f"{path} is empty. An extract without rows still has its header.")
+        sha256, is_ended = _looked_through(path, form)
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
+    return InputFile(path, form, found, sha256, is_ended)
+
+
+def _looked_through(path: Path, form: Form) -> tuple[str, bool]:
+    """The hash of the file, and whether its text ends with a line break."""
+    digest = hashlib.sha256()
+    is_ended = True
+    with path.open("rb") as handle:
+        blocks = _hashed(_blocks(handle), digest)
+        if form.kind != "parquet" and form.compression == "none":
+            is_ended = _require_lines(path, form, blocks)
+        for _ in blocks:
+            pass
+    if form.compression != "none":
+        is_ended = _require_lines(path, form, _unpacked(path, form.compression))
+    return digest.hexdigest(), is_ended
+
+
+def _blocks(handle: BinaryIO) -> Iterator[bytes]:
+    while block := handle.read(BLOCK):
+        yield block
+
+
+def _hashed(blocks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    for block in blocks:
+        digest.update(block)
+        yield block
+
+
+def _unpacked(path: Path, compression: Compression) -> Iterator[bytes]:
+    """The unpacked bytes, to their end: DuckDB takes the end of a torn file for the end of its rows."""
+    try:
+        with open_bytes(path, compression) as handle:
+            yield from _blocks(handle)
+    except (pa.ArrowException, OSError) as error:
+        raise Refused(
+            f"{path} is not a whole {compression} file: {str(error).splitlines()[0][:160]}. Nothing of it was landed."
+        ) from error
+
+
+def _require_lines(path: Path, form: Form, blocks: Iterator[bytes]) -> bool:
+    """Refuse a text with a line that is too long. Returns whether it ends with a line break.
+
+    From the start of a line on, the last break within reach is sought: a few searches a block, however many its lines.
+    """
+    line_breaks = LINE_BREAKS[form.kind]
+    # `before` counts the bytes before the block. `line` is where the line begins that is searched for its end, counted
+    # from the start of the block, and so negative when it began before.
+    before, line, block = 0, 0, b""
+    for block in blocks:
+        while line + LONGEST_LINE < len(block):
+            found = _last(line_breaks, block, line, line + LONGEST_LINE + 1)
+            if found < 0:
+                place = f"its first {before + line:,}{' unpacked' if form.compression != 'none' else ''} bytes"
+                raise Refused(
+                    f"{path} has a line of more than {LONGEST_LINE:,} bytes, after {place}. "
+                    "A file of records has a line break after each. Nothing of it was landed."
+                )
+            line = found + 1
+        found = _last(line_breaks, block, line, len(block))
+        line = (found + 1 if found >= 0 else line) - len(block)
+        before += len(block)
+    return block.endswith(line_breaks)
+
+
+def _last(line_breaks: tuple[bytes, ...], block: bytes, start: int, stop: int) -> int:
+    """The place of the last line break in a part of a block, -1 without one."""
+    return max(block.rfind(line_break, max(start, 0), stop) for line_break in line_breaks)
