@@ -395,13 +395,14 @@ def test_the_ui_is_on_this_machine_alone(hostile, monkeypatch):
         def __init__(self, arguments, **_):
             started.append(arguments)
 
-        def wait(self):
+        def poll(self):
             return 0
 
     monkeypatch.setattr(dagster_run.subprocess, "Popen", Child)
     monkeypatch.setattr(dagster_run.signal, "signal", lambda *_: None)
     for name in ("STATEMENTS_DATA_DIR", "DAGSTER_HOME"):
         monkeypatch.setenv(name, "")
-    dagster_run.serve(settings.load(hostile.folder / "ui"), 3000)
+    with pytest.raises(Refused, match="The UI did not start"):
+        dagster_run.serve(settings.load(hostile.folder / "ui"), 3000)
     (arguments,) = started
     assert arguments[arguments.index("-h") + 1] == "127.0.0.1"

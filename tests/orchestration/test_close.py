@@ -128,6 +128,7 @@ def test_without_tenants_there_is_nobody_to_state(tmp_path, monkeypatch):
 
 def test_an_empty_data_folder_has_nothing_to_close(tmp_path, monkeypatch):
     line = stand_in(tmp_path, monkeypatch, AFTER_MARCH)
+    (line.data / "landing").mkdir(parents=True)
     refused(line, "close 2026-03", "Nothing has landed for 2026-03")
     refused(line, "close", "No cdrs have landed at all")
 

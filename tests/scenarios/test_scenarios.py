@@ -87,6 +87,7 @@ def test_a_million_costs_of_a_millionth_add_up_to_one(command_line: CommandLine)
 
 def test_an_expectation_that_does_not_hold_is_noticed(command_line: CommandLine) -> None:
     command_line.at("2026-03-20T12:00:00Z")
+    (command_line.data / "landing").mkdir(parents=True)
     teller = story.Teller(command_line)
     with pytest.raises(AssertionError, match="line 1"):
         teller.tell(story.parse("close 2026-03"))
