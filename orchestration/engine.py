@@ -81,7 +81,8 @@ def create_table(
     listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
     connection.execute(f"create table {name} ({listed})")
     # Not as parameters: for each value of each row, DuckDB looks for packages that may define its type.
-    given = pa.table([pa.array([row[place] for row in rows]) for place in range(len(columns))], names=list(columns))
+    values: list[list[Any]] = [[row[place] for row in rows] for place in range(len(columns))]
+    given = pa.table([pa.array(of_column) for of_column in values], names=list(columns))
     connection.register("given", given)
     connection.execute(f"insert into {name} select * from given")
     connection.unregister("given")
