@@ -1,5 +1,6 @@
 """Closing: what is refused, what freezes, and that nothing but a whole month that adds up is ever published."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -579,11 +580,13 @@ def test_an_unaltered_build_freezes(built):
 
 # Crashes and company --------------------------------------------------------------------------------------------------
 
-# Closes March; at the named point, if any, the process is killed as by `kill -9`.
-CLOSER = """
-import os, signal, sys
+# Closes March in each of some folders at once; at the named points, if any, the processes are killed as by `kill -9`.
+# Each is a fork of one that has imported everything, and says its outcome and its exit status on a line.
+CLOSERS = """
+import json, os, signal, sys
 from datetime import datetime
 from pathlib import Path
+import dbt.adapters.duckdb.impl, dbt.cli.main, pyarrow.parquet
 from orchestration import clock, files, settings
 from orchestration.close import dbt_build, publishing
 from orchestration.commands import close
@@ -593,15 +596,29 @@ from orchestration.warehouse import cache
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-folder, now, point = sys.argv[1:]
-moment = datetime.fromisoformat(now)
+moment = datetime.fromisoformat(sys.argv[1])
 clock.now = lambda: moment
 points = {"before the build": (dbt_build, "build"), "before the rename": (files, "publish"),
           "before the warehouse": (cache, "refresh")}
-if point in points:
-    setattr(*points[point], die)
-closed = close.close_month(settings.load(Path(folder)), Month(2026, 3), accept_rejected=True, progress=lambda _: None)
-print("verified" if closed.already_frozen else "frozen")
+
+def closes(folder, point):
+    if point in points:
+        setattr(*points[point], die)
+    done = close.close_month(settings.load(Path(folder)), Month(2026, 3), accept_rejected=True, progress=lambda _: None)
+    print("verified" if done.already_frozen else "frozen", flush=True)
+
+started = {}
+for name, folder in json.loads(sys.argv[2]).items():
+    reading, writing = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.dup2(writing, 1)
+        closes(folder, name)
+        os._exit(0)
+    os.close(writing)
+    started[name] = (pid, reading)
+for name, (pid, reading) in started.items():
+    said = open(reading).read()
+    print(json.dumps([name, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.strip()]))
 """
 POINTS = ("before the build", "before the rename", "before the warehouse")
 
@@ -609,26 +626,23 @@ POINTS = ("before the build", "before the rename", "before the warehouse")
 @pytest.fixture(scope="module")
 def left_behind(landed_march, tmp_path_factory) -> dict[str, tuple[Path, int, str]]:
     """Point or name → folder, exit status and output of closes in processes of their own, all at once."""
-    started = {}
     shared = tmp_path_factory.mktemp("together") / "copy"
-    for name in (*POINTS, "one", "other"):
-        folder = shared if name in ("one", "other") else tmp_path_factory.mktemp("killed") / "copy"
-        if not folder.exists():
-            shutil.copytree(landed_march, folder)
-        command = [sys.executable, "-c", CLOSER, str(folder / "data"), AFTER_MARCH, name]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("STATEMENTS_")}
-        root = Path(close.__file__).parents[2]
-        started[name] = (
-            folder,
-            subprocess.Popen(
-                command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            ),
-        )
-    found = {}
-    for name, (folder, process) in started.items():
-        stdout, stderr = process.communicate(timeout=200)
-        found[name] = (folder, process.returncode, stdout.strip() or stderr)
-    return found
+    folders = {"one": shared, "other": shared}
+    folders |= {point: tmp_path_factory.mktemp("killed") / "copy" for point in POINTS}
+    for folder in set(folders.values()):
+        shutil.copytree(landed_march, folder)
+    data = json.dumps({name: str(folder / "data") for name, folder in folders.items()})
+    closed = subprocess.run(
+        [sys.executable, "-c", CLOSERS, AFTER_MARCH, data],
+        cwd=Path(close.__file__).parents[2],
+        env={key: value for key, value in os.environ.items() if not key.startswith("STATEMENTS_")},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert closed.returncode == 0, closed.stderr
+    outcomes = [json.loads(line) for line in closed.stdout.splitlines()]
+    return {name: (folders[name], status, said or closed.stderr) for name, status, said in outcomes}
 
 
 @pytest.mark.parametrize("point", POINTS)
