@@ -57,7 +57,7 @@ final as (
 
     select fingerprint
     from elsewhere
-    group by fingerprint
+    group by 1
     having bool_or(is_earlier) and bool_or(has_come_later)
 
     union
