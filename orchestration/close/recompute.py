@@ -91,7 +91,9 @@ def _are_there(frozen: Content, close: Close) -> bool:
 
 def _figures(frozen: Content, again: Content) -> list[str]:
     """The parts of the manifest that come out otherwise."""
-    names = [field.name for field in fields(Content) if field.name not in NOT_COMPUTED]
+    # Versions before 0.2.0 did not say what sources left out.
+    left_out = (*NOT_COMPUTED, "ignored") if frozen.ignored is None else NOT_COMPUTED
+    names = [field.name for field in fields(Content) if field.name not in left_out]
     return [f"{name} of the manifest" for name in names if getattr(again, name) != getattr(frozen, name)]
 
 

@@ -26,6 +26,7 @@ NEED_A_DATA_FOLDER = [
     "status",
     "rejected",
     "rejected --export mend.csv",
+    "ignored",
     "reconcile 2026-03 bill.csv",
     "export 2026-03",
     "verify",
