@@ -19,6 +19,14 @@ from orchestration.commands.close import close_month
 from orchestration.months import Month
 from orchestration.settings import Settings
 
+# The folders whose files take longest.
+LONGEST = ("tests/scenarios/", "tests/oracle/", "tests/dbt/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files run first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
 
 @dataclass(frozen=True)
 class Outcome:
