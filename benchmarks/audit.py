@@ -71,18 +71,19 @@ def audit(data: Path, month: str, *, memory_limit: str = "2GB", threads: int | N
 def audit_all(data: Path, *, memory_limit: str = "2GB", threads: int | None = None) -> Findings:
     """Add up the entries of each record over all closed months: its latest delivery must be left, once, or nothing.
 
-    Looks for every id everywhere, so that it also finds a record that moved further than a close looks.
+    Looks for every id everywhere, whatever receipts say of records that moved.
     """
     folders = closed_months(data)
     months = [folder.name.removeprefix("month=") for folder in folders]
     known_up_to = json.loads((folders[-1] / "manifest.json").read_text(encoding="utf-8"))["landed_up_to"]
-    everything = landed.files_of(landed.batches(data), "cdrs", up_to=known_up_to)
+    everything = landed.deliveries([batch for batch in landed.batches(data) if batch.sequence <= known_up_to])
     entries = [path for folder in folders for path in sorted((folder / "usage").glob("*.parquet"))]
     first, last = _days(months[0])[0], _days(months[-1])[-1] + timedelta(days=1)
     found = Findings()
     with tempfile.TemporaryDirectory(prefix="audit-") as scratch:
         connection = _connect(scratch, memory_limit, threads)
-        (rows,) = connection.execute(f"select count(*) from {landed.reader(everything)}").fetchone()
+        (rows,) = connection.execute(f"select count(*) from ({everything})").fetchone()
+        within = f"started_at >= '{first.isoformat()}' and started_at < '{last.isoformat()}'"
         # As it was before its sign was turned: a reversal must be a copy of what it takes back.
         unsigned = ", ".join(
             f"(record_count * {name})::{kind} as {name}"
@@ -92,10 +93,10 @@ def audit_all(data: Path, *, memory_limit: str = "2GB", threads: int | None = No
             f"""
             copy (
                 select record_id, {{'batch': batch_id, 'row': source_row}} as place, null::bigint as entries,
-                    started_at >= '{first.isoformat()}' and started_at < '{last.isoformat()}' as is_due,
+                    coalesce({within}, false) as is_due,
                     hash({CANONICAL}) as content, null::ubigint as owner,
                     hash(record_id) % {1 + rows // IDS_PER_PARTITION} as part
-                from {landed.reader(everything)}
+                from ({everything})
                 union all
                 select record_id, null, record_count, null, hash({CANONICAL}),
                     hash(account_id, attributed_by, reason, assignment_id),
@@ -175,7 +176,7 @@ def _compare_ids(connection, known, frozen: Path, month: str, scratch: Path, fou
 
     Looks at all landed months, since a delivery may move its record to another one.
     """
-    everything = landed.files_of(known, "cdrs")
+    everything = landed.deliveries(known)
     stated = sorted((frozen / "usage").glob("day=*.parquet"))
     _write_partitions(connection, everything, stated, month, scratch)
     connection.execute(
@@ -210,7 +211,7 @@ def _compare_ids(connection, known, frozen: Path, month: str, scratch: Path, fou
 
 
 def _write_partitions(connection, everything, stated, month: str, scratch: Path) -> None:
-    (rows,) = connection.execute(f"select count(*) from {landed.reader(everything)}").fetchone()
+    (rows,) = connection.execute(f"select count(*) from ({everything})").fetchone()
     parts = 1 + rows // IDS_PER_PARTITION
     first, last = _days(month)[0], _days(month)[-1] + timedelta(days=1)
     connection.execute(
@@ -218,9 +219,9 @@ def _write_partitions(connection, everything, stated, month: str, scratch: Path)
         copy (
             select
                 record_id, false as is_frozen,
-                started_at >= '{first.isoformat()}' and started_at < '{last.isoformat()}' as in_month,
+                coalesce(started_at >= '{first.isoformat()}' and started_at < '{last.isoformat()}', false) as in_month,
                 hash(record_id) % {parts} as part
-            from {landed.reader(everything)}
+            from ({everything})
             union all
             select record_id, true, true, hash(record_id) % {parts} as part
             from {landed.reader(stated)}
@@ -240,7 +241,7 @@ def _find_fallen(connection, everything, month: str) -> None:
         f"""
         create or replace temp table deliveries as
         select record_id, started_at, {{'batch': batch_id, 'row': source_row}} as place, {CANONICAL} as said
-        from {landed.reader(everything)}
+        from ({everything})
         where record_id in (select record_id from repeated);
 
         create or replace temp table standing as
@@ -269,7 +270,7 @@ def _find_fallen(connection, everything, month: str) -> None:
         select
             standing_place.*,
             repeated.times_frozen,
-            started_at >= '{first.isoformat()}' and started_at < '{last.isoformat()}' as in_month
+            coalesce(started_at >= '{first.isoformat()}' and started_at < '{last.isoformat()}', false) as in_month
         from standing_place
         inner join repeated on repeated.record_id = standing_place.record_id;
 

@@ -11,11 +11,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Batch:
-    """One landed batch: its place in the landing order and its files, each with the month of its records."""
+    """One landed batch: its place in the landing order and its files, each with the month of its records.
+
+    `withdrawals`: the file of the records that it takes back, where it has one.
+    """
 
     sequence: int
     feed: str
     files: tuple[tuple[Path, str | None], ...]
+    withdrawals: Path | None
 
 
 def batches(data: Path) -> list[Batch]:
@@ -24,7 +28,9 @@ def batches(data: Path) -> list[Batch]:
     for path in (data / "landing").glob("*/*/receipt.json"):
         receipt = json.loads(path.read_text(encoding="utf-8"))
         files = tuple((path.parent / file["name"], file["month"]) for file in receipt["files"])
-        found.append(Batch(receipt["sequence"], receipt["feed"], files))
+        withdrawn = receipt.get("withdrawn")
+        withdrawals = path.parent / withdrawn["name"] if withdrawn else None
+        found.append(Batch(receipt["sequence"], receipt["feed"], files, withdrawals))
     return sorted(found, key=lambda batch: batch.sequence)
 
 
@@ -37,6 +43,17 @@ def files_of(known: Iterable[Batch], feed: str, month: str | None = None, up_to:
         for path, of_month in batch.files
         if month is None or of_month == month
     ]
+
+
+def deliveries(known: Iterable[Batch]) -> str:
+    """SQL of all deliveries of cdrs in these batches, those that take a record back with its id alone.
+
+    A file from before a column lacks it, and so has null there.
+    """
+    batches_of_cdrs = [batch for batch in known if batch.feed == "cdrs"]
+    withdrawals = [batch.withdrawals for batch in batches_of_cdrs if batch.withdrawals]
+    files = [*files_of(batches_of_cdrs, "cdrs"), *withdrawals]
+    return f"from {reader(files)[:-1]}, union_by_name = true)"
 
 
 def reader(files: Iterable[Path]) -> str:

@@ -4,10 +4,13 @@ What belongs here: the instance, one run of the job, and the UI's servers. What 
 imported when it is needed: importing it takes seconds.
 """
 
+import http
+import http.client
 import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
@@ -124,7 +127,10 @@ def _refusal_behind(error: BaseException | None) -> Refused | Damaged | None:
 
 
 def serve(settings: Settings, port: int) -> int:
-    """Run Dagster's web UI and daemon on 127.0.0.1 until they are stopped. Returns their exit status."""
+    """Run Dagster's web UI and daemon on 127.0.0.1 until they are stopped. Returns their exit status.
+
+    Refused, with the servers stopped, when the web server answers a request that `runtime.ui_guard` should refuse.
+    """
     prepare_home(settings)
     arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
     # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. A shell's
@@ -136,6 +142,30 @@ def serve(settings: Settings, port: int) -> int:
     )
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
     try:
+        _require_guard(child, port)
         return child.wait()
     except KeyboardInterrupt:
         return child.wait()
+
+
+def _require_guard(child: subprocess.Popen[bytes], port: int) -> None:
+    """Wait for the web server's first answer, to a request for a stranger's host, and stop it unless it refuses."""
+    while child.poll() is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", "/server_info", headers={"Host": "stranger.invalid"})
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.2)
+            continue
+        finally:
+            connection.close()
+        if status != http.HTTPStatus.FORBIDDEN:
+            child.send_signal(signal.SIGINT)
+            child.wait()
+            raise Refused(
+                f"The UI was stopped: the server on port {port} answers requests of other sites. Either another "
+                "program has this port, or Dagster is not of the version that `make setup` installs."
+            )
+        return
+    raise Refused("The UI did not start. The lines above give the reason.")

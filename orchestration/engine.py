@@ -77,10 +77,15 @@ def create_table(
     connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, str], rows: Sequence[Sequence[object]]
 ) -> None:
     """A table of these rows. `columns` maps their names to types, in the order of a row's values."""
+    import pyarrow as pa
+
     listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
     connection.execute(f"create table {name} ({listed})")
-    if rows:
-        connection.executemany(f"insert into {name} values ({', '.join('?' * len(columns))})", list(rows))
+    # Not as parameters: for each value of each row, DuckDB looks for packages that may define its type.
+    values: list[Any] = [pa.array([row[place] for row in rows]) for place in range(len(columns))]
+    connection.register("given", pa.table(values, names=list(columns)))
+    connection.execute(f"insert into {name} select * from given")
+    connection.unregister("given")
 
 
 def row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:

@@ -32,6 +32,7 @@ class Settings:
     spill: Path
     spill_limit: str
     on_failure: str | None
+    ui_hosts: tuple[str, ...]
     dagster_postgres: str | None
 
     @property
@@ -60,6 +61,11 @@ class Settings:
         return self.data / "inbox"
 
     @property
+    def differences(self) -> Path:
+        """The rows in which a month computed again differed."""
+        return self.data / "differences"
+
+    @property
     def warehouse(self) -> Path:
         return self.data / "warehouse.duckdb"
 
@@ -70,6 +76,19 @@ class Settings:
     @property
     def lock(self) -> Path:
         return self.data / ".lock"
+
+    @property
+    def written_by_this_software(self) -> tuple[Path, ...]:
+        """The places in the data folder where nobody else, and no file that is handed out, has any business."""
+        return (
+            self.landing,
+            self.statements,
+            self.build,
+            self.dagster_home,
+            self.differences,
+            self.warehouse,
+            self.lock,
+        )
 
 
 def load(data_dir: Path | None = None) -> Settings:
@@ -102,6 +121,7 @@ def load(data_dir: Path | None = None) -> Settings:
         spill=spill,
         spill_limit=_size("STATEMENTS_SPILL_LIMIT", _usual_spill_limit(spill)),
         on_failure=environment.get("STATEMENTS_ON_FAILURE") or None,
+        ui_hosts=_hosts("STATEMENTS_UI_HOSTS"),
         dagster_postgres=environment.get("STATEMENTS_DAGSTER_POSTGRES") or None,
     )
 
@@ -116,6 +136,18 @@ def _usual_spill_limit(spill: Path) -> str:
     """Nine tenths of what is free where queries spill, so that the disk never fills up."""
     there = next(folder for folder in (spill, *spill.parents) if folder.is_dir())
     return f"{max(1, shutil.disk_usage(there).free * 9 // 10 // 1_000_000)}MB"
+
+
+def _hosts(name: str) -> tuple[str, ...]:
+    """Hosts, each with its port if it has one of its own, as browsers write them into a request."""
+    hosts = tuple(text.strip().lower() for text in os.environ.get(name, "").split(",") if text.strip())
+    for host in hosts:
+        if not re.fullmatch(r"([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", host):
+            raise Refused(
+                f"{name} has {host!r}: write hosts as a browser's address line shows them, without https://, "
+                "such as statements.example.com or statements.example.com:8443, with commas between them."
+            )
+    return hosts
 
 
 def _size(name: str, default: str) -> str:

@@ -12,6 +12,8 @@ from orchestration.errors import Refused
 from orchestration.months import Month
 
 Form = TypeVar("Form")
+# Most of what is stored is of these, and to look for the parts of a type takes time.
+PLAIN = (str, int, bool, type(None))
 
 
 def build(value: Any, shape: type[Form]) -> Form:
@@ -46,6 +48,9 @@ def has_shape(value: Any, shape: Any) -> bool:
     A name with a default may be absent: the version that wrote the JSON may not have had it yet. An instant stands in
     JSON as text in ISO 8601 with a zone, a month as YYYY-MM.
     """
+    if shape in PLAIN:
+        # True is no number here.
+        return type(value) is shape
     parts = get_args(shape)
     if is_dataclass(shape) and shape is not Month:
         return isinstance(value, dict) and all(
@@ -60,14 +65,14 @@ def has_shape(value: Any, shape: Any) -> bool:
         return isinstance(value, dict) and all(has_shape(item, parts[1]) for item in value.values())
     if shape is datetime:
         return isinstance(value, str) and _is_instant(value)
-    if shape is Month:
-        return isinstance(value, str) and _is_month(value)
-    # True is no number here.
-    return type(value) is shape
+    assert shape is Month, shape
+    return isinstance(value, str) and _is_month(value)
 
 
 def _built(value: Any, shape: Any) -> Any:
     """A value of a form as what the form stands for."""
+    if shape in PLAIN:
+        return value
     parts = get_args(shape)
     if shape is datetime:
         return datetime.fromisoformat(value)

@@ -19,6 +19,14 @@ from orchestration.commands.close import close_month
 from orchestration.months import Month
 from orchestration.settings import Settings
 
+# The folders whose files take longest.
+LONGEST = ("tests/scenarios/", "tests/oracle/", "tests/dbt/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files run first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -43,6 +51,10 @@ class CommandLine:
         moment = datetime.fromisoformat(instant)
         assert moment.tzinfo, f"{instant} has no zone"
         self._monkeypatch.setattr(clock, "now", lambda: moment)
+
+    def set(self, name: str, value: str) -> None:
+        """Let a setting have this value from now on."""
+        self._monkeypatch.setenv(name, value)
 
     def close_directly(self) -> None:
         """Let `close` work without Dagster around it, for a test of what a close makes and not of who calls it."""

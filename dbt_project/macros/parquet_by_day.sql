@@ -53,6 +53,9 @@
     rows of the relation `beside`, which has the same columns and belongs to no day, are in the view
     too.
 
+    Every row's day is that of an `instant` of the relation `instants_of`. To plan the model's query
+    takes longer than to write a day without rows, and many days of a small month have none.
+
     `codes` names a relation of (column_name, value) with every value that the columns named there
     can hold; a value that is missing in it fails the close. Such columns go through the sort and
     into the file as enums, which are one to four bytes instead of a text, order as their texts do,
@@ -65,8 +68,14 @@
     {%- set file_order = config.require('file_order') | join(', ') -%}
     {%- set codes = ref(config.require('codes')) -%}
     {%- set close = control_rows('stg_close', 'out_dir')[0] -%}
+    {%- set may_have_rows -%}
+        {{ utc_day('day') }} in (
+            select distinct {{ utc_day(config.require('instant')) }}
+            from {{ ref(config.require('instants_of')) }}
+        )
+    {%- endset -%}
     {%- set bounds = 'cast(day as varchar), cast(day + 1 as varchar)' -%}
-    {%- set days = control_rows('stg_close_days', bounds) -%}
+    {%- set days = control_rows('stg_close_days', bounds ~ ', ' ~ may_have_rows) -%}
     {%- set beside = ref(config.require('beside')) -%}
     {%- set files = [] -%}
 
@@ -85,31 +94,38 @@
         {%- if values > 100 or column in file_order -%}
             {%- do spelled_out.update({column: 'varchar'}) -%}
         {%- endif -%}
-        {% call statement('code', auto_begin=false) -%}
-            create temp table code_values as
-            select distinct value from {{ codes }}
-            where column_name = '{{ column }}' and value is not null;
-            create type coded_{{ column }} as enum (select value from code_values order by value);
-            drop table code_values;
-        {%- endcall %}
     {% endfor %}
 
-    {% for day in days %}
-        {%- set file = close[0] ~ '/' ~ this.identifier ~ '/day=' ~ day[0][8:10] ~ '.parquet' -%}
-        {%- set file = file.replace("'", "''") -%}
-        {% do files.append("'" ~ file ~ "'") %}
-        {% call statement('write_day', auto_begin=false) -%}
-            set variable written_day_start = timestamptz '{{ day[0] }} 00:00:00+00';
-            set variable written_day_end = timestamptz '{{ day[1] }} 00:00:00+00';
-            copy (
-                select {{ cast_columns(model.columns, spelled_out) }}
-                from (
-                    select {{ cast_columns(model.columns, coded) }} from ({{ sql }}) as written_day
-                    order by {{ file_order }}
-                )
-            ) to '{{ file }}' ({{ parquet_options() }})
-        {%- endcall %}
-    {% endfor %}
+    {% set coded_rows -%}
+        select {{ cast_columns(model.columns, coded) }} from ({{ sql }}) as written_day
+    {%- endset %}
+    {% call statement('write_days', auto_begin=false) -%}
+        {% for column in coded %}
+        create temp table code_values as
+        select distinct value from {{ codes }}
+        where column_name = '{{ column }}' and value is not null;
+        create type coded_{{ column }} as enum (select value from code_values order by value);
+        drop table code_values;
+        {% endfor %}
+        create temp table no_rows as
+        select {{ cast_columns(model.columns, spelled_out) }} from ({{ coded_rows }}) where false;
+        {% for day in days %}
+            {%- set name = 'day=' ~ day[0][8:10] ~ '.parquet' -%}
+            {%- set file = (close[0] ~ '/' ~ this.identifier ~ '/' ~ name).replace("'", "''") -%}
+            {% do files.append("'" ~ file ~ "'") %}
+            {%- if day[2] %}
+        set variable written_day_start = timestamptz '{{ day[0] }} 00:00:00+00';
+        set variable written_day_end = timestamptz '{{ day[1] }} 00:00:00+00';
+        copy (
+            select {{ cast_columns(model.columns, spelled_out) }}
+            from ({{ coded_rows }} order by {{ file_order }})
+        ) to '{{ file }}' ({{ parquet_options() }});
+            {%- else %}
+        copy no_rows to '{{ file }}' ({{ parquet_options() }});
+            {%- endif %}
+        {% endfor %}
+        drop table no_rows
+    {%- endcall %}
 
     {% call statement('main', auto_begin=false) -%}
         reset variable written_day_start;
@@ -120,7 +136,6 @@
         select * from {{ beside }}
     {%- endcall %}
 
-    {% do persist_docs(target, model) %}
     {{ run_hooks(post_hooks) }}
     {{ adapter.commit() }}
     {{ return({'relations': [target]}) }}

@@ -30,7 +30,6 @@
         select * from read_parquet(['{{ file }}'], hive_partitioning = false)
     {%- endcall %}
 
-    {% do persist_docs(target, model) %}
     {{ run_hooks(post_hooks) }}
     {{ adapter.commit() }}
     {{ return({'relations': [target]}) }}

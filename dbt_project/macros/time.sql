@@ -21,6 +21,11 @@ cast(floor(sqrt({{ value }})) as bigint)
 {{ whole(microseconds(instant), 3600000000) }}
 {%- endmacro %}
 
+{# The UTC day of an instant or a date, as a number. #}
+{% macro utc_day(instant) -%}
+{{ whole(microseconds(instant), 86400000000) }}
+{%- endmacro %}
+
 {% macro utc_month(instant) -%}
 cast(date_trunc('month', {{ instant }} at time zone 'UTC') as date)
 {%- endmacro %}

@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explain": reports.explain_record,
     "status": reports.show_status,
     "rejected": reports.list_rejected,
+    "ignored": reports.list_ignored,
     "reconcile": reports.reconcile_bill,
     "export": reports.export_month,
     "verify": close.verify_months,

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration import screen
+from orchestration import data_folder, screen
 from orchestration.errors import Damaged, Refused
 from orchestration.files import PRIVATE
 from orchestration.settings import Settings, load
@@ -29,7 +29,15 @@ class _State:
 
     @property
     def settings(self) -> Settings:
+        """For a command that may begin a data folder, or that needs none."""
         return load(self.data_dir)
+
+    @property
+    def existing(self) -> Settings:
+        """For a command that reads, proves or continues a data folder; refused where there is none."""
+        settings = load(self.data_dir)
+        data_folder.require(settings)
+        return settings
 
 
 STATE = _State()

@@ -99,8 +99,13 @@ def _landing_figures(landing: "Landing") -> dict[str, Any]:
         "rows": receipt.rows,
         "ignored": receipt.ignored,
         "landed": receipt.rows - receipt.rejected_rows,
+        "withdrawn": receipt.withdrawn_rows,
         "duplicate": receipt.duplicates,
         "superseded": receipt.superseded,
+        "superseded_in_file": receipt.superseded_in_file,
+        "superseded_elsewhere": receipt.superseded_elsewhere,
+        "to_look_at": receipt.to_look_at,
+        "superseded_since": landing.superseded_since,
         "cost_difference": receipt.cost_difference,
         "rejected": receipt.rejected_rows,
         "late": receipt.late,
@@ -110,18 +115,29 @@ def _landing_figures(landing: "Landing") -> dict[str, Any]:
 
 
 def _print_landing(landing: "Landing") -> None:
+    from orchestration.close import readiness
+
     figures = _landing_figures(landing)
     if not landing.is_new:
         screen.say(f"{figures['file']}: landed before, as batch {figures['batch_id']}; nothing to do.")
+        if landing.superseded_since:
+            screen.say(
+                f"  Later files have changed {landing.superseded_since:,} of its records since, and theirs is the word "
+                "that counts."
+            )
         return
     summary = f"{figures['file']}: {figures['rows']:,} rows, of which {figures['landed']:,} landed"
     summary += f", {figures['duplicate']:,} of them duplicates, {figures['superseded']:,} superseded earlier ones"
     if figures["superseded"]:
         summary += f" (cost {figures['cost_difference']})"
     screen.say(f"{summary}; {figures['rejected']:,} rejected. Batch {figures['batch_id']}.")
+    if figures["withdrawn"]:
+        screen.say(f"  {figures['withdrawn']:,} of the rows take a record back.")
+    for sentence in readiness.superseded_in_files([landing.receipt]):
+        screen.say(f"  {sentence}")
     if figures["ignored"]:
         counts = ", ".join(f"{count:,} × {name}" for name, count in figures["ignored"].items())
-        screen.say(f"  Besides, no records of their own: {counts}.")
+        screen.say(f"  Besides, no records of their own: {counts}. `statements ignored` lists them.")
     if figures["rejected"]:
         screen.say("  `statements rejected` shows the rejected rows; they stand against closing their month.")
     if figures["late"]:

@@ -11,6 +11,7 @@ import typer
 from orchestration import screen
 from orchestration.cli.command import STATE, AsJson, print_rows
 from orchestration.errors import Refused
+from orchestration.settings import Settings
 
 
 def add_tenants(
@@ -29,7 +30,7 @@ def archive_tenant(account_id: str) -> None:
     """End a tenant's life, now and for ever; what it holds is released."""
     from orchestration.commands import registry
 
-    landing = registry.archive_tenant(STATE.settings, account_id)
+    landing = registry.archive_tenant(STATE.existing, account_id)
     screen.say(f"Archived {account_id}, recorded at {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S} UTC.")
 
 
@@ -37,14 +38,14 @@ def list_tenants(as_json: AsJson = False) -> None:
     """All tenants, with their lives."""
     from orchestration.warehouse import reader
 
-    print_rows("Tenants", reader.records(STATE.settings, "select * from assets.tenants order by account_id"), as_json)
+    print_rows("Tenants", reader.records(STATE.existing, "select * from assets.tenants order by account_id"), as_json)
 
 
 def assign(kind: Annotated[str, typer.Argument(help="number or ip")], asset: str, account_id: str) -> None:
     """Give a number or IP to a tenant, now."""
     from orchestration.commands import registry
 
-    landing = registry.assign(STATE.settings, kind, asset, account_id)
+    landing = registry.assign(STATE.existing, kind, asset, account_id)
     screen.say(f"{asset} belongs to {account_id} from {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S.%f} UTC on.")
 
 
@@ -52,7 +53,7 @@ def release(kind: Annotated[str, typer.Argument(help="number or ip")], asset: st
     """Take a number or IP from whoever holds it, now."""
     from orchestration.commands import registry
 
-    landing = registry.release(STATE.settings, kind, asset)
+    landing = registry.release(STATE.existing, kind, asset)
     screen.say(f"{asset} belongs to nobody from {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S.%f} UTC on.")
 
 
@@ -60,9 +61,10 @@ def list_assignments(asset: Annotated[str, typer.Argument(help="A number or IP."
     """Who held a number or IP, from when to when."""
     from orchestration.warehouse import reader
 
-    kind, canonical = _normalized(asset)
+    settings = STATE.existing
+    kind, canonical = _normalized(settings, asset)
     rows = reader.records(
-        STATE.settings,
+        settings,
         f"select * from assets.{kind}_assignment_history where {kind} = ? order by valid_from",
         [canonical],
     )
@@ -72,13 +74,13 @@ def list_assignments(asset: Annotated[str, typer.Argument(help="A number or IP."
     print_rows(f"{kind} {canonical}", rows, as_json, columns)
 
 
-def _normalized(asset: str) -> tuple[str, str]:
+def _normalized(settings: Settings, asset: str) -> tuple[str, str]:
     """The kind of an asset, number or ip, and its canonical text."""
     from orchestration.commands import registry
 
     for kind in ("number", "ip"):
         try:
-            return kind, registry.normalized(STATE.settings, kind, asset)
+            return kind, registry.normalized(settings, kind, asset)
         except Refused:
             continue
     raise Refused(f"{asset!r} is neither a telephone number nor an IP address.")

@@ -1,4 +1,5 @@
-"""The commands that only read: `feeds`, `list`, `show`, `explain`, `status`, `rejected`, `reconcile`, `export`.
+"""The commands that only read: `feeds`, `list`, `show`, `explain`, `status`, `rejected`, `ignored`, `reconcile`,
+`export`.
 
 What belongs here: their arguments, help and sentences. What does not: how an answer is computed (`reports`).
 """
@@ -37,7 +38,7 @@ def list_closed_months(as_json: AsJson = False) -> None:
     """The closed months."""
     from orchestration.reports import status
 
-    print_rows("Closed months", status.closed_months(STATE.settings), as_json)
+    print_rows("Closed months", status.closed_months(STATE.existing), as_json)
 
 
 def show_statement(
@@ -48,7 +49,7 @@ def show_statement(
     """A statement, on the terminal."""
     from orchestration.reports import show
 
-    statement = show.read(STATE.settings, Month.parse(month), account_id)
+    statement = show.read(STATE.existing, Month.parse(month), account_id)
     if as_json:
         screen.as_json(statement)
         return
@@ -59,7 +60,7 @@ def explain_record(record_id: str, as_json: AsJson = False) -> None:
     """Why a record went where it went."""
     from orchestration.reports import explain
 
-    answer = explain.explain(STATE.settings, record_id)
+    answer = explain.explain(STATE.existing, record_id)
     if as_json:
         screen.as_json(answer)
         return
@@ -71,13 +72,20 @@ def show_status(as_json: AsJson = False) -> None:
     """What is landed, late, rejected, waiting and due."""
     from orchestration.reports import status
 
-    overview = status.status(STATE.settings)
+    overview = status.status(STATE.existing)
     if as_json:
         screen.as_json(overview)
         return
     screen.table("Feeds", overview["feeds"])
     screen.table("Months", overview["months"])
     screen.table("Late records", overview["late_records"])
+    screen.table("Rows that sources leave out", overview["ignored"])
+    if overview["withdrawals_waiting"]:
+        screen.say(
+            f"{overview['withdrawals_waiting']:,} withdrawals wait for the next close, which takes back what they name."
+        )
+    for sentence in overview["to_look_at"]:
+        screen.say(sentence)
     if overview["accounts_not_landed"]:
         screen.say(f"Hold assets, but were never landed as tenants: {', '.join(overview['accounts_not_landed'])}")
     screen.say(overview["due_unknown_because"] or f"Due: {', '.join(overview['due']) or 'nothing'}")
@@ -96,10 +104,20 @@ def list_rejected(
 
     only = Month.parse(month) if month else None
     if export is None:
-        print_rows("Rejected rows", rejected.rows(STATE.settings, only), as_json)
+        print_rows("Rejected rows", rejected.rows(STATE.existing, only), as_json)
         return
-    count = rejected.export(STATE.settings, only, source, export)
+    count = rejected.export(STATE.existing, only, source, export)
     screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
+
+
+def list_ignored(
+    month: Annotated[str | None, typer.Option(help="YYYY-MM: those whose own time lies in this month.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The rows of landed files that a source's rules leave out, with the rule and the row."""
+    from orchestration.reports import ignored
+
+    print_rows("Ignored rows", ignored.rows(STATE.existing, Month.parse(month) if month else None), as_json)
 
 
 def reconcile_bill(
@@ -107,6 +125,13 @@ def reconcile_bill(
     bill: Annotated[Path, typer.Argument(help="The carrier's bill: totals per service, or records.")],
     source: Annotated[str | None, typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.")] = None,
     out: Annotated[Path | None, typer.Option(help="The CSV to write [reconciliation-YYYY-MM.csv].")] = None,
+    with_corrections: Annotated[
+        bool,
+        typer.Option(
+            "--with-corrections",
+            help="Compare a revised bill with everything stated of the month's calls, corrections by later months too.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """A closed month beside the carrier's bill; exit status 1 on any difference."""
@@ -115,7 +140,10 @@ def reconcile_bill(
     closed = Month.parse(month)
     with screen.progress(f"Reconciling {month}"):
         comparison = reconcile.reconcile(
-            STATE.settings, closed, bill, source, out or Path(f"reconciliation-{closed}.csv")
+            STATE.existing,
+            closed,
+            reconcile.Bill(bill, source, is_revised=with_corrections),
+            out or Path(f"reconciliation-{closed}.csv"),
         )
     if as_json:
         screen.as_json(vars(comparison))
@@ -139,6 +167,6 @@ def export_month(
     from orchestration.reports import export
 
     with screen.progress(f"Exporting {month}"):
-        paths = export.export(STATE.settings, Month.parse(month), account, formats or ["csv"], out)
+        paths = export.export(STATE.existing, Month.parse(month), account, formats or ["csv"], out)
     for path in paths:
         screen.say(str(path))

@@ -17,7 +17,7 @@ def run_demo() -> None:
     tour.run(STATE.settings)
 
 
-def serve_ui(port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 3000) -> None:
+def serve_ui(port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 3000) -> None:
     """Dagster's web UI and daemon, on this machine alone."""
     from orchestration import dagster_run
 

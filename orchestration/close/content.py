@@ -84,6 +84,10 @@ class Counts:
     late_duplicate: int = 0
     late_superseded: int = 0
     before_first_month: int = 0
+    withdrawn_landed: int = 0
+    withdrawn_duplicate: int = 0
+    withdrawn_superseded: int = 0
+    withdrawn: int = 0
     late: int = 0
     restatement: int = 0
     reversal: int = 0
@@ -127,7 +131,9 @@ class Rejected:
 class Content:
     """A manifest. Amounts are text by currency, so that they are exact and read alike everywhere.
 
-    `landed_up_to` is the landing sequence of the last batch that had landed when the month was closed.
+    `landed_up_to` is the landing sequence of the last batch that had landed when the month was closed. `ignored` counts
+    the rows that sources left out of what had landed since the close before, by source and rule; versions before 0.2.0
+    did not say.
     """
 
     format: int
@@ -148,6 +154,7 @@ class Content:
     totals_by_service: list[ServiceTotal]
     totals_since_first_month: dict[str, str]
     rejected: Rejected
+    ignored: dict[str, int] | None = None
     warnings: list[str]
     versions: Versions
 

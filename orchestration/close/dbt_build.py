@@ -138,7 +138,7 @@ def build(settings: Settings, build_file: Path, progress: Callable[[str], None] 
                 str(build_file.parent / "target"),
                 "--no-write-json",
             ],
-            manifest=_parsed_manifest(),
+            manifest=compiled_manifest(),
             callbacks=[note],
         )
     results = [_result(result) for result in _run_results(outcome)]
@@ -205,6 +205,25 @@ def compiled(names: list[str]) -> dict[str, str]:
     return queries
 
 
+def compiled_manifest() -> Manifest:
+    """What dbt builds from: every node with its compiled SQL, so that a close renders none of it again.
+
+    Each build takes a fresh one, because dbt keeps its progress in it. Unit tests cannot run with it: they replace what
+    the SQL refers to before it is compiled.
+    """
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.contracts.graph.nodes import GenericTestNode
+
+    manifest = Manifest.from_msgpack(PARSED.read_bytes())
+    for unique_id, node in manifest.nodes.items():
+        if compiled_code := _nodes()[unique_id].get("compiled_code"):
+            node.raw_code = compiled_code
+            if isinstance(node, GenericTestNode):
+                # dbt would render the arguments too, which stand in the SQL by now.
+                node.test_metadata.kwargs = {}
+    return manifest
+
+
 def contract(model: str) -> dict[str, str]:
     """Column → type of a mart, as its contract fixes them."""
     node = _nodes()[f"model.tenant_statements.{model}"]
@@ -216,12 +235,6 @@ def _nodes() -> dict[str, Any]:
     """Every node of the prepared manifest, by its unique id."""
     nodes: dict[str, Any] = json.loads(prepare().read_text(encoding="utf-8"))["nodes"]
     return nodes
-
-
-def _parsed_manifest() -> Manifest:
-    from dbt.contracts.graph.manifest import Manifest
-
-    return Manifest.from_msgpack(PARSED.read_bytes())
 
 
 def _invoke(

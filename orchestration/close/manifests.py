@@ -45,6 +45,15 @@ class Manifest:
         """Every entry that the month states: its days, and its corrections."""
         return [self.folder / output.name for output in self.content.outputs if output.name.startswith("usage/")]
 
+    @property
+    def correction_files(self) -> list[Path]:
+        """The entries that correct months before; nothing when there are none."""
+        return [
+            self.folder / output.name
+            for output in self.content.outputs
+            if output.name == "usage/corrections.parquet" and output.rows
+        ]
+
 
 @dataclass(frozen=True)
 class Chain:

@@ -6,7 +6,7 @@ What belongs here: which files and rows a build may see, and under which names. 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,15 +16,18 @@ import duckdb
 from orchestration import engine
 from orchestration.close import dbt_build
 from orchestration.close.inputs import Close, Inputs
-from orchestration.close.manifests import Manifest
 from orchestration.close.readiness import months_answered_for
 from orchestration.landing import events, landed_rows
 from orchestration.landing.feeds import CDRS, IP_ASSIGNMENTS, NUMBER_ASSIGNMENTS, TENANTS
-from orchestration.landing.receipts import Receipt, cdrs_files, files_of_feed, with_columns
+from orchestration.landing.receipts import Receipt, RecordsFile, cdrs_files, files_of_feed, with_columns
 from orchestration.months import Month
 from orchestration.settings import Settings
 
-NO_RECORDS = "select null::varchar as record_id where false"
+WITHDRAWN_COUNTS = {"batch_id": "varchar", "withdrawn_rows": "bigint"}
+NO_WITHDRAWALS = (
+    "select null::varchar as record_id, null::varchar as batch_id, null::bigint as source_row, null::boolean as is_new "
+    "where false"
+)
 
 
 @dataclass(frozen=True)
@@ -112,12 +115,7 @@ def pin(settings: Settings, inputs: Inputs, workspace: Workspace) -> None:
         )
         _create_records(connection, close)
         connection.execute("create schema frozen")
-        last = close.chain.last
-        ids = f"select record_id from {engine.parquet(last.usage_files)}" if last else NO_RECORDS
-        _view(connection, "frozen.stated_records", ids)
-        # Only a late delivery can concern any frozen month; without one, the month before is all there is to look at.
-        looked_at = close.chain.manifests if close.late_files else close.chain.manifests[-1:]
-        connection.execute(f"create view frozen.stated_entries as {stated_entries(connection, looked_at)}")
+        _view(connection, "frozen.stated_entries", stated_entries(connection, close))
         engine.create_table(
             connection,
             "landed.rejected_rows",
@@ -128,6 +126,7 @@ def pin(settings: Settings, inputs: Inputs, workspace: Workspace) -> None:
         counted = usable | {"rejected_rows": "bigint"}
         engine.create_table(connection, "control.cdrs_receipts", counted, receipt_counts(close))
         engine.create_table(connection, "control.late_receipts", usable, late_counts(close))
+        engine.create_table(connection, "control.withdrawn_receipts", WITHDRAWN_COUNTS, withdrawn_counts(close))
 
 
 def _period(settings: Settings, close: Close, workspace: Workspace) -> ClosePeriod:
@@ -147,37 +146,62 @@ def _period(settings: Settings, close: Close, workspace: Workspace) -> ClosePeri
 
 
 def _create_records(connection: duckdb.DuckDBPyConnection, close: Close) -> None:
-    """The month's usable deliveries, those of the months beside it, and those that came late."""
-    month = close.month
+    """The month's usable deliveries, others of the same records, those that came late, and the withdrawals."""
     late = with_columns(close.late_files.values())
-    beside = cdrs_files(close.batches, [month.previous, month.next])
-    near = {path: columns for path, columns in beside.items() if path not in late}
-    own = landed_rows.select(cdrs_files(close.batches, [month]), CDRS.pinned, row_id=True)
+    own = landed_rows.select(cdrs_files(close.batches, [close.month]), CDRS.pinned, row_id=True)
     _view(connection, "landed.cdrs", own)
-    _view(connection, "landed.neighbouring_cdrs", landed_rows.select(near, CDRS.pinned))
+    _view(connection, "landed.cdrs_elsewhere", elsewhere(close, close.elsewhere_files.values()))
     _view(connection, "landed.late_cdrs", landed_rows.select(late, CDRS.pinned))
+    _view(connection, "landed.withdrawals", withdrawals(close))
 
 
-def stated_entries(connection: duckdb.DuckDBPyConnection, manifests: Sequence[Manifest]) -> str:
-    """A query of what these frozen months state, each entry with the month and the file that state it."""
-    columns = dbt_build.contract("usage")
-    nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
-    selects = [f"select {nothing}, '' as stated_file, '' as stated_in where false"]
-    for manifest in manifests:
-        entries = stated(connection, manifest, columns)
-        selects.append(f"select *, {engine.text(manifest.month)} as stated_in from ({entries})")
+def elsewhere(close: Close, deliveries: Iterable[tuple[Receipt, RecordsFile]]) -> str:
+    """A query of deliveries that other closes settle, and whether they landed since the last close."""
+    selects = []
+    for is_new in (True, False):
+        files = with_columns((batch, file) for batch, file in deliveries if close.is_new(batch) is is_new)
+        selects.append(f"select *, {is_new} as is_new from ({landed_rows.select(files, CDRS.pinned)})")
     return " union all ".join(selects)
 
 
-def stated(connection: duckdb.DuckDBPyConnection, manifest: Manifest, columns: Mapping[str, str]) -> str:
-    """SQL of what a frozen month states in these columns, with its file; null where its version had no such column.
+def withdrawals(close: Close) -> str:
+    """A query of the withdrawals that a close looks at; those that landed since the last close are new."""
+    selects = [NO_WITHDRAWALS]
+    for is_new in (True, False):
+        paths = [path for path, (batch, _) in close.withdrawn_files.items() if close.is_new(batch) is is_new]
+        if paths:
+            selects.append(f"select record_id, batch_id, source_row, {is_new} as is_new from {engine.parquet(paths)}")
+    return " union all ".join(selects)
+
+
+def stated_entries(connection: duckdb.DuckDBPyConnection, close: Close) -> str:
+    """A query of what frozen months state of the records in question, each entry with its month and file.
+
+    A record stands in a month in which it was delivered, or among the corrections of a later one.
+    """
+    columns = dbt_build.contract("usage")
+    nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
+    selects = [f"select {nothing}, '' as stated_file, '' as stated_in where false"]
+    looked_at = [*close.late_files.values(), *close.elsewhere_files.values()]
+    delivered = {file.month for _, file in looked_at}
+    for manifest in close.chain if looked_at else ():
+        paths = manifest.usage_files if str(manifest.month) in delivered else manifest.correction_files
+        if paths:
+            entries = stated(connection, paths, columns)
+            selects.append(f"select *, {engine.text(manifest.month)} as stated_in from ({entries})")
+    return " union all ".join(selects)
+
+
+def stated(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], columns: Mapping[str, str]) -> str:
+    """SQL of what files of a frozen month state in these columns, and in which file; null where they have no such
+    column.
 
     One version wrote all files of a month, so one of them is asked for its columns.
     """
-    described = connection.execute(f"describe select * from {engine.parquet(manifest.usage_files[:1])}").fetchall()
+    described = connection.execute(f"describe select * from {engine.parquet(paths[:1])}").fetchall()
     present = {name for name, *_ in described}
     values = [name if name in present else f"null::{kind} as {name}" for name, kind in columns.items()]
-    source = engine.parquet(manifest.usage_files, filename=True)
+    source = engine.parquet(paths, filename=True)
     return f"select {', '.join(values)}, filename as stated_file from {source}"
 
 
@@ -198,6 +222,13 @@ def late_counts(close: Close) -> list[tuple[str, int]]:
     for batch, file in close.late_files.values():
         counts[batch.batch_id] += file.rows
     return list(counts.items())
+
+
+def withdrawn_counts(close: Close) -> list[tuple[str, int]]:
+    """Withdrawals of each batch that landed since the last close, as the receipts say."""
+    return [
+        (batch.batch_id, batch.withdrawn_rows) for batch in close.batches if batch.withdrawn and close.is_new(batch)
+    ]
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> None:

@@ -31,7 +31,7 @@ from orchestration.close.inputs import Close, Inputs
 from orchestration.close.manifests import MANIFEST, Manifest
 from orchestration.close.month_build import Build
 from orchestration.close.readback import Figures, read_back
-from orchestration.close.readiness import pinned_files
+from orchestration.close.readiness import ignored, pinned_files
 from orchestration.landing.receipts import RECEIPT
 from orchestration.settings import Settings
 from orchestration.shape import as_json
@@ -99,6 +99,7 @@ def compose(inputs: Inputs, written: Written) -> Content:
             inputs.accepted_rejected,
             [AnsweredRow(row.batch_id, row.source_row, row.reason, row.cleared) for row in inputs.rejected],
         ),
+        ignored=ignored(inputs.close),
         warnings=written.warnings,
         versions=versions.installed(),
     )
@@ -109,7 +110,8 @@ def named_inputs(close: Close) -> list[Input]:
     opened = pinned_files(close)
     listed = []
     for batch in close.batches:
-        used = [file for file in [*batch.files, batch.rejected] if file and batch.path(file) in opened]
+        landed = (*batch.files, batch.withdrawn, batch.ignored_rows, batch.rejected)
+        used = [file for file in landed if file and batch.path(file) in opened]
         if used or batch.feed != "cdrs":
             listed.append(
                 Input(

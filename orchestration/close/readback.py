@@ -107,6 +107,8 @@ def _of_counts(added: _AddedUp, folder: Path, counted: Counts) -> Iterator[Compa
     not_stated = counted.late_duplicate + counted.late_superseded + counted.before_first_month
     title = "landed late against stated, duplicate, superseded and before the first month"
     yield title, counted.late_landed, stated + not_stated
+    settled = counted.withdrawn + counted.withdrawn_duplicate + counted.withdrawn_superseded
+    yield "landed withdrawals against withdrawn, duplicate and superseded", counted.withdrawn_landed, settled
     written = added.usage_of_month
     yield "accepted against written usage", counted.accepted, sum(value[0] for value in written.values())
     attributed = sum(value[0] for key, value in written.items() if key[3] is not None)

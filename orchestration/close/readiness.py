@@ -4,7 +4,7 @@ What belongs here: the preconditions of a close. What does not: building or publ
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,9 +12,14 @@ from orchestration import engine
 from orchestration.close.inputs import Close, RejectedRow
 from orchestration.close.manifests import Chain
 from orchestration.errors import Refused
+from orchestration.landing import landed_rows
+from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt, RecordsFile
 from orchestration.months import Month
 from orchestration.settings import Settings
+
+# A rule of a source that leaves out so many times the rows of the month before, and so many more, is worth a look.
+JUMP, FEWEST = 2, 20
 
 
 def require_ended(month: Month, settings: Settings, now: datetime) -> None:
@@ -91,7 +96,9 @@ def require_landed(close: Close, now: datetime) -> None:
 
 
 def warnings(close: Close) -> list[str]:
-    """Oddities that do not stop a close: assignment feeds that do not reach the month's end."""
+    """Oddities that do not stop a close: assignment feeds that do not reach the month's end, files that contradict
+    themselves or another source, and rows that sources leave out.
+    """
     sentences = []
     for feed in ("tenants", "number_assignments", "ip_assignments"):
         cutoffs = [batch.cutoff for batch in close.batches if batch.feed == feed and batch.cutoff]
@@ -100,6 +107,52 @@ def warnings(close: Close) -> list[str]:
         elif max(cutoffs) < close.month.end:
             sentences.append(
                 f"{feed}: complete up to {max(cutoffs):%Y-%m-%d %H:%M:%S} UTC only, before the month's end."
+            )
+    new = [batch for batch in close.batches if close.is_new(batch)]
+    return [*sentences, *superseded_in_files(new), *_of_ignored(close)]
+
+
+def superseded_in_files(batches: Iterable[Receipt]) -> list[str]:
+    """A sentence on each file that says two things of one record, or another thing than a file of another source."""
+    sentences = []
+    for batch in batches:
+        named = f" Look at {', '.join(batch.to_look_at)}." if batch.to_look_at else ""
+        if batch.superseded_in_file:
+            sentences.append(
+                f"{batch.file_name} has {batch.superseded_in_file:,} rows that a later row of the same file replaces: "
+                f"one id with two contents is hardly ever a re-delivery.{named}"
+            )
+        if batch.superseded_elsewhere:
+            sentences.append(
+                f"{batch.file_name} replaces {batch.superseded_elsewhere:,} deliveries of another source.{named}"
+            )
+    return sentences
+
+
+def ignored(close: Close) -> dict[str, int]:
+    """The rows that sources left out of the files that landed since the last close, by source and rule."""
+    counts: Counter[str] = Counter()
+    for batch in close.batches:
+        if close.is_new(batch):
+            counts.update({f"{batch.source}: {reason}": count for reason, count in batch.ignored.items()})
+    return dict(sorted(counts.items()))
+
+
+def _of_ignored(close: Close) -> list[str]:
+    """A sentence on the rows that sources left out, and one on each rule that left out many more than before."""
+    counts = ignored(close)
+    if not counts:
+        return []
+    sentences = [f"Sources left out {', '.join(f'{count:,} × {name}' for name, count in counts.items())}."]
+    before = close.chain.last.content.ignored if close.chain.last else None
+    if before is None:
+        return sentences
+    for name, count in counts.items():
+        earlier = before.get(name, 0)
+        if count > JUMP * earlier and count - earlier >= FEWEST:
+            sentences.append(
+                f"{name} left out {count:,} rows, {earlier:,} the month before: look whether charges are among them "
+                "(`statements ignored`)."
             )
     return sentences
 
@@ -136,7 +189,7 @@ def rejected_rows(settings: Settings, close: Close) -> list[RejectedRow]:
         engine.create_table(connection, "answered_for", {"batch_id": "varchar", "month": "varchar"}, months)
         rows = connection.execute(
             f"""
-            select batch_id, source_row, record_id, reason, {cleared("came", list(_later_deliveries(close)))} as cleared
+            select batch_id, source_row, record_id, reason, {cleared("came", _answering_batches(close))} as cleared
             from {engine.parquet(paths)} as came
             semi join answered_for
                 on answered_for.batch_id = came.batch_id and answered_for.month = coalesce(came.month, '')
@@ -146,13 +199,21 @@ def rejected_rows(settings: Settings, close: Close) -> list[RejectedRow]:
     return [RejectedRow(*row) for row in rows]
 
 
-def cleared(row: str, usable: Sequence[Path]) -> str:
-    """SQL of whether one of these files has a later delivery of a rejected row's record, a usable one."""
-    if not usable:
-        return "false"
+def cleared(row: str, batches: Sequence[Receipt]) -> str:
+    """SQL of whether one of these batches has a later delivery of a rejected row's record.
+
+    The latest delivery answers for all earlier ones, whatever became of it: a usable one and a withdrawal settle the
+    record, as does one that its source leaves out; one that was rejected again stands open itself.
+    """
+    deliveries = landed_rows.places(
+        (batch, file)
+        for batch in batches
+        for file in (*batch.records, batch.withdrawn, batch.ignored_rows, batch.rejected)
+        if file
+    )
     return (
-        f"exists (select 1 from {engine.parquet(usable)} as usable where usable.record_id = {row}.record_id "
-        f"and (usable.batch_id, usable.source_row) > ({row}.batch_id, {row}.source_row))"
+        f"exists (select 1 from ({deliveries}) as later where later.record_id = {row}.record_id "
+        f"and (later.batch_id, later.source_row) > ({row}.batch_id, {row}.source_row))"
     )
 
 
@@ -161,16 +222,14 @@ def _with_rejected_rows(close: Close) -> list[Receipt]:
     return [batch for batch in close.batches if batch.rejected and months_answered_for(close, batch)]
 
 
-def _later_deliveries(close: Close) -> dict[Path, str]:
-    """The files in which a rejected row may have come again, mended, with their hashes."""
+def _answering_batches(close: Close) -> list[Receipt]:
+    """The batches in which a rejected row that a close answers for may have come again."""
     batches = _with_rejected_rows(close)
-    return {
-        batch.path(file): file.sha256
+    return [
+        batch
         for batch in close.batches
-        if batches and batch.sequence >= batches[0].sequence
-        for file in batch.records
-        if file.month >= str(close.first_month)
-    }
+        if batches and batch.feed == CDRS.name and batch.sequence >= batches[0].sequence
+    ]
 
 
 def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, accepted: bool) -> None:
@@ -188,12 +247,18 @@ def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, 
 
 def pinned_files(close: Close) -> dict[Path, str]:
     """Every landed file that a close reads, with the hash on its receipt."""
-    near = {str(close.month.previous), str(close.month), str(close.month.next)}
-    near_or_late = {
-        batch.path(file): file.sha256
+    own = [
+        (batch, file)
         for batch in close.batches
         for file in batch.files
-        if not isinstance(file, RecordsFile) or file.month in near or batch.path(file) in close.late_files
-    }
-    rejected = {batch.path(batch.rejected): batch.rejected.sha256 for batch in close.batches if batch.rejected}
-    return near_or_late | rejected | _later_deliveries(close)
+        if not isinstance(file, RecordsFile) or file.month == str(close.month)
+    ]
+    beside = [*close.late_files.values(), *close.elsewhere_files.values(), *close.withdrawn_files.values()]
+    rejected = [(batch, batch.rejected) for batch in close.batches if batch.rejected]
+    answers = [
+        (batch, file)
+        for batch in _answering_batches(close)
+        for file in (*batch.records, batch.withdrawn, batch.ignored_rows)
+        if file
+    ]
+    return {batch.path(file): file.sha256 for batch, file in (*own, *beside, *rejected, *answers)}

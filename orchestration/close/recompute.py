@@ -16,7 +16,7 @@ from orchestration.close.content import Content
 from orchestration.close.inputs import Close, Inputs
 from orchestration.close.manifests import Chain, Manifest
 from orchestration.errors import Refused
-from orchestration.landing import receipts
+from orchestration.landing import identity, receipts
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -39,11 +39,11 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
             "`statements verify` without --recompute holds its bytes and sums against it."
         )
     inputs = _inputs(settings, frozen, chain.before(month))
-    if publishing.named_inputs(inputs.close) != frozen.content.inputs:
+    if not _are_there(frozen.content, inputs.close):
         return [f"what has landed is not what the manifest of {month} was made from"]
     # The statement of a tenant without usage depends on this setting, which may have changed since.
     settings = replace(settings, default_currency=currency)
-    report = settings.data / "differences" / f"month={month}"
+    report = settings.differences / f"month={month}"
     files.remove(report)
     folder = settings.build / "recompute"
     try:
@@ -60,7 +60,8 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
 
 def _inputs(settings: Settings, frozen: Manifest, earlier: Chain) -> Inputs:
     """The inputs that the close had: the batches that had landed by then, and the settings of then."""
-    batches = [batch for batch in receipts.load(settings) if batch.sequence <= frozen.landed_up_to]
+    landed = identity.complete(settings, receipts.load(settings))
+    batches = [batch for batch in landed if batch.sequence <= frozen.landed_up_to]
     close = Close(frozen.month, earlier, batches)
     rejected = readiness.rejected_rows(settings, close)
     return Inputs(
@@ -74,9 +75,25 @@ def _inputs(settings: Settings, frozen: Manifest, earlier: Chain) -> Inputs:
     )
 
 
+def _are_there(frozen: Content, close: Close) -> bool:
+    """Whether a close now reads what the manifest names. Other code may open other files of the same batches."""
+    named = publishing.named_inputs(close)
+    if versions.of_code(frozen.versions) == versions.of_code(versions.installed()):
+        return named == frozen.inputs
+    landed = {batch.batch_id: batch for batch in close.batches}
+    return all(
+        given.batch_id in landed
+        and given.receipt_sha256 == files.sha256(landed[given.batch_id].folder / receipts.RECEIPT)
+        and {(file.name, file.sha256) for file in given.files} <= landed[given.batch_id].hashes
+        for given in frozen.inputs
+    )
+
+
 def _figures(frozen: Content, again: Content) -> list[str]:
     """The parts of the manifest that come out otherwise."""
-    names = [field.name for field in fields(Content) if field.name not in NOT_COMPUTED]
+    # Versions before 0.2.0 did not say what sources left out.
+    left_out = (*NOT_COMPUTED, "ignored") if frozen.ignored is None else NOT_COMPUTED
+    names = [field.name for field in fields(Content) if field.name not in left_out]
     return [f"{name} of the manifest" for name in names if getattr(again, name) != getattr(frozen, name)]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from orchestration import files, frozen
-from orchestration.close import manifests
+from orchestration.close import manifests, net_counts
 from orchestration.close.content import NO_PREVIOUS
 from orchestration.close.manifests import MANIFEST, Chain, Manifest
 from orchestration.close.readback import read_back
@@ -62,7 +62,11 @@ def all_problems(settings: Settings, months: list[Month], progress: Callable[[st
     problems += landed_problems(settings)
     if not problems:
         chain = manifests.load(settings)
-        problems = chain_problems(chain) + batch_problems(receipts.load(settings), chain)
+        landed = receipts.load(settings)
+        problems = chain_problems(chain) + batch_problems(landed, chain)
+        if not problems and chain and len(months) == len(chain):
+            progress("Counting each record over all months")
+            problems = net_counts.problems(settings, chain, landed)
     return problems
 
 

@@ -18,7 +18,7 @@ from orchestration.close.manifests import Chain, Manifest
 from orchestration.close.month_build import Build
 from orchestration.errors import Refused
 from orchestration.frozen import month_folder
-from orchestration.landing import receipts
+from orchestration.landing import identity, receipts, record_rules
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.warehouse import cache
@@ -90,7 +90,10 @@ def rehearse(settings: Settings, month: Month, progress: Progress) -> dict[str, 
 
 def _inputs(settings: Settings, month: Month, chain: Chain, *, accept_rejected: bool, rehash: bool = True) -> Inputs:
     now = clock.now()
-    close = Close(month, chain, receipts.load(settings))
+    rules = record_rules.load(settings)
+    landed = receipts.load(settings)
+    # A look before the work holds no lock, so it makes nothing; it asks for nothing that would need it.
+    close = Close(month, chain, identity.complete(settings, landed) if rehash else landed)
     readiness.require_ended(month, settings, now)
     readiness.require_next(close, settings)
     readiness.require_landed(close, now)
@@ -107,7 +110,7 @@ def _inputs(settings: Settings, month: Month, chain: Chain, *, accept_rejected: 
         accepted_rejected=accept_rejected and any(not row.cleared for row in rejected),
         warnings=readiness.warnings(close),
         closed_at=now,
-        settings=CloseSettings(int(settings.grace.total_seconds() // 3600), settings.default_currency),
+        settings=CloseSettings(int(settings.grace.total_seconds() // 3600), rules.default_currency),
     )
 
 

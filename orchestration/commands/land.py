@@ -11,20 +11,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import pyarrow.parquet as pq
 
 from orchestration import clock, engine, files
 from orchestration.errors import Refused
 from orchestration.frozen import frozen_months
-from orchestration.landing import events, input_files, normalization, pace, receipts, records, seal, source_files
+from orchestration.landing import (
+    events,
+    identity,
+    input_files,
+    normalization,
+    pace,
+    receipts,
+    record_rules,
+    records,
+    seal,
+    source_files,
+)
 from orchestration.landing.feeds import CDRS, FEEDS, Feed
 from orchestration.landing.input_files import InputFile
 from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
+from orchestration.landing.record_rules import RecordRules
 from orchestration.landing.source_files import SourceFile
-from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
 from orchestration.sources.declaration import Source
@@ -33,10 +42,14 @@ from orchestration.warehouse import cache
 
 @dataclass(frozen=True)
 class Landing:
-    """The landing of one file: its receipt, and whether it was new."""
+    """The landing of one file: its receipt, and whether it was new.
+
+    `superseded_since`: of a file that had landed before, the records that later files have changed since.
+    """
 
     receipt: Receipt
     is_new: bool
+    superseded_since: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,10 +69,14 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules that a row lands under, and their hash: the same file under other rules is another delivery."""
+    """The rules that a row lands under, and their hash: the same file under other rules is another delivery.
+
+    `records` are those that an operator sets for records; other feeds have none.
+    """
 
     label: str
     source: Source | None
+    records: RecordRules | None
     sha256: str
 
 
@@ -91,7 +108,7 @@ def land(
     feed = _feed(feed_name)
     if delivery.source and feed is not CDRS:
         raise Refused(f"--source belongs to cdrs: {feed.name} come in the columns of their feed.")
-    rules = _rules(settings, delivery.source)
+    rules = _rules(settings, feed, delivery.source)
     inputs = [input_files.look_at(path) for path in paths]
     if delivery.cutoff and not feed.sealed:
         raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
@@ -117,7 +134,8 @@ def record(settings: Settings, feed_name: str, verb: str, *rows: Mapping[str, st
     try:
         file = input_files.look_at(path)
         delivery = Delivery(landed_by="registry")
-        call = Call(settings, _feed(feed_name), delivery, _rules(settings, None), [file.sha256], now)
+        feed = _feed(feed_name)
+        call = Call(settings, feed, delivery, _rules(settings, feed, None), [file.sha256], now)
         (landing,) = _land_all(call, [file], lambda _: None)
     finally:
         files.remove(folder)
@@ -130,20 +148,26 @@ def _feed(name: str) -> Feed:
     return FEEDS[name]
 
 
-def _rules(settings: Settings, reference: str | None) -> Rules:
+def _rules(settings: Settings, feed: Feed, reference: str | None) -> Rules:
+    if feed is not CDRS:
+        return Rules(receipts.CANONICAL_SOURCE, None, None, normalization.rules_sha256())
+    set_by_operator = record_rules.load(settings)
     if reference is None:
-        return Rules(receipts.CANONICAL_SOURCE, None, normalization.rules_sha256())
+        return Rules(receipts.CANONICAL_SOURCE, None, set_by_operator, set_by_operator.sha256)
     source = declaration.load(settings, reference)
     own = hashlib.sha256(mapping.LOCAL_TIME.read_bytes())
-    for part in (normalization.rules_sha256(), source.rules_sha256):
+    for part in (set_by_operator.sha256, source.rules_sha256):
         own.update(part.encode())
-    return Rules(source.label, source, own.hexdigest())
+    return Rules(source.label, source, set_by_operator, own.hexdigest())
 
 
 def _land_all(call: Call, inputs: list[InputFile], progress: Callable[[str], None]) -> list[Landing]:
     """Stage a batch for each file that had not landed, then publish them, then tell the warehouse."""
     _prepare_folders(call)
     landed = receipts.load(call.settings)
+    if call.feed is CDRS:
+        landed = identity.complete(call.settings, landed)
+        identity.require_sound(landed)
     events.require_marked(landed)
     landings: list[Landing] = []
     try:
@@ -155,7 +179,7 @@ def _land_all(call: Call, inputs: list[InputFile], progress: Callable[[str], Non
                 landed.append(staged)
                 landings.append(Landing(staged, is_new=True))
             else:
-                landings.append(Landing(same, is_new=False))
+                landings.append(Landing(same, is_new=False, superseded_since=_superseded_since(call, same, landed)))
         published = [_publish(call.settings, landing) for landing in landings]
     finally:
         files.remove(call.staging)
@@ -186,6 +210,14 @@ def _landed_before(landed: list[Receipt], call: Call, file: InputFile) -> Receip
             continue
         return receipt
     return None
+
+
+def _superseded_since(call: Call, receipt: Receipt, landed: list[Receipt]) -> int:
+    if call.feed is not CDRS:
+        return 0
+    later = [other for other in landed if other.feed == CDRS.name and other.sequence > receipt.sequence]
+    with engine.connect(call.settings) as connection:
+        return identity.superseded_since(connection, receipt, later)
 
 
 def _draft(call: Call, file: InputFile, sequence: int) -> Receipt:
@@ -224,10 +256,12 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
                 source = source_files.open_source(connection, call.feed, file, scratch)
             step.rows_are(source.rows)
             with source_files.over_source(connection, file):
-                if call.feed is CDRS:
-                    receipt = _fill_cdrs(connection, source, draft, landed)
+                if call.rules.records:
+                    receipt = _fill_cdrs(connection, source, call.rules.records, draft)
                 else:
                     receipt = _fill_events(connection, source, draft, landed, call)
+        if call.feed is CDRS:
+            receipt = _compared(connection, receipt, landed)
     files.remove(scratch)
     receipt.write()
     files.seal_folder(receipt.folder, files.hashes_below(receipt.folder))
@@ -235,35 +269,50 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
 
 
 def _fill_cdrs(
-    connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt, landed: list[Receipt]
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, draft: Receipt
 ) -> Receipt:
-    by_month = records.write(connection, source, draft)
+    by_month = records.write(connection, source, rules, draft)
+    if source.ignored:
+        records.write_ignored(connection, source, draft)
     written = [
-        RecordsFile(**_figures(path, draft.folder), month=path.parent.name.removeprefix("day=")[:7])
+        RecordsFile(**vars(receipts.entry(path, draft.folder)), month=path.parent.name.removeprefix("day=")[:7])
         for path in files.files_below(draft.folder)
         if path.parent != draft.folder
     ]
-    months = {Month.parse(file.month) for file in written}
-    around = sorted({near for month in months for near in (month.previous, month, month.next)})
-    deliveries = records.compare_deliveries(
-        connection,
-        receipts.with_columns((draft, file) for file in written),
-        receipts.cdrs_files(landed, around),
-        draft.batch_id,
-    )
-    rejected = draft.folder / "rejected.parquet"
-    assert sum(file.rows for file in written) + sum(by_month.values()) == source.rows, "no row is dropped"
-    return replace(
+    filled = replace(
         draft,
         rows=source.rows,
         ignored=source.ignored,
-        duplicates=deliveries.duplicates,
-        superseded=deliveries.superseded,
-        cost_difference=str(deliveries.cost_difference),
         files=list(written),
-        rejected=LandedFile(**_figures(rejected, draft.folder)) if rejected.exists() else None,
+        withdrawn=_entry_of(draft, records.WITHDRAWN_FILE),
+        ignored_rows=_entry_of(draft, records.IGNORED_FILE),
+        rejected=_entry_of(draft, "rejected.parquet"),
         rejected_by_month=by_month,
     )
+    assert sum(file.rows for file in written) + filled.withdrawn_rows + filled.rejected_rows == source.rows
+    return filled
+
+
+def _compared(connection: duckdb.DuckDBPyConnection, filled: Receipt, landed: list[Receipt]) -> Receipt:
+    """A batch of cdrs with its ids, and beside the deliveries that had landed before."""
+    identity.write_ids(connection, filled, filled.folder / identity.IDS)
+    filled = replace(filled, ids=_entry_of(filled, identity.IDS))
+    deliveries = identity.compare(connection, filled, [receipt for receipt in landed if receipt.feed == CDRS.name])
+    return replace(
+        filled,
+        duplicates=deliveries.duplicates,
+        superseded=deliveries.superseded,
+        superseded_in_file=deliveries.superseded_in_file,
+        superseded_elsewhere=deliveries.superseded_elsewhere,
+        to_look_at=deliveries.to_look_at,
+        cost_difference=f"{deliveries.cost_difference:f}",
+        moved=deliveries.moved,
+    )
+
+
+def _entry_of(draft: Receipt, name: str) -> LandedFile | None:
+    path = draft.folder / name
+    return receipts.entry(path, draft.folder) if path.exists() else None
 
 
 def _fill_events(
@@ -291,7 +340,7 @@ def _fill_events(
         cutoff=_cutoff(source, outcome.last_recorded_at, call.delivery.cutoff) if is_file else None,
         sealed_at=at,
         is_history=is_history,
-        files=[LandedFile(**_figures(path, draft.folder)) for path in files.files_below(draft.folder)],
+        files=[receipts.entry(path, draft.folder) for path in files.files_below(draft.folder)],
     )
 
 
@@ -303,16 +352,6 @@ def _cutoff(source: SourceFile, last_recorded_at: datetime | None, named: dateti
             f"the last at {last_recorded_at.isoformat()}. Name a later cutoff, or none."
         )
     return named or last_recorded_at
-
-
-def _figures(path: Path, folder: Path) -> dict[str, Any]:
-    """The entry of a receipt for a file in the batch's folder."""
-    return {
-        "name": str(path.relative_to(folder)),
-        "rows": pq.read_metadata(path).num_rows,
-        "bytes": path.stat().st_size,
-        "sha256": files.sha256(path),
-    }
 
 
 def _publish(settings: Settings, landing: Landing) -> Landing:

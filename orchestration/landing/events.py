@@ -40,7 +40,10 @@ class Seal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Counts of a landed assignment file. `last_recorded_at` bounds its cutoff."""
+    """Counts of a landed assignment file. `last_recorded_at` bounds its cutoff.
+
+    `duplicates` are equal to an event that had landed, or that lands with them from a later row of the file.
+    """
 
     duplicates: int
     late: int
@@ -83,7 +86,7 @@ def write(
     _create_new_events(connection, feed, landed)
     if feed is TENANTS:
         _check_lives(connection, source, landed)
-    _mark_late(connection, source, feed.key, landed, seal)
+    _mark_late(connection, source, feed, landed, seal)
     _mark_void(connection, feed, seal)
     return _outcome(connection, feed, _write_judged(connection, feed, seal, draft))
 
@@ -287,9 +290,8 @@ def _create_assignment_events(connection: duckdb.DuckDBPyConnection, key: str) -
 
 
 def _create_new_events(connection: duckdb.DuckDBPyConnection, feed: Feed, landed: Files) -> None:
-    """Create table `new_event`: the events that neither landed before nor stand earlier in the file."""
+    """Create table `new_event`: the events that had not landed before. Of equal ones in the file the last counts."""
     names = ", ".join(feed.values)
-    same = " and ".join(f"event.{name} is not distinct from fresh.{name}" for name in feed.values)
     connection.execute(
         f"""
         create or replace temp table new_event as
@@ -298,12 +300,17 @@ def _create_new_events(connection: duckdb.DuckDBPyConnection, feed: Feed, landed
             except
             select {names} from ({landed_rows.select(landed, feed.values)})
         )
-        select min(event.source_row) as source_row, {", ".join(f"event.{name}" for name in feed.values)}
+        select max(event.source_row) as source_row, {", ".join(f"event.{name}" for name in feed.values)}
         from event
-        inner join fresh on {same}
+        inner join fresh on {_same(feed, "event", "fresh")}
         group by all
         """
     )
+
+
+def _same(feed: Feed, one: str, other: str) -> str:
+    """SQL of whether the rows of two relations say the same."""
+    return " and ".join(f"{one}.{name} is not distinct from {other}.{name}" for name in feed.values)
 
 
 def _check_lives(connection: duckdb.DuckDBPyConnection, source: SourceFile, landed: Files) -> None:
@@ -336,7 +343,9 @@ def _check_lives(connection: duckdb.DuckDBPyConnection, source: SourceFile, land
     )
 
 
-def _mark_late(connection: duckdb.DuckDBPyConnection, source: SourceFile, key: str, landed: Files, seal: Seal) -> None:
+def _mark_late(
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, feed: Feed, landed: Files, seal: Seal
+) -> None:
     """Create table `marked_event`: late events refused or flagged, and overtaken ones, which act no more."""
     late = overtaken = "false"
     if seal.at and not seal.trusted:
@@ -345,25 +354,76 @@ def _mark_late(connection: duckdb.DuckDBPyConnection, source: SourceFile, key: s
             _refuse_rows(
                 connection,
                 source,
-                f"select source_row, case when {_is_possible(key)} then {key} end, recorded_at from new_event where {late}",
+                f"select source_row, {shown}, recorded_at from new_event where {late}",
                 f"these changes were recorded before {seal.at:%Y-%m-%d %H:%M:%S} UTC, up to which the feed had been "
                 "landed or its months frozen, so they come too late to act when they say. "
                 "Land them with --accept-late to let them act from that instant on.",
             )
-        if landed:
-            effective = "newer.recorded_at" if key == "account_id" else "newer.valid_from, newer.recorded_at"
-            overtaken = f"""
-                {late} and exists (
-                    select 1
-                    from {engine.parquet(landed)} as newer
-                    where newer.{key} = new_event.{key}
-                        and newer.recorded_at > new_event.recorded_at
-                        and not newer.is_overtaken
-                        and greatest({effective}, newer.sealed_at) <= {_instant(seal.at)}
-                )"""
+        _create_deciding_events(connection, feed, landed, seal.at, of=f"select {feed.key} from new_event where {late}")
+        overtaken = f"""
+            {late} and exists (
+                select 1
+                from deciding_event
+                where deciding_event.asset = new_event.{feed.key}
+                    and deciding_event.recorded_at > new_event.recorded_at
+            )"""
     connection.execute(
         f"create or replace temp table marked_event as "
         f"select *, {late} as is_late, {overtaken} as is_overtaken from new_event"
+    )
+
+
+def _create_deciding_events(
+    connection: duckdb.DuckDBPyConnection, feed: Feed, landed: Files, at: datetime, *, of: str
+) -> None:
+    """Create table `deciding_event`: of each of some assets the landed event that is in effect at an instant, if any.
+
+    That is the last start or release, or the end of that start's tenant if it came since. Of several such ends the
+    earliest counts, since later ones found nobody; of those of one instant the one recorded last. Events without a say
+    left no trace: overtaken and void ones, and ends of a tenant that did not hold the asset. The tenants feed has no
+    ends, and its last event is in effect.
+    """
+    read = [feed.key, "account_id", "recorded_at", "sealed_at", "is_overtaken", "batch_id", "source_row"]
+    asked, is_end, is_void = "recorded_at", "false", "false"
+    if feed is not TENANTS:
+        read += ["valid_from", "event_type", "is_void"]
+        asked, is_end, is_void = "valid_from", "event_type = 'end'", "is_void"
+    connection.execute(
+        f"""
+        create or replace temp table deciding_event as
+        with in_effect as (
+            select
+                {feed.key} as asset, account_id, {is_end} as is_end, recorded_at, batch_id, source_row,
+                greatest({asked}, recorded_at, coalesce(sealed_at, recorded_at)) as effective_at
+            from ({landed_rows.select(landed, {name: feed.stored[name] for name in read})})
+            where {feed.key} in ({of}) and not is_overtaken and not {is_void} and effective_at <= {_instant(at)}
+        ),
+        last_change as (
+            select *
+            from in_effect
+            where not is_end
+            qualify row_number() over (
+                partition by asset
+                order by effective_at desc, recorded_at desc, batch_id desc, source_row desc
+            ) = 1
+        ),
+        its_end as (
+            select ends.asset, ends.recorded_at
+            from in_effect as ends
+            inner join last_change
+                on ends.asset = last_change.asset
+                and ends.account_id = last_change.account_id
+                and ends.effective_at > last_change.effective_at
+            where ends.is_end
+            qualify row_number() over (
+                partition by ends.asset
+                order by ends.effective_at, ends.recorded_at desc
+            ) = 1
+        )
+        select last_change.asset, coalesce(its_end.recorded_at, last_change.recorded_at) as recorded_at
+        from last_change
+        left join its_end on last_change.asset = its_end.asset
+        """
     )
 
 
@@ -371,19 +431,23 @@ def _mark_void(connection: duckdb.DuckDBPyConnection, feed: Feed, seal: Seal) ->
     """Create table `judged_event`: with those that can never act, whatever lands later.
 
     Nothing is attributed by an asset that is no possible number or IP. And a row that was over before it was recorded
-    is a start and an end that act at one instant, or in the wrong order: the tenant would hold the asset for ever.
+    is a start and an end that act at one instant, or in the wrong order: the tenant would hold the asset for ever. If
+    a row's start or end stands in a later row too, the later one counts, and tells whether it was over.
     """
     void = "false"
     if feed is not TENANTS:
-        sealed_at = _instant(seal.at) if seal.at else "recorded_at"
+        sealed_at = _instant(seal.at) if seal.at else "event.recorded_at"
         connection.execute(
             f"""
             create or replace temp table void_row as
             with effective as (
-                select source_row, event_type, greatest(valid_from, recorded_at, {sealed_at}) as effective_at
-                from marked_event
-                where not is_overtaken
-                    and source_row in (select source_row from marked_event where event_type = 'end')
+                select
+                    event.source_row, event.event_type,
+                    greatest(event.valid_from, event.recorded_at, {sealed_at}) as effective_at
+                from event
+                inner join marked_event on {_same(feed, "event", "marked_event")}
+                where not marked_event.is_overtaken
+                    and event.source_row in (select source_row from event where event_type = 'end')
             )
             select source_row
             from effective

@@ -207,6 +207,16 @@ CDRS = Feed(
         Column("x_tenant", "The value of the X-Tenant header.", "acme", unit="an Account ID, byte for byte"),
         Column("routed_to", "Where the call was routed; never used for attribution.", "198.51.100.7"),
         Column(
+            "withdrawn",
+            "True takes the record back: it is not stated, or reversed where it was. Such a row needs its `record_id` "
+            "alone, and whatever its other columns hold says nothing.",
+            "false",
+            kind="flag",
+            unit="`true` or `false`",
+            default="`false`",
+            stored=False,
+        ),
+        Column(
             "cost",
             "What the account was charged; may be negative.",
             "0.012500000",
@@ -219,7 +229,7 @@ CDRS = Feed(
             "ISO 4217 code; amounts in different currencies are never added.",
             "USD",
             unit="ISO 4217, capital letters",
-            default="`USD`",
+            default="the setting `STATEMENTS_DEFAULT_CURRENCY`",
         ),
     ),
     sealed=False,

@@ -4,13 +4,15 @@ What belongs here: reading files of different columns as one relation, without o
 which files are read, which receipts say, or any rule about their rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from orchestration import engine
-from orchestration.landing.receipts import Files
+from orchestration.landing.receipts import Files, LandedFile, Receipt, RecordsFile
 
 # The distance in `row_id` from one file to the next; no Parquet file of ours has as many rows.
 ROWS_PER_FILE = 1 << 32
+PLACE = {"record_id": "varchar", "batch_id": "varchar", "source_row": "bigint"}
 
 
 def select(files: Files, columns: Mapping[str, str], *, row_id: bool = False) -> str:
@@ -34,6 +36,17 @@ def select(files: Files, columns: Mapping[str, str], *, row_id: bool = False) ->
         source = engine.parquet(group, file_row_number=True) if row_id else engine.parquet(group)
         selects.append(f"select {', '.join(values)} from {source}")
         before += len(group)
+    return " union all ".join(selects)
+
+
+def places(delivered: Iterable[tuple[Receipt, LandedFile]]) -> str:
+    """SQL of the record id and the place (`batch_id`, `source_row`) of each row of files of any kind of delivery."""
+    selects = [f"{_empty(PLACE, row_id=False)}"]
+    # Files of one kind have the same columns, and are read by one scan.
+    kinds: dict[str, list[Path]] = {}
+    for batch, file in delivered:
+        kinds.setdefault("" if isinstance(file, RecordsFile) else file.name, []).append(batch.path(file))
+    selects += [f"select {', '.join(PLACE)} from {engine.parquet(paths)}" for paths in kinds.values()]
     return " union all ".join(selects)
 
 

@@ -1,12 +1,11 @@
-"""The rows of a `cdrs` file, judged: usable records by month of their start, and rejected rows with their reason.
+"""The rows of a `cdrs` file, judged: usable records by day of their start, withdrawn ones, and rejected rows.
 
-What belongs here: rules 18 and 19 as sets. What does not: opening the file, or publishing the batch.
+What belongs here: rules 19 and 29 as sets. What does not: opening the file, what was delivered before (`identity`), or
+publishing the batch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -14,9 +13,9 @@ import duckdb
 from orchestration import engine, settings
 from orchestration.engine import text
 from orchestration.errors import Refused
-from orchestration.landing import landed_rows
 from orchestration.landing.feeds import CDRS, Kind
-from orchestration.landing.receipts import Files, Receipt
+from orchestration.landing.receipts import Receipt
+from orchestration.landing.record_rules import RecordRules
 from orchestration.landing.source_files import SourceFile
 
 # A carrier's clock may run ahead of ours, but a call of the day after tomorrow is a broken time.
@@ -36,24 +35,21 @@ READERS: Mapping[tuple[Kind, str], str] = {
     ("flag", "BOOLEAN"): "{0}",
 }
 CANONICAL = ", ".join(CDRS.values)
+WITHDRAWN, WITHDRAWN_FILE, IGNORED_FILE = "withdrawn", "withdrawn.parquet", "ignored.parquet"
 
 
-@dataclass(frozen=True)
-class Deliveries:
-    """Counts of a file's usable rows beside the rows landed before, and the cost that replacing changed."""
-
-    duplicates: int
-    superseded: int
-    cost_difference: Decimal
-
-
-def write(connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt) -> dict[str, int]:
-    """Write usable rows as `day=YYYY-MM-DD/…parquet` into the draft's folder, and the others as `rejected.parquet`.
+def write(
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, draft: Receipt
+) -> dict[str, int]:
+    """Write usable rows as `day=YYYY-MM-DD/…parquet` into the draft's folder, the others as `withdrawn.parquet` and
+    `rejected.parquet`, where there are any.
 
     Returns the rejected rows by month of their readable time, under "" where there is none.
     """
-    create_normalized(connection, source, draft.landed_at)
+    create_normalized(connection, source, rules, draft.landed_at)
     usable = _write_usable(connection, draft.batch_id, draft.folder)
+    if usable < source.rows and source.has(WITHDRAWN):
+        usable += _write_withdrawn(connection, draft.batch_id, draft.folder)
     if usable == source.rows:
         return {}
     return _write_rejected(connection, source, draft.batch_id, draft.folder)
@@ -74,7 +70,7 @@ def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: 
             select {CANONICAL}, {text(batch_id)} as batch_id, source_row,
                 strftime(started_at at time zone 'UTC', '%Y-%m-%d') as day
             from normalized
-            where reason is null
+            where reason is null and not withdrawn
         ) to {text(folder)} ({engine.PARQUET}, row_group_size 40960, partition_by (day))
         """,
     )
@@ -82,7 +78,31 @@ def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: 
     return usable
 
 
-def create_normalized(connection: duckdb.DuckDBPyConnection, source: SourceFile, landed_at: datetime) -> None:
+def _write_withdrawn(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: Path) -> int:
+    """Write the ids of the records that the carrier takes back: the other values of such a row say nothing (rule 29).
+
+    Returns how many rows there are.
+    """
+    target = folder / WITHDRAWN_FILE
+    (withdrawn,) = engine.row(
+        connection,
+        f"""
+        copy (
+            select record_id, {text(batch_id)} as batch_id, source_row
+            from normalized
+            where reason is null and withdrawn
+        ) to {text(target)} ({engine.PARQUET})
+        """,
+    )
+    if not withdrawn:
+        target.unlink()
+    assert isinstance(withdrawn, int)
+    return withdrawn
+
+
+def create_normalized(
+    connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, landed_at: datetime
+) -> None:
     """Create view `normalized`: every row with its canonical values, and the first reason why it cannot be used."""
     connection.execute(
         f"""
@@ -95,7 +115,7 @@ def create_normalized(connection: duckdb.DuckDBPyConnection, source: SourceFile,
     connection.execute(
         f"""
         create or replace temp view normalized as
-        with read_values as ({_read_values(source)}),
+        with read_values as ({_read_values(source, rules)}),
         typed as (
             select * replace (calendar_time(started_at) as started_at)
             from read_values
@@ -111,7 +131,7 @@ def create_normalized(connection: duckdb.DuckDBPyConnection, source: SourceFile,
     )
 
 
-def _read_values(source: SourceFile) -> str:
+def _read_values(source: SourceFile, rules: RecordRules) -> str:
     """SQL of each row's canonical values, null where they cannot be read, beside those that have to be readable."""
     types = {} if source.mapped else source.types
     read = {column.name: READERS[column.kind, types.get(column.name, "VARCHAR")] for column in CDRS.columns}
@@ -134,11 +154,13 @@ def _read_values(source: SourceFile) -> str:
                 header_value(x_tenant) as x_tenant,
                 routed_to,
                 {read["cost"].format("cost")} as cost,
-                coalesce(currency, 'USD') as currency,
+                coalesce(currency, {text(rules.default_currency)}) as currency,
+                coalesce({read["withdrawn"].format("withdrawn")}, false) as withdrawn,
                 started_at as delivered_start,
                 duration_seconds as delivered_duration,
                 billed_seconds as delivered_billed,
-                cost as delivered_cost
+                cost as delivered_cost,
+                withdrawn is not null and {read["withdrawn"].format("withdrawn")} is null as withdrawn_unreadable
             from (select source_row, {source.reason} as declared_reason, {values} from source)
     """
 
@@ -147,8 +169,10 @@ def _reason(latest: datetime) -> str:
     """SQL of the first reason why a row cannot be used, null for a usable one (rule 19)."""
     return f"""
             case
+                when withdrawn and record_id is not null then null
                 when started_at is null and lacks_zone(delivered_start::varchar) then {text(WITHOUT_ZONE)}
                 when record_id is null then 'record_id_missing'
+                when withdrawn_unreadable then 'withdrawn_unusable'
                 when declared_reason is not null then declared_reason
                 when delivered_start is null then 'time_missing'
                 when started_at is null then 'time_unreadable'
@@ -168,21 +192,41 @@ def _reason(latest: datetime) -> str:
     """
 
 
+def write_ignored(connection: duckdb.DuckDBPyConnection, source: SourceFile, draft: Receipt) -> None:
+    """Write the rows that their source's rules leave out, with the rule of each and their own values."""
+    connection.execute(
+        f"""
+        copy (
+            select {text(draft.batch_id)} as batch_id, source_row, "record.record_id" as record_id,
+                "record.reason" as reason,
+                strftime(instant("record.started_at") at time zone 'UTC', '%Y-%m') as month,
+                {_values_of("ignored", source)} as source_values
+            from ignored
+        ) to {text(draft.folder / IGNORED_FILE)} ({engine.PARQUET})
+        """
+    )
+
+
+def _values_of(relation: str, source: SourceFile) -> str:
+    """SQL of a row's own values as JSON."""
+    # As text: a decimal would go through double on its way to JSON.
+    values = ", ".join(
+        f"{engine.identifier(name)} := {relation}.{engine.identifier(name)}::varchar" for name in source.types
+    )
+    return f"to_json(struct_pack({values}))::varchar"
+
+
 def _write_rejected(
     connection: duckdb.DuckDBPyConnection, source: SourceFile, batch_id: str, folder: Path
 ) -> dict[str, int]:
     """Write the rejected rows with their own values, or refuse the file when a time in it has no zone."""
-    # As text: a decimal would go through double on its way to JSON.
-    values = ", ".join(
-        f"{engine.identifier(name)} := source.{engine.identifier(name)}::varchar" for name in source.types
-    )
     target = folder / "rejected.parquet"
     connection.execute(
         f"""
         copy (
             select {text(batch_id)} as batch_id, source_row, normalized.record_id, normalized.reason,
                 strftime(normalized.started_at at time zone 'UTC', '%Y-%m') as month,
-                to_json(struct_pack({values}))::varchar as source_values
+                {_values_of("source", source)} as source_values
             from normalized
             inner join source using (source_row)
             where normalized.reason is not null
@@ -202,60 +246,3 @@ def _write_rejected(
     return dict(
         connection.execute(f"select coalesce(month, ''), count(*) from {rejected} group by all order by all").fetchall()
     )
-
-
-def compare_deliveries(connection: duckdb.DuckDBPyConnection, new: Files, earlier: Files, batch_id: str) -> Deliveries:
-    """Count the new rows that repeat the delivery before them, and the deliveries that new rows replace (rule 18).
-
-    A column that a batch was landed without is absent in its rows, and absent equals absent.
-    """
-    if not new:
-        return Deliveries(0, 0, Decimal(0))
-    connection.execute(
-        f"create or replace temp table new_id as "
-        f"select hash(record_id) as h, count(*) as deliveries from {engine.parquet(new)} group by all"
-    )
-    also = (
-        f"union select hash(record_id) as h from {engine.parquet(earlier)} "
-        "where hash(record_id) in (select h from new_id)"
-        if earlier
-        else ""
-    )
-    connection.execute(
-        f"create or replace temp table candidate as select h from new_id where deliveries > 1 {also}; drop table new_id"
-    )
-    duplicates, superseded, difference = engine.row(
-        connection,
-        f"""
-        with deliveries as (
-            select *
-            from ({landed_rows.select(earlier | new, CDRS.stored)})
-            where hash(record_id) in (select h from candidate)
-        ),
-        compared as (
-            select
-                *,
-                row({CANONICAL}) is not distinct from lag(row({CANONICAL})) over delivered as is_duplicate
-            from deliveries
-            window delivered as (partition by record_id order by batch_id, source_row)
-        ),
-        replaced as (
-            select
-                *,
-                lead(batch_id) over delivered as replaced_by,
-                lead(cost) over delivered as replacing_cost
-            from compared
-            where not is_duplicate
-            window delivered as (partition by record_id order by batch_id, source_row)
-        )
-        select
-            (select count(*) from compared where is_duplicate and batch_id = {text(batch_id)}),
-            (select count(*) from replaced where replaced_by = {text(batch_id)}),
-            (
-                select coalesce(sum(replacing_cost::decimal(38, 9) - cost), 0)
-                from replaced
-                where replaced_by = {text(batch_id)}
-            )
-        """,
-    )
-    return Deliveries(duplicates, superseded, difference)

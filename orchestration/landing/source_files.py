@@ -74,6 +74,10 @@ class SourceFile:
         """SQL of the declared reason against a row, null without one."""
         return 'source."record.reason"' if self.mapped else "null::varchar"
 
+    def has(self, name: str) -> bool:
+        """Whether the file can hold values of this canonical column."""
+        return self.mapped or name in self.types
+
     def value(self, column: Column) -> str:
         """SQL of a canonical column's value as it came, null when absent; its type is that in `types`."""
         if self.mapped:

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestration import engine
 from orchestration.errors import Refused
-from orchestration.landing import landed_rows, receipts
+from orchestration.landing import identity, receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.screen import amount
 from orchestration.settings import SEEDS, Settings
@@ -57,7 +57,10 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
     ]
     for entry in entries:
         sentences += _of_entry(settings, entry)
-    if deliveries and not entries:
+    stands = sum(entry["record_count"] for entry in entries)
+    if deliveries and deliveries[-1]["withdrawn"]:
+        sentences.append(_of_withdrawal(entries, stands))
+    elif deliveries and not entries:
         sentences += _of_no_entry(settings, deliveries[-1], late)
     elif any(row["status"] == "waiting" for row in late):
         sentences.append("A later delivery says otherwise; it waits in operations.late_records for the next close.")
@@ -71,18 +74,29 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
 
 
 def _deliveries(settings: Settings, record_id: str) -> list[dict[str, Any]]:
-    landed = receipts.files_of_feed(receipts.load(settings), CDRS.name)
+    landed = [batch for batch in receipts.load(settings) if batch.feed == CDRS.name]
     with engine.connect(settings) as connection:
         return engine.records(
             connection,
-            f"select * from ({landed_rows.select(landed, CDRS.stored)}) where record_id = ? "
-            "order by batch_id, source_row",
+            f"select * from ({identity.delivered(landed)}) where record_id = ? order by batch_id, source_row",
             [record_id],
         )
 
 
+def _of_withdrawal(entries: list[dict[str, Any]], stands: int) -> str:
+    """What the latest delivery, a withdrawal, means for the statements (rule 29)."""
+    if stands:
+        return "The carrier has taken it back (rule 29): the next close reverses what is stated of it."
+    if entries:
+        return "The carrier has taken it back (rule 29), and nothing of it stands any more."
+    return "The carrier has taken it back (rule 29), so it stands on no statement."
+
+
 def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
-    last = deliveries[-1]
+    charges = [delivery for delivery in deliveries if not delivery["withdrawn"]]
+    if not charges:
+        return ["Only its withdrawal has landed, and no charge."]
+    last = charges[-1]
     measure = f"{last['duration_seconds']} s, {last['billed_seconds']} s billed, " if last["duration_seconds"] else ""
     parties = " ".join(
         f"{word} {last[name]}"
@@ -97,6 +111,10 @@ def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
         for earlier, later in pairwise(deliveries):
             changed = [name for name in CDRS.values if earlier[name] != later[name]]
             what = f"replaced the one before, with another {', '.join(changed)}" if changed else "said nothing new"
+            if later["withdrawn"]:
+                what = "said nothing new" if earlier["withdrawn"] else "took it back"
+            elif earlier["withdrawn"]:
+                what = "is a charge again"
             sentences.append(
                 f"It was delivered again in row {later['source_row']} of batch {later['batch_id']}, which {what}."
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import engine, files, guarded_csv
+from orchestration import data_folder, engine, files, guarded_csv
 from orchestration.close import manifests, tables
 from orchestration.close.manifests import Manifest
 from orchestration.close.tables import Table
@@ -31,12 +31,11 @@ def export(settings: Settings, month: Month, account_id: str | None, formats: li
         if account_id is not None:
             _require_statement(connection, manifest, account_id)
             folder = folder / f"account={account_id}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return [
-            _write(connection, _query(connection, manifest, table, account_id), table, name, folder)
-            for table in wanted
-            for name in formats
-        ]
+        targets = {folder / f"{table.name}.{name}": (table, name) for table in wanted for name in formats}
+        for target, (table, name) in targets.items():
+            with data_folder.file_to_hand_out(settings, target) as staged:
+                WRITERS[name](connection, _query(connection, manifest, table, account_id), table.key, staged)
+        return list(targets)
 
 
 def _require_statement(connection: duckdb.DuckDBPyConnection, manifest: Manifest, account_id: str) -> None:
@@ -56,15 +55,3 @@ def _query(connection: duckdb.DuckDBPyConnection, manifest: Manifest, table: Tab
     listed = ", ".join(engine.identifier(name) for name in names if name not in tables.NOT_EXPORTED)
     only = f" where account_id = {engine.text(account_id)}" if account_id is not None else ""
     return f"select {listed} from {source}{only}"
-
-
-def _write(connection: duckdb.DuckDBPyConnection, query: str, table: Table, format_name: str, folder: Path) -> Path:
-    """Write beside the target and put it in place whole: a reader never sees half of an export."""
-    target = folder / f"{table.name}.{format_name}"
-    staged = folder / f".{table.name}.{format_name}.part"
-    try:
-        WRITERS[format_name](connection, query, table.key, staged)
-        files.swap(staged, target)
-    finally:
-        staged.unlink(missing_ok=True)
-    return target

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration import engine, files, guarded_csv
+from orchestration import data_folder, engine, files, guarded_csv
 from orchestration.close import manifests
 from orchestration.close.manifests import Manifest
 from orchestration.engine import text
@@ -56,10 +56,23 @@ class Reconciliation:
         return any(status != MATCHED for status in self.counts)
 
 
-def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, out: Path) -> Reconciliation:
+@dataclass(frozen=True)
+class Bill:
+    """The carrier's bill: its file, and the source whose file it is.
+
+    A revised one is compared with everything stated of the calls of its month, by later months too.
+    """
+
+    path: Path
+    source: str | None = None
+    is_revised: bool = False
+
+
+def reconcile(settings: Settings, month: Month, bill: Bill, out: Path) -> Reconciliation:
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
     manifest = manifests.require_closed(settings, month)
-    file = input_files.look_at(bill)
+    later = [frozen for frozen in manifests.load(settings) if frozen.month > month]
+    file = input_files.look_at(bill.path)
     with (
         files.disk_errors(),
         files.own_folder(settings.build) as scratch,
@@ -67,11 +80,15 @@ def reconcile(settings: Settings, month: Month, bill: Path, source: str | None, 
     ):
         normalization.load(connection)
         with input_files.unchanged(file):
-            by_record, by_service = _create_bill(connection, settings, file, source, scratch)
-        _create_ours(connection, manifest)
+            by_record, by_service = _create_bill(connection, settings, file, bill.source, scratch)
+        _create_corrections(connection, month, later)
+        if bill.is_revised:
+            _create_ours_with_corrections(connection, manifest)
+        else:
+            _create_ours(connection, manifest)
         _create_notes(connection, settings)
         _compare(connection, by_record=by_record, by_service=by_service)
-        _write(connection, out)
+        _write(connection, settings, out)
         return _summary(connection, out)
 
 
@@ -95,7 +112,7 @@ def _create_bill(
             select
                 source_row, {_value(opened, "record_id")} as record_id,
                 {_value(opened, "service")} as service, {_value(opened, "direction")} as direction,
-                coalesce({_value(opened, "currency")}, 'USD') as currency,
+                coalesce({_value(opened, "currency")}, {text(settings.default_currency)}) as currency,
                 {cost}({_value(opened, "cost")}) as cost,
                 {_value(opened, "record_count")}::varchar as given_count, whole_seconds(given_count) as record_count
             from source
@@ -141,17 +158,60 @@ def _create_ours(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> N
     )
 
 
+def _create_corrections(connection: duckdb.DuckDBPyConnection, month: Month, later: list[Manifest]) -> None:
+    """Table `correction`: the entries of later months that correct calls of this one."""
+    nothing = (
+        "select ''::varchar as stated_in, null::varchar as record_id, null::varchar as service, "
+        "null::varchar as direction, null::varchar as currency, null::varchar as entry, null::bigint as record_count, "
+        "null::decimal(18, 9) as cost where false"
+    )
+    selects = [
+        f"select {text(manifest.month)} as stated_in, record_id, service, direction, currency, entry, record_count, "
+        f"cost from {engine.parquet(manifest.correction_files)} where usage_month = date {text(month.start.date())}"
+        for manifest in later
+        if manifest.correction_files
+    ]
+    connection.execute(f"create temp table correction as {' union all '.join([nothing, *selects])}")
+
+
+def _create_ours_with_corrections(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
+    """The charges for calls of the month, as all months together state them by now."""
+    connection.execute(
+        f"""
+        create temp table our_entry as
+        select record_id, service, direction, currency, record_count, cost
+        from {engine.parquet(manifest.usage_files)}
+        where line_type = 'usage'
+        union all
+        select record_id, service, direction, currency, record_count, cost from correction;
+
+        create temp view our_total as
+        select service, direction, currency, sum(record_count) as record_count, sum(cost)::decimal(38, 9) as cost
+        from our_entry
+        group by all;
+
+        create temp view our_record as
+        select record_id, currency, sum(record_count) as record_count, sum(cost)::decimal(38, 9) as cost
+        from our_entry
+        group by record_id, currency
+        having sum(record_count) <> 0 or sum(cost) <> 0
+        """
+    )
+
+
 def _create_notes(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """The reason why a record that the carrier charged may stand on no statement of ours."""
+    """The reason why a record may differ: it was rejected, came late, or a later month states it as a correction."""
     connection.execute(f"attach {text(settings.warehouse)} as warehouse (read_only)")
     connection.execute(
         """
         create temp view note as
-        select record_id, min(reason) as note
+        select record_id, string_agg(reason, '; ' order by reason) as note
         from (
             select record_id, 'rejected: ' || reason as reason from warehouse.operations.rejected_rows
             union all
             select record_id, 'landed late, ' || status from warehouse.operations.late_records
+            union all
+            select record_id, format('{} of {} {} in {}', entry, cost::varchar, currency, stated_in) from correction
         )
         where record_id is not null
         group by record_id
@@ -194,7 +254,7 @@ def _comparison(level: str, keys: str, bill: str, ours: str) -> str:
     listed += [f"null::varchar as {name}" for name in absent]
     same = " and ".join(f"bill.{name} is not distinct from ours.{name}" for name in names)
     note = "note.note" if level == "record" else "null::varchar"
-    joined = "left join note on note.record_id = bill.record_id and ours.record_id is null" if level == "record" else ""
+    joined = "left join note on note.record_id = coalesce(bill.record_id, ours.record_id)" if level == "record" else ""
     return f"""
         select
             {text(level)} as level, {", ".join(listed)},
@@ -208,26 +268,21 @@ def _comparison(level: str, keys: str, bill: str, ours: str) -> str:
                 when bill.record_count <> ours.record_count then 'count differs'
                 else {text(MATCHED)}
             end as status,
-            {note} as note
+            case when status <> {text(MATCHED)} then {note} end as note
         from ({bill}) as bill
         full join ({ours}) as ours on {same}
         {joined}
     """
 
 
-def _write(connection: duckdb.DuckDBPyConnection, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staged = out.with_name(f".{out.name}.part")
-    try:
-        columns = (
-            "level, service, direction, currency, record_id, status, carrier_count, our_count, carrier_cost, our_cost, "
-            "difference, note"
-        )
-        order = ("level", "service", "direction", "currency", "record_id")
+def _write(connection: duckdb.DuckDBPyConnection, settings: Settings, out: Path) -> None:
+    columns = (
+        "level, service, direction, currency, record_id, status, carrier_count, our_count, carrier_cost, our_cost, "
+        "difference, note"
+    )
+    order = ("level", "service", "direction", "currency", "record_id")
+    with data_folder.file_to_hand_out(settings, out) as staged:
         guarded_csv.write(connection, f"select {columns} from compared", order, staged)
-        files.swap(staged, out)
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def _summary(connection: duckdb.DuckDBPyConnection, out: Path) -> Reconciliation:

@@ -12,12 +12,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from orchestration import engine, files, guarded_csv
+from orchestration import data_folder, engine, files, guarded_csv
 from orchestration.close import manifests, readiness
 from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts
+from orchestration.landing.feeds import CDRS
 from orchestration.landing.input_files import form_of
 from orchestration.landing.receipts import CANONICAL_SOURCE, Receipt
 from orchestration.landing.source_files import MENDED_COLUMNS
@@ -66,13 +67,8 @@ def export(settings: Settings, month: Month | None, source: str | None, target: 
                 "a file for each."
             )
         connection.execute(f"delete from wanted where is_json <> {came_as_json}")
-        staged = target.with_name(f".{target.name}.part")
-        with files.disk_errors():
-            try:
-                (_write_json if came_as_json else _write_csv)(connection, staged)
-                files.swap(staged, target)
-            finally:
-                staged.unlink(missing_ok=True)
+        with files.disk_errors(), data_folder.file_to_hand_out(settings, target) as staged:
+            (_write_json if came_as_json else _write_csv)(connection, staged)
         (rows_written,) = engine.row(connection, "select count(*) from wanted")
         return int(rows_written)
 
@@ -95,7 +91,7 @@ def _rejected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         answering = [(name, readiness.answering(chain, name)) for name in sorted(names)]
         engine.create_table(connection, "answering", {"month": "varchar", "answered_by": "varchar"}, answering)
         came = engine.parquet(paths) if paths else "nothing"
-        cleared = readiness.cleared("came", _usable(batches, holders))
+        cleared = readiness.cleared("came", _later(batches, holders))
         connection.execute(
             f"""
             create temp table rejected as
@@ -152,11 +148,10 @@ def _answered(chain: Chain) -> pa.Table:
     )
 
 
-def _usable(batches: Sequence[Receipt], holders: Sequence[Receipt]) -> list[Path]:
-    """The files in which a row of one of these batches may have come again, mended."""
+def _later(batches: Sequence[Receipt], holders: Sequence[Receipt]) -> list[Receipt]:
+    """The batches in which a row of one of these may have come again."""
     oldest = min((batch.sequence for batch in holders), default=0)
-    later = [batch for batch in batches if batch.feed == "cdrs" and batch.sequence >= oldest]
-    return [batch.path(file) for batch in later for file in batch.files]
+    return [batch for batch in batches if batch.feed == CDRS.name and batch.sequence >= oldest]
 
 
 def _about_rejection() -> dict[str, str]:

@@ -3,11 +3,11 @@
 What belongs here: reading and summing up. What does not: how it is shown (`cli`), or judging a month (`close`).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from orchestration.close import due, manifests
+from orchestration.close import due, manifests, readiness
 from orchestration.close.manifests import Chain
 from orchestration.errors import Refused
 from orchestration.landing import receipts
@@ -34,11 +34,14 @@ def closed_months(settings: Settings) -> list[dict[str, Any]]:
 
 def status(settings: Settings) -> dict[str, Any]:
     """Feeds, months, what waits, and what is due."""
-    batches = receipts.load(settings)
+    batches, chain = receipts.load(settings), manifests.load(settings)
     return {
         "feeds": feeds(batches),
-        "months": months(batches, manifests.load(settings)),
+        "months": months(batches, chain),
         "late_records": _late_records(settings),
+        "ignored": ignored(batches),
+        "withdrawals_waiting": sum(batch.withdrawn_rows for batch in batches if batch.sequence > chain.landed_up_to),
+        "to_look_at": readiness.superseded_in_files(batch for batch in batches if batch.sequence > chain.landed_up_to),
         "accounts_not_landed": _accounts_not_landed(settings),
         **_due(settings),
     }
@@ -52,6 +55,8 @@ def feeds(batches: Sequence[Receipt]) -> list[dict[str, Any]]:
             "batches": len(landed),
             "rows": sum(batch.rows for batch in landed),
             "rejected_rows": sum(batch.rejected_rows for batch in landed),
+            "superseded_in_file": sum(batch.superseded_in_file for batch in landed),
+            "withdrawn_rows": sum(batch.withdrawn_rows for batch in landed),
             "late_rows": sum(batch.late for batch in landed),
             "overtaken_rows": sum(batch.overtaken for batch in landed),
             "unusable_assets": sum(batch.unusable_assets for batch in landed),
@@ -61,6 +66,14 @@ def feeds(batches: Sequence[Receipt]) -> list[dict[str, Any]]:
         for feed in FEEDS
         for landed in [[batch for batch in batches if batch.feed == feed]]
     ]
+
+
+def ignored(batches: Sequence[Receipt]) -> list[dict[str, Any]]:
+    """The rows that sources leave out, one entry per source and rule; `statements ignored` lists them."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for batch in batches:
+        counts.update({(batch.source, reason): count for reason, count in batch.ignored.items()})
+    return [{"source": source, "reason": reason, "rows": count} for (source, reason), count in sorted(counts.items())]
 
 
 def months(batches: Sequence[Receipt], chain: Chain) -> list[dict[str, Any]]:

@@ -1,16 +1,21 @@
-"""One fault of Dagster 1.13, mended in its servers' processes, which load this because dagster.yaml names it.
+"""Changes to Dagster 1.13 in its servers' processes, which load this because dagster.yaml names it.
 
 Its webserver refuses a backfill over an operation that cannot be split: it compares the months wanted of one asset and
 of another with `!=`, which also looks at whether they have been counted yet. Without this, several months could not be
 chosen at once. To be deleted when `TimeWindowPartitionsSubset` compares alike with `==` and `!=`; a test says so.
+
+The webserver obeys the pages of other sites, too; `ui_guard` is put in front of it before it starts.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
 from dagster._core.definitions.partitions.subset.time_window import TimeWindowPartitionsSubset
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
+
+from orchestration.errors import Refused
 
 
 class ArtifactStorage(LocalArtifactStorage):
@@ -20,7 +25,20 @@ class ArtifactStorage(LocalArtifactStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         # A method of Dagster's class is replaced on purpose: it is the mend.
         TimeWindowPartitionsSubset.__ne__ = _differs  # type: ignore[method-assign]
+        # The module that the web server's process begins with.
+        if "dagster_webserver.cli" in sys.modules:
+            _guard_web_server()
         return cls(inst_data=inst_data, **config_value)
+
+
+def _guard_web_server() -> None:
+    """Guard the web server of this process, or end with a sentence before there is one."""
+    from orchestration.runtime import ui_guard
+
+    try:
+        ui_guard.install()
+    except Refused as error:
+        sys.exit(str(error))
 
 
 def _differs(one: object, other: object) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import clock, engine, files
-from orchestration.landing import input_files, normalization, records, source_files
+from orchestration.landing import input_files, normalization, record_rules, records, source_files
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
 
@@ -29,7 +29,7 @@ class Check:
 
 def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
     """Map and judge a whole file as landing would, and keep nothing."""
-    source = declaration.load(settings, reference)
+    source, rules = declaration.load(settings, reference), record_rules.load(settings)
     file = input_files.look_at(path)
     with (
         files.disk_errors(),
@@ -39,7 +39,7 @@ def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
     ):
         normalization.load(connection)
         opened = mapping.open_source(connection, source, file, scratch)
-        records.create_normalized(connection, opened, clock.now())
+        records.create_normalized(connection, opened, rules, clock.now())
         with source_files.over_source(connection, file):
             counts = dict(
                 connection.execute(

@@ -63,7 +63,22 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
     records = written - sum(ignored.values())
     if opened.rows != written:
         ignored[PART_OF_ANOTHER] = opened.rows - written
-    connection.execute(f'create or replace temp view source as select * from {relation} where "record.ignored" is null')
+    # From here on `source` is the records alone, and `file`, which is made of it, cannot be read any more.
+    connection.execute(
+        f"create or replace temp table part_of_another as "
+        f"select * from file where source_row not in (select source_row from {relation})"
+    )
+    connection.execute(
+        f"""
+        create or replace temp view source as select * from {relation} where "record.ignored" is null;
+        create or replace temp view ignored as
+        select * exclude ("record.reason"), "record.ignored" as "record.reason"
+        from {relation}
+        where "record.ignored" is not null
+        union all by name
+        select *, {text(PART_OF_ANOTHER)} as "record.reason" from part_of_another
+        """
+    )
     if source.header is not True:
         _require_dates(connection, source, file.path)
     if source.zone is None:

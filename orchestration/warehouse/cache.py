@@ -40,6 +40,9 @@ BATCH_COLUMNS = {
     "row_count": "bigint",
     "duplicate_rows": "bigint",
     "superseded_rows": "bigint",
+    "superseded_in_file": "bigint",
+    "superseded_elsewhere": "bigint",
+    "withdrawn_rows": "bigint",
     "cost_difference": "decimal(38, 9)",
     "rejected_rows": "bigint",
     "late_rows": "bigint",
@@ -90,8 +93,9 @@ def refresh_if_stale(settings: Settings) -> None:
 def _contents(settings: Settings) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]] | None:
     """The batches, and the months with their manifests' hashes, of the published warehouse; None without one."""
     try:
-        batches = reader.rows(settings, "select batch_id from operations.batches")
-        heads = reader.rows(settings, "select month, manifest_sha256 from operations.closes")
+        with reader.reading(settings) as connection:
+            batches = connection.execute("select batch_id from operations.batches").fetchall()
+            heads = connection.execute("select month, manifest_sha256 from operations.closes").fetchall()
     except (Refused, duckdb.Error):
         return None
     return set(batches), set(heads)
@@ -190,7 +194,7 @@ def _create_assets(connection: duckdb.DuckDBPyConnection, batches: Sequence[Rece
                     holding.recorded_at, holding.is_late, holding.assignment_id,
                     life.alive_from as tenant_alive_from, life.archived_at as tenant_archived_at
                 from build.main.int_holdings as holding
-                left join build.main.int_tenant_lives as life on life.account_id = holding.account_id
+                left join warehouse.assets.tenants as life on life.account_id = holding.account_id
                 {typed}
                 where holding.asset_type = '{kind}'
                 order by holding.asset, holding.valid_from
@@ -224,8 +228,8 @@ def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batc
         [
             [
                 b.feed, b.batch_id, b.landed_at, b.landed_by, b.source, b.file_name, b.source_sha256, b.source_bytes,
-                b.rows, b.duplicates, b.superseded, b.cost_difference, b.rejected_rows, b.late, b.overtaken, b.cutoff,
-                b.sealed_at,
+                b.rows, b.duplicates, b.superseded, b.superseded_in_file, b.superseded_elsewhere, b.withdrawn_rows,
+                b.cost_difference, b.rejected_rows, b.late, b.overtaken, b.cutoff, b.sealed_at,
             ]
             for b in batches
         ],

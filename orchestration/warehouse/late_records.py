@@ -6,7 +6,7 @@ records up in the frozen months; and it is one query, so that any client of the 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import duckdb
 
@@ -15,7 +15,7 @@ from orchestration.close.inputs import Close
 from orchestration.close.manifests import Chain
 from orchestration.landing import landed_rows
 from orchestration.landing.feeds import CDRS
-from orchestration.landing.receipts import Files, Receipt, with_columns
+from orchestration.landing.receipts import LandedFile, Receipt, with_columns
 
 JUDGED = "int_judged_deliveries"
 # A relation of a build, as compiled SQL names it.
@@ -23,34 +23,63 @@ RELATION = re.compile(r'"build"\."(\w+)"\."(\w+)"')
 
 
 def query(connection: duckdb.DuckDBPyConnection, chain: Chain, batches: Sequence[Receipt]) -> str:
-    """Of frozen months, until the next close: `waiting`. Older than the first month: `before_first_month`."""
+    """Of frozen months, until the next close: `waiting`. Older than the first month: `before_first_month`.
+
+    Each record stands here once, by its latest delivery, and not at all when that is usage of a month to come.
+    """
     columns = f"strftime(started_at at time zone 'UTC', '%Y-%m') as month, {', '.join(CDRS.stored)}"
-    first = str(chain.first_month or "")
-    early = with_columns((batch, file) for batch in batches for file in batch.records if file.month < first)
-    before = landed_rows.select(early, CDRS.stored)
-    selects = [f"select 'before_first_month' as status, {columns} from ({before})"]
-    if late := _landed_since_the_last_close(chain, batches):
-        selects.append(f"select 'waiting' as status, {columns} from ({_waiting(connection, chain, late)})")
+    selects = [f"select 'before_first_month' as status, {columns} from ({_before_first_month(chain, batches)})"]
+    if chain.next_month:
+        close = Close(chain.next_month, chain, batches)
+        if close.late_files:
+            selects.append(f"select 'waiting' as status, {columns} from ({_waiting(connection, close)})")
     return " union all ".join(selects)
 
 
-def _landed_since_the_last_close(chain: Chain, batches: Sequence[Receipt]) -> Files:
-    if chain.next_month is None:
-        return {}
-    late = Close(chain.next_month, chain, batches).late_files.values()
-    return with_columns((batch, file) for batch, file in late if file.month >= str(chain.first_month))
+def _before_first_month(chain: Chain, batches: Sequence[Receipt]) -> str:
+    """The last deliveries of records that start before the first month."""
+    first = str(chain.first_month or "")
+    early = with_columns((batch, file) for batch in batches for file in batch.records if file.month < first)
+    rows = landed_rows.select(early, CDRS.stored)
+    later = landed_rows.places(_delivered_again(batches, first))
+    return f"""
+        select early.*
+        from ({rows}) as early
+        where not exists (
+            select 1
+            from ({later}) as later
+            where later.record_id = early.record_id
+                and (later.batch_id, later.source_row) > (early.batch_id, early.source_row)
+        )
+    """
 
 
-def _waiting(connection: duckdb.DuckDBPyConnection, chain: Chain, late: Files) -> str:
+def _delivered_again(batches: Sequence[Receipt], first: str) -> Iterator[tuple[Receipt, LandedFile]]:
+    """The files that may hold a later delivery of a record from before the first month, as receipts say."""
+    again: dict[str, set[str]] = {}
+    for batch in batches:
+        repeats = batch.duplicates or batch.superseded
+        again.setdefault(batch.batch_id, set()).update(
+            file.day for file in batch.records if repeats and file.month < first
+        )
+        again[batch.batch_id].update(move.day for move in batch.moved if move.earlier_day[:7] < first)
+    for batch in batches:
+        yield from ((batch, file) for day in sorted(again[batch.batch_id]) for file in batch.files_on(day))
+        if batch.withdrawn and "" in again[batch.batch_id]:
+            yield batch, batch.withdrawn
+
+
+def _waiting(connection: duckdb.DuckDBPyConnection, close: Close) -> str:
     """The last delivery of each record that the next close would state, if nothing else had landed for it."""
+    linked = [found for path, found in close.linked_files.items() if path not in close.late_files]
     sources = {
         # No end and no beginning: every record in these files is late.
         "control.close": pinning.ClosePeriod().row,
         "landed.cdrs": landed_rows.select({}, CDRS.pinned, row_id=True),
-        "landed.neighbouring_cdrs": landed_rows.select({}, CDRS.pinned),
-        "landed.late_cdrs": landed_rows.select(late, CDRS.pinned),
-        "frozen.stated_records": pinning.NO_RECORDS,
-        "frozen.stated_entries": pinning.stated_entries(connection, chain.manifests),
+        "landed.cdrs_elsewhere": pinning.elsewhere(close, linked),
+        "landed.late_cdrs": landed_rows.select(with_columns(close.late_files.values()), CDRS.pinned),
+        "landed.withdrawals": pinning.withdrawals(close),
+        "frozen.stated_entries": pinning.stated_entries(connection, close),
     }
     steps = [f'"{name}" as ({sql})' for name, sql in sources.items()]
     steps += [f"{_steps(name)} as ({_steps(sql)})" for name, sql in dbt_build.compiled([JUDGED]).items()]

@@ -25,6 +25,8 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from jinja2 import Environment
 
+from orchestration.close import dbt_build
+
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 # What each model that is an optimization would be without it, by its name.
 PLAIN = Path(__file__).with_name("plain")
@@ -67,10 +69,11 @@ RELATIONS = {
     },
     "close_days": {"day": "date"},
     "cdrs": CANONICAL | LINEAGE | {"row_id": "bigint"},
-    "neighbouring_cdrs": CANONICAL | LINEAGE,
+    "cdrs_elsewhere": CANONICAL | LINEAGE | {"is_new": "boolean"},
+    "withdrawals": LINEAGE | {"record_id": "varchar", "is_new": "boolean"},
     "late_cdrs": CANONICAL | LINEAGE,
     "late_receipts": {"batch_id": "varchar", "usable_rows": "bigint"},
-    "stated_records": {"record_id": "varchar"},
+    "withdrawn_receipts": {"batch_id": "varchar", "withdrawn_rows": "bigint"},
     "stated_entries": CANONICAL
     | {"duration_seconds": "bigint", "billed_seconds": "bigint", "account_id": "varchar", "attributed_by": "varchar"}
     | {"reason": "varchar", "assignment_id": "varchar", "conflict_header_ip": "boolean", "record_count": "bigint"}
@@ -89,8 +92,8 @@ RELATIONS = {
     "ip_assignments": {"ip": "varchar", "account_id": "varchar", "event_type": "varchar"} | EVENT | FLAGS | LINEAGE,
 }
 # The schemas of the relations that have not landed themselves.
-SCHEMAS = {"stated_records": "frozen", "stated_entries": "frozen"}
-SCHEMAS |= dict.fromkeys(("close", "close_days", "cdrs_receipts", "late_receipts"), "control")
+SCHEMAS = {"stated_entries": "frozen"}
+SCHEMAS |= dict.fromkeys(("close", "close_days", "cdrs_receipts", "late_receipts", "withdrawn_receipts"), "control")
 
 
 @dataclass
@@ -138,16 +141,19 @@ class Landing:
             "currency": "USD",
             "batch_id": "00000002-bbbbbbbbbbbb",
             "row_id": len(self.rows["cdrs"]),
+            "is_new": False,
         }
         self.add(relation, **ordinary | values)
 
+    def withdraw(self, record_id: str, **values: Any) -> None:
+        row = 900 + len(self.rows["withdrawals"])
+        self.add("withdrawals", **{"record_id": record_id, "source_row": row, "is_new": True} | values)
+
     def state(self, record_id: str, started_at: datetime, stated_in: str, **values: Any) -> None:
-        """An entry of a frozen month; of the one before, its id too."""
+        """An entry of a frozen month."""
         ordinary = {"account_id": "acme", "attributed_by": "number", "record_count": 1, "stated_in": stated_in}
         ordinary |= {"conflict_header_ip": False, "usage_month": started_at.date().replace(day=1)}
         self.cdr(record_id, started_at, "stated_entries", **ordinary | values)
-        if stated_in == "2026-01":
-            self.add("stated_records", record_id=record_id)
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,11 @@ def create_landing(landing: Landing, folder: Path) -> None:
     if not landing.rows["late_receipts"]:
         late = Counter(row["batch_id"] for row in landing.rows["late_cdrs"])
         landing.rows["late_receipts"] = [{"batch_id": batch, "usable_rows": rows} for batch, rows in late.items()]
+    if not landing.rows["withdrawn_receipts"]:
+        new = Counter(row["batch_id"] for row in landing.rows["withdrawals"] if row["is_new"])
+        landing.rows["withdrawn_receipts"] = [
+            {"batch_id": batch, "withdrawn_rows": rows} for batch, rows in new.items()
+        ]
     with duckdb.connect(str(folder / "build.duckdb")) as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("create schema landed; create schema frozen; create schema control")
@@ -215,14 +226,20 @@ def insert_rows(
 
 
 @pytest.fixture(scope="session")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """The parsed project, shared by all builds: it does not depend on where the build file lies."""
-    result = run_dbt(tmp_path_factory.mktemp("parse"), None, "parse")
-    assert result.success, result.exception
-    return result.result
+def manifest() -> Manifest:
+    """What a close builds from, shared by all builds: it does not depend on where the build file lies."""
+    dbt_build.prepare()
+    return dbt_build.compiled_manifest()
 
 
-def run_dbt(folder: Path, manifest: Manifest | None, *arguments: str, project: Path = PROJECT) -> Any:
+@pytest.fixture(scope="session")
+def parsed_manifest() -> Manifest:
+    """The project before it is compiled, in which unit tests can replace what a model refers to."""
+    dbt_build.prepare()
+    return Manifest.from_msgpack(dbt_build.PARSED.read_bytes())
+
+
+def run_dbt(folder: Path, manifest: Manifest, *arguments: str) -> Any:
     """Run dbt in this process, and let go of the build file afterwards."""
     os.environ["STATEMENTS_BUILD_FILE"] = str(folder / "build.duckdb")
     os.environ["STATEMENTS_TEMP_DIRECTORY"] = str(folder / "spilled")
@@ -230,8 +247,8 @@ def run_dbt(folder: Path, manifest: Manifest | None, *arguments: str, project: P
         return dbtRunner(manifest=manifest).invoke(
             [
                 *arguments,
-                f"--project-dir={project}",
-                f"--profiles-dir={project}",
+                f"--project-dir={PROJECT}",
+                f"--profiles-dir={PROJECT}",
                 f"--target-path={folder / 'target'}",
                 "--log-level=none",
                 "--log-level-file=none",
@@ -249,14 +266,17 @@ Build = Callable[..., Built]
 
 @pytest.fixture(scope="module")
 def build(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Land, build, and insist that it succeeded unless `may_fail`. Another `project` is parsed first."""
+    """Land, build, and insist that it succeeded unless `may_fail`. `unit_tests` run with a manifest of theirs."""
 
-    def run(landing: Landing, *arguments: str, may_fail: bool = False, project: Path | None = None) -> Built:
+    def run(
+        landing: Landing, may_fail: bool = False, other: Manifest | None = None, unit_tests: Manifest | None = None
+    ) -> Built:
         folder = tmp_path_factory.mktemp("close")
         create_landing(landing, folder)
-        parsed, project = (None, project) if project else (manifest, PROJECT)
-        wanted = arguments or ("--exclude-resource-type", "unit_test")
-        result = run_dbt(folder, parsed, "build", *wanted, project=project)
+        if unit_tests:
+            result = run_dbt(folder, unit_tests, "build")
+        else:
+            result = run_dbt(folder, other or manifest, "build", "--exclude-resource-type", "unit_test")
         outcomes = result.result.results if result.result else []
         failures = [f"{one.node.name}: {one.message}" for one in outcomes if one.status not in ("success", "pass")]
         if not may_fail:
@@ -281,8 +301,13 @@ def small_landing() -> Landing:
     return landing
 
 
-def test_the_project_builds_with_all_its_unit_tests_and_data_tests(build: Build) -> None:
-    built = build(small_landing(), "--quiet")
+@pytest.fixture(scope="module")
+def built_with_unit_tests(build: Build, parsed_manifest: Manifest) -> Built:
+    return build(small_landing(), unit_tests=parsed_manifest)
+
+
+def test_the_project_builds_with_all_its_unit_tests_and_data_tests(built_with_unit_tests: Built) -> None:
+    built = built_with_unit_tests
     assert built.failures == []
     assert built.ask("select record_id, account_id, reason from usage order by 1") == [
         ("r1", "acme", None),
@@ -294,8 +319,8 @@ def test_the_project_builds_with_all_its_unit_tests_and_data_tests(build: Build)
     assert built.ask("select count(*) from reconciliation where difference <> 0") == [(0,)]
 
 
-def test_a_second_build_of_the_same_landing_writes_the_same_bytes(build: Build) -> None:
-    first, second = build(small_landing()), build(small_landing())
+def test_a_second_build_of_the_same_landing_writes_the_same_bytes(built_with_unit_tests: Built, build: Build) -> None:
+    first, second = built_with_unit_tests, build(small_landing())
     files = sorted(path.name for path in (first.folder / "usage").iterdir())
     assert files
     for name in files:
@@ -447,21 +472,33 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
     landing.cdr("moved day", noon, batch_id=first, source_row=4)
     landing.cdr("moved day", noon + timedelta(days=3), batch_id=second, source_row=4)
     landing.cdr("moved out", noon, batch_id=first, source_row=5)
-    landing.cdr("moved out", after, "neighbouring_cdrs", batch_id=second, source_row=5)
-    landing.cdr("moved in", before, "neighbouring_cdrs", batch_id=first, source_row=6)
+    landing.cdr("moved out", after, "cdrs_elsewhere", batch_id=second, source_row=5)
+    landing.cdr("moved in", before, "cdrs_elsewhere", batch_id=first, source_row=6)
     landing.cdr("moved in", noon, batch_id=second, source_row=6)
     landing.cdr("out and back", noon, batch_id=first, source_row=7)
-    landing.cdr("out and back", before, "neighbouring_cdrs", batch_id=second, source_row=7)
+    landing.cdr("out and back", before, "cdrs_elsewhere", batch_id=second, source_row=7)
     landing.cdr("out and back", noon, batch_id=third, source_row=7)
     # Stated in the frozen month before, from a delivery of that month or of a correction: taken back, and usage here.
-    landing.cdr("stated", before, "neighbouring_cdrs", batch_id=first, source_row=8)
+    landing.cdr("stated", before, "cdrs_elsewhere", batch_id=first, source_row=8)
     landing.state("stated", before, "2026-01", batch_id=first, source_row=8)
     landing.cdr("stated", noon, batch_id=second, source_row=8)
     landing.cdr("stated long ago", noon, batch_id=second, source_row=9)
+    landing.cdr("stated long ago", FIRST, "cdrs_elsewhere", batch_id=first, source_row=9)
     landing.state("stated long ago", FIRST, "2026-01", batch_id=first, source_row=9)
-    # Moved to the month before and settled there, where an even later delivery took it out of sight.
+    # Taken back before the close; taken back and delivered again; taken back twice; and of another month.
+    landing.cdr("withdrawn", noon, batch_id=first, source_row=15)
+    landing.withdraw("withdrawn", batch_id=second, source_row=15)
+    landing.cdr("once more", noon, batch_id=first, source_row=16)
+    landing.withdraw("once more", batch_id=second, source_row=16)
+    landing.cdr("once more", noon, batch_id=third, source_row=16)
+    landing.withdraw("of another month", batch_id=second, source_row=17)
+    landing.withdraw("of another month", batch_id=third, source_row=17)
+    landing.cdr("withdrawn long ago", noon, batch_id=first, source_row=18)
+    landing.withdraw("withdrawn long ago", batch_id=second, source_row=18, is_new=False)
+    # Moved to the month before, and on to one far ahead.
     landing.cdr("settled before", noon, batch_id=first, source_row=14)
-    landing.cdr("settled before", before, "neighbouring_cdrs", batch_id=second, source_row=14)
+    landing.cdr("settled before", before, "cdrs_elsewhere", batch_id=second, source_row=14)
+    landing.cdr("settled before", END + timedelta(days=90), "cdrs_elsewhere", batch_id=third, source_row=14)
     # Within one file the later row counts; null and absent are the same, and different from any text.
     landing.cdr("one file", noon, batch_id=first, source_row=10, x_tenant=None)
     landing.cdr("one file", noon, batch_id=first, source_row=11, x_tenant="acme")
@@ -473,6 +510,7 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
         ("changed", "3", 2, 1),
         ("moved day", "3", 4, 4),
         ("moved in", "3", 6, 1),
+        ("once more", "4", 16, 1),
         ("one file", "2", 11, 1),
         ("out and back", "4", 7, 1),
         ("same", "2", 1, 1),
@@ -487,6 +525,7 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
         ("changed", "2", 2, "superseded"),
         ("moved day", "2", 4, "superseded"),
         ("moved out", "2", 5, "superseded"),
+        ("once more", "2", 16, "superseded"),
         ("one file", "2", 10, "superseded"),
         ("out and back", "2", 7, "superseded"),
         ("same", "3", 1, "duplicate"),
@@ -494,6 +533,15 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
         ("settled before", "2", 14, "superseded"),
         ("there and back", "2", 3, "superseded"),
         ("there and back", "3", 3, "superseded"),
+        ("withdrawn", "2", 15, "superseded"),
+        ("withdrawn long ago", "2", 18, "superseded"),
+    ]
+    withdrawals = "select record_id, batch_id[8:8], outcome from int_judged_deliveries where came_as = 'withdrawal'"
+    assert built.ask(f"{withdrawals} order by all") == [
+        ("of another month", "3", "withdrawn"),
+        ("of another month", "4", "duplicate"),
+        ("once more", "3", "superseded"),
+        ("withdrawn", "3", "withdrawn"),
     ]
     reversals = "select record_id, batch_id[8:8], source_row, record_count, usage_month from int_corrections order by 1"
     assert built.ask(reversals) == [
@@ -518,7 +566,16 @@ def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
         landing.cdr(record_id, december, "late_cdrs", batch_id=new, **now)
     # Moved on to the month after this one, taken back here; it will be usage there.
     landing.state("moved on", december, "2026-01", source_row=100)
-    landing.cdr("moved on", END, "neighbouring_cdrs", batch_id=new, source_row=50)
+    landing.cdr("moved on", december, "cdrs_elsewhere", source_row=100)
+    landing.cdr("moved on", END, "cdrs_elsewhere", batch_id=new, source_row=50, is_new=True)
+    # Taken back by the carrier; another was so earlier, stands on no statement, and is delivered again.
+    landing.state("withdrawn", december, "2025-12", source_row=103)
+    landing.cdr("withdrawn", december, "cdrs_elsewhere", source_row=103)
+    landing.withdraw("withdrawn", batch_id=new)
+    landing.state("and again", december, "2025-12", source_row=104)
+    landing.state("and again", december, "2026-01", source_row=104, record_count=-1)
+    landing.withdraw("and again", batch_id="00000003-bbbbbbbbbbbb", is_new=False)
+    landing.cdr("and again", december, "late_cdrs", batch_id=new)
     # Taken back earlier, from an account that a reversal repeats although it would be another's today.
     landing.state("back again", december, "2025-12", source_row=101)
     landing.state("back again", december, "2026-01", source_row=101, record_count=-1)
@@ -531,6 +588,7 @@ def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
     assert built.ask(f"select {entries} from usage order by record_id, record_count") == [
         ("abroad", "reversal", -1, -60, Decimal("-0.01"), "USD", "acme", None),
         ("abroad", "restatement", 1, 60, Decimal("0.01"), "EUR", "acme", None),
+        ("and again", "restatement", 1, 60, Decimal("0.01"), "USD", "acme", None),
         ("back again", "restatement", 1, 60, Decimal("0.01"), "USD", "acme", None),
         ("dearer", "reversal", -1, -60, Decimal("-0.01"), "USD", "acme", None),
         ("dearer", "restatement", 1, 60, Decimal("0.03"), "USD", "acme", None),
@@ -539,6 +597,7 @@ def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
         ("odd", "reversal", -1, -90, Decimal("2"), "USD", "other", None),
         ("odd", "restatement", 1, 60, Decimal("0.01"), "USD", None, "number_unknown"),
         ("usage", "usage", 1, 60, Decimal("0.01"), "USD", "other", None),
+        ("withdrawn", "reversal", -1, -60, Decimal("-0.01"), "USD", "acme", None),
     ]
     figures = "select account_id, currency, usage_cost, correction_count, correction_cost, total_cost, peak_channels"
     assert built.ask(f"{figures} from statements order by 1, 2") == [
@@ -716,28 +775,26 @@ def busy_landing() -> Landing:
             if number % 10 == 1:
                 landing.cdr(record_id, instant, batch_id=second, **row, **values | {"cost": Decimal(7)})
             if number % 10 == 2:
-                landing.cdr(record_id, END, "neighbouring_cdrs", batch_id=second, **row, **values)
+                landing.cdr(record_id, END, "cdrs_elsewhere", batch_id=second, **row, **values)
         elif number % 3 == 0:
             landing.cdr(record_id, instant, "late_cdrs", batch_id=third, **row, **values)
         elif number % 3 == 1:
             stated_in = f"{instant:%Y-%m}"
             landing.state(record_id, instant, stated_in, batch_id=first, **row, **values)
             if stated_in == "2026-01":
-                landing.cdr(record_id, instant, "neighbouring_cdrs", batch_id=first, **row, **values)
+                landing.cdr(record_id, instant, "cdrs_elsewhere", batch_id=first, **row, **values)
             if number % 2:
                 landing.cdr(record_id, instant, "late_cdrs", batch_id=third, **row, **values | {"cost": Decimal(3)})
     return landing
 
 
-def test_results_do_not_change_without_the_optimizations(build: Build, tmp_path: Path) -> None:
+def test_results_do_not_change_without_the_optimizations(build: Build) -> None:
     models = [path for path in PROJECT.glob("models/**/*.sql") if "**Optimization only:**" in path.read_text()]
     assert {path.name for path in models} == {path.name for path in PLAIN.glob("*.sql")}
-    plain = tmp_path / "dbt_project"
-    shutil.copytree(PROJECT, plain, ignore=shutil.ignore_patterns("target"))
-    shutil.copytree(PROJECT.parent / "seeds", tmp_path / "seeds")
-    for path in models:
-        shutil.copy(PLAIN / path.name, plain / path.relative_to(PROJECT))
-    told, wanted = build(busy_landing()), build(busy_landing(), project=plain)
+    plain = dbt_build.compiled_manifest()
+    for path in PLAIN.glob("*.sql"):
+        plain.nodes[f"model.tenant_statements.{path.stem}"].raw_code = path.read_text()
+    told, wanted = build(busy_landing()), build(busy_landing(), other=plain)
     # Every optimization has something to do.
     looks = {
         "int_asset_events": "count(*)",

@@ -3,8 +3,8 @@
 Here belongs what is landed at each step, drawn from what each world knows of itself. All worlds put their rows of a step
 into one file, under keys of their own, so that one close serves them all. What closes state is for the oracle to say.
 
-A record moves at most one month at a time within the open months, and from a frozen month into an open one only from
-the statements closed last: further than that a close does not look for its own month's records (README, limits).
+A record moves from any month to any other, open, frozen or before the first, as far and as often as it likes, and is
+withdrawn and delivered again.
 """
 
 import random
@@ -13,19 +13,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tests.oracle.corrections import Books
-from tests.oracle.facts import Landing, Row, instant, present
+from tests.oracle.facts import Landing, Row, instant
 from tests.oracle.histories import Draft, account_of, ip_of, number_of, tenant_row
 from tests.oracle.oracle import month_bounds, month_of
-from tests.oracle.records import Clock, change, first_delivery, respelled
+from tests.oracle.records import Clock, change, first_delivery, respelled, withdrawn
 
-BEFORE_FIRST = "2025-11"
+BEFORE_FIRST = ("2025-10", "2025-11")
 
 
 def month_after(month: str, places: int = 1) -> str:
     """Return the month some places later, or earlier."""
     number = int(month[:4]) * 12 + int(month[5:]) - 1 + places
     return f"{number // 12:04d}-{number % 12 + 1:02d}"
+
+
+def months_between(month: str, later: str) -> int:
+    """Return how many months later the second one is."""
+    return 12 * (int(later[:4]) - int(month[:4])) + int(later[5:]) - int(month[5:])
 
 
 @dataclass
@@ -39,11 +43,11 @@ class World:
 
 
 class Careers:
-    """Draws the files of many worlds, step by step. `books` says what has been stated so far."""
+    """Draws the files of many worlds, step by step. `first` is the first month that is stated."""
 
-    def __init__(self, seed: int, worlds: int, books: Books) -> None:
+    def __init__(self, seed: int, worlds: int, first: str) -> None:
         """Draw who and what there is."""
-        self.books = books
+        self.first = first
         self.steps = 0
         self.worlds = [World(self._draft(seed, index)) for index in range(worlds)]
 
@@ -117,7 +121,7 @@ class Careers:
     # Records ----------------------------------------------------------------------------------------------------------
 
     def records(self, at: datetime, month: str) -> Landing:
-        """Land new records and old ones again, while `month` is the next to be closed."""
+        """Land new records and old ones again, while `month` is running or has just ended."""
 
         def rows() -> Iterator[Row]:
             for world in self.worlds:
@@ -126,9 +130,8 @@ class Careers:
                         row = self._again(world, at, month)
                     else:
                         row = self._first(world, at, month)
-                    if row is not None:
-                        world.delivered[row["record_id"]].append(row)
-                        yield row
+                    world.delivered[row["record_id"]].append(row)
+                    yield row
 
         return self._landing("cdrs", rows(), at)
 
@@ -137,37 +140,31 @@ class Careers:
         row = first_delivery(world.draft, self._clock(world, at, self._some_month(world, month)), record_id)
         return row | {"started_at": _not_after(row["started_at"], at)}
 
-    def _again(self, world: World, at: datetime, month: str) -> Row | None:
+    def _again(self, world: World, at: datetime, month: str) -> Row:
         rng = world.draft.rng
         delivered = world.delivered[rng.choice(sorted(world.delivered))]
-        row = dict(rng.choice(delivered[-3:]))
-        kind = rng.choices(("as before", "respelled", "changed", "moved"), (25, 10, 40, 25))[0]
+        row = dict(rng.choice([row for row in delivered if not row.get("withdrawn")][-3:]))
+        kinds = ("as before", "respelled", "changed", "moved", "withdrawn")
+        kind = rng.choices(kinds, (20, 10, 30, 30, 10))[0]
+        if kind == "withdrawn":
+            return withdrawn(world.draft, row)
         if kind == "respelled":
             row = respelled(world.draft, row)
         elif kind == "changed":
-            row |= change(world.draft, self._clock(world, at, _month(row)), row)
+            row |= change(world.draft, self._clock(world, at, month_of(instant(row["started_at"]))), row)
         elif kind == "moved":
             begins = self._clock(world, at, self._some_month(world, month)).draw(0)
             row["started_at"] = world.draft.spelled(begins)
         row["started_at"] = _not_after(row["started_at"], at)
-        return row if self._may_come(row, delivered, month) else None
-
-    def _may_come(self, row: Row, delivered: list[Row], month: str) -> bool:
-        """Tell whether a close will see this delivery beside the others of its record."""
-        following = month_after(month)
-        moves_to = _month(row)
-        if moves_to > following:
-            return False
-        stands = self.books.standing.get(row["record_id"])
-        if moves_to >= month and stands is not None and stands.stated_in < month_after(month, -1):
-            return False
-        return moves_to >= month or following not in map(_month, delivered)
+        return row
 
     def _some_month(self, world: World, month: str) -> str:
-        frozen = list(self.books.closed)
-        if frozen and world.draft.rng.random() < 0.3:
-            return world.draft.rng.choice(frozen)
-        return world.draft.rng.choices((month, month_after(month), BEFORE_FIRST), (80, 12, 8))[0]
+        """Draw the running month, the next one, one before the first, or any in between."""
+        rng = world.draft.rng
+        kind = rng.choices(("running", "next", "before first", "any"), (50, 10, 8, 32))[0]
+        if kind == "any":
+            return month_after(self.first, rng.randint(0, months_between(self.first, month)))
+        return {"running": month, "next": month_after(month), "before first": rng.choice(BEFORE_FIRST)}[kind]
 
     def _clock(self, world: World, at: datetime, month: str) -> Clock:
         start, end = month_bounds(month)
@@ -177,10 +174,6 @@ class Careers:
 def _within(rng: random.Random, low: datetime, high: datetime) -> datetime:
     """Draw an instant after `low` and before `high`."""
     return low + (high - low) * rng.uniform(0.001, 0.999)
-
-
-def _month(row: Row) -> str:
-    return month_of(instant(present(row, "started_at")))
 
 
 def _not_after(started_at: str, at: datetime) -> str:

@@ -60,6 +60,8 @@ class Books:
             if before is not None:
                 entries.append(replace(before, kind="reversal", sign=-1, stated_in=month))
                 del self.standing[record_id]
+            if record is None:
+                continue
             started_in = month_of(record.started_at)
             if not first <= started_in <= month:
                 continue

@@ -137,8 +137,14 @@ def derived_number_type(number: str) -> str:
     return "toll_free" if number.startswith(_TOLL_FREE) else "local"
 
 
-def read_record(row: Row) -> Record:
-    """Read one delivery, with the defaults of the canonical feed filled in."""
+def read_record(row: Row, default_currency: str) -> Record | None:
+    """Read one delivery, with the defaults of the canonical feed filled in; None when it takes its record back.
+
+    Whatever else a withdrawal says, it says nothing (rule 29).
+    """
+    _required(row, "record_id")
+    if (present(row, "withdrawn") or "false") == "true":
+        return None
     duration = int(present(row, "duration_seconds") or 0)
     return Record(
         record_id=_required(row, "record_id"),
@@ -155,7 +161,7 @@ def read_record(row: Row) -> Record:
         x_tenant=(row.get("x_tenant") or "").strip(" \t") or None,
         routed_to=present(row, "routed_to"),
         cost=_money(_required(row, "cost")),
-        currency=present(row, "currency") or "USD",
+        currency=present(row, "currency") or default_currency,
     )
 
 

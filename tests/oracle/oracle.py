@@ -4,8 +4,7 @@ Here belong the whole answer for a month and the attribution of one record. Plai
 SQL, no code of the product, no files. It does not decide whether a month may be closed, does not normalize
 spellings (values come canonical, or malformed beyond repair), rejects no call records and states no
 corrections: whoever compares a build with it closes the month once, after everything has landed. Where the
-rules leave two readings the answer says so: `MonthAnswer.disputable_assets`, and `asset_changes_settled` on
-a statement.
+rules leave two readings the answer says so: `asset_changes_settled` on a statement.
 """
 
 from collections import Counter, defaultdict
@@ -20,7 +19,8 @@ from tests.oracle.owners import Attribution, HeldNumber, Owners
 from tests.oracle.statements import NOTHING, Key, Measures, exact_arithmetic, measures_by, wide_figures
 from tests.oracle.timelines import Life, World
 
-Delivery = tuple[Position, Record]
+# A delivery without a record takes it back (rule 29).
+Delivery = tuple[Position, Record | None]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,6 @@ class MonthAnswer:
     statements: dict[tuple[str, str], dict[str, object]]
     organization: dict[str, dict[str, object]]
     inventory: dict[str, HeldNumber]
-    disputable_assets: frozenset[str]
 
 
 def month_bounds(month: str) -> tuple[datetime, datetime]:
@@ -110,9 +109,9 @@ def judge(
     with exact_arithmetic(), collector_at_rest():
         world = replay(landings, frozen_ends)
         owners = Owners(world, end)
-        deliveries = collect_deliveries(landings)
+        deliveries = collect_deliveries(landings, default_currency)
         records, counts = _judge_deliveries(deliveries, owners, month)
-        return _answer(month, start, records, counts, owners, world, default_currency)
+        return _answer(month, start, records, counts, owners, default_currency)
 
 
 def replay(landings: Sequence[Landing], frozen_ends: Iterable[tuple[int, datetime]] = ()) -> World:
@@ -130,15 +129,14 @@ def replay(landings: Sequence[Landing], frozen_ends: Iterable[tuple[int, datetim
     return world
 
 
-def collect_deliveries(landings: Sequence[Landing]) -> dict[str, list[Delivery]]:
+def collect_deliveries(landings: Sequence[Landing], default_currency: str = "USD") -> dict[str, list[Delivery]]:
     """Return every delivery of every record id, in the order of batch and row."""
     deliveries: dict[str, list[Delivery]] = defaultdict(list)
     for step, landing in enumerate(landings):
         if landing.feed != "cdrs":
             continue
         for index, row in enumerate(landing.rows, start=1):
-            record = read_record(row)
-            deliveries[record.record_id].append((Position(step, index), record))
+            deliveries[row["record_id"]].append((Position(step, index), read_record(row, default_currency)))
     return deliveries
 
 
@@ -150,9 +148,10 @@ def _judge_deliveries(
     for delivered in deliveries.values():
         standing, fates = settle(delivered)
         for (_, record), fate in zip(delivered, fates, strict=True):
-            counts[fate] += month_of(record.started_at) == month
+            if record is not None:
+                counts[fate] += month_of(record.started_at) == month
         position, record = delivered[standing]
-        if month_of(record.started_at) == month:
+        if record is not None and month_of(record.started_at) == month:
             records.append(JudgedRecord(record, position, owners.attribute(record)))
     return records, counts
 
@@ -163,7 +162,6 @@ def _answer(
     records: list[JudgedRecord],
     counts: dict[str, int],
     owners: Owners,
-    world: World,
     default_currency: str,
 ) -> MonthAnswer:
     owned = [judged for judged in records if judged.attribution.account_id is not None]
@@ -183,7 +181,6 @@ def _answer(
         statements=_statements(owned, owners, inventory, start, default_currency),
         organization=_organization(records, inventory, default_currency),
         inventory=inventory,
-        disputable_assets=world.disputable_assets(),
     )
 
 

@@ -113,7 +113,7 @@ class Owners:
 
     def tenant_name(self, account: str) -> str:
         """Return the name in force at the month's last instant."""
-        named = [event for event in self._events["tenants"][account] if not event.overtaken]
+        named = [event for event in self._events["tenants"][account] if event.can_act]
         return max(named, key=lambda event: event.order).fact.name
 
     def inventory(self) -> dict[str, HeldNumber]:
@@ -129,7 +129,7 @@ class Owners:
 
     def _number_type(self, number: str) -> str:
         events = self._events["number_assignments"][number]
-        stated = [event for event in events if not event.overtaken and event.fact.number_type]
+        stated = [event for event in events if event.can_act and event.fact.number_type]
         if not stated:
             return derived_number_type(number)
         return max(stated, key=lambda event: event.order).fact.number_type

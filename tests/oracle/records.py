@@ -43,6 +43,7 @@ class Drawn(Protocol):
     ips: list[str]
     moments: list[datetime]
     hot: list[datetime]
+    default_currency: str
 
     def spelled(self, moment: datetime) -> str:
         """Write an instant."""
@@ -174,10 +175,12 @@ def _header(history: Drawn) -> str | None:
 
 
 def _next_delivery(history: Drawn, clock: Clock, delivered: Sequence[Row]) -> Row:
-    """Deliver a record again: unchanged, spelled otherwise, changed, or as it was before the last change."""
+    """Deliver a record again: unchanged, spelled otherwise, changed, as it was before the last change, or withdrawn."""
     rng = history.rng
-    row = dict(delivered[-1])
-    kind = rng.choices(("same", "respelled", "as before", "changed"), (25, 15, 10, 50))[0]
+    row = dict(next(row for row in reversed(delivered) if not row.get("withdrawn")))
+    kind = rng.choices(("same", "respelled", "as before", "changed", "withdrawn"), (25, 15, 10, 42, 8))[0]
+    if kind == "withdrawn":
+        return withdrawn(history, row)
     if kind == "respelled":
         return respelled(history, row)
     if kind == "as before" and len(delivered) > 1:
@@ -185,6 +188,12 @@ def _next_delivery(history: Drawn, clock: Clock, delivered: Sequence[Row]) -> Ro
     if kind == "changed":
         return row | change(history, clock, row)
     return row
+
+
+def withdrawn(history: Drawn, row: Row) -> Row:
+    """Take a record back, by its id alone or with some of what it said."""
+    kept = row if history.rng.random() < 0.5 else {"record_id": row["record_id"]}
+    return kept | {"withdrawn": "true"}
 
 
 def respelled(history: Drawn, row: Row) -> Row:
@@ -195,7 +204,7 @@ def respelled(history: Drawn, row: Row) -> Row:
         "duration_seconds": duration,
         "billed_seconds": row["billed_seconds"] or duration,
         "cost": f"{Decimal(row['cost']):.9f}",
-        "currency": row["currency"] or "USD",
+        "currency": row["currency"] or history.default_currency,
     }
 
 

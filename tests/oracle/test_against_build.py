@@ -7,6 +7,7 @@ Thousands of independent histories share one build. STATEMENTS_TEST_HISTORIES sa
 import json
 import os
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -46,8 +47,9 @@ class Built:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("oracle")
-    made = generate(SEED, HISTORIES)
-    configuration = settings.load(folder / "data")
+    # Not the usual one, so that a record that takes another is noticed.
+    made = generate(SEED, HISTORIES, default_currency="EUR")
+    configuration = replace(settings.load(folder / "data"), default_currency=made.default_currency)
     with pytest.MonkeyPatch.context() as patch:
         for step, landing in enumerate(made.landings):
             patch.setattr(clock, "now", lambda at=landing.landed_at: at)
@@ -57,7 +59,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     # Every landing is one batch, in order, so the batch's place in the sequence is the landing's.
     batches = {receipt.batch_id: receipt.sequence - 1 for receipt in receipts.load(configuration)}
     assert len(batches) == len(made.landings), f"seed {SEED}"
-    return Built(configuration, made, judge(made.landings, made.month), batches)
+    return Built(configuration, made, judge(made.landings, made.month, default_currency=made.default_currency), batches)
 
 
 def _land(configuration, landing: Landing, step: int, made: HistorySet, folder: Path) -> None:

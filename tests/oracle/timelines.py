@@ -8,8 +8,9 @@ events are kept in lists and replayed in the order that rules 12 to 14 give.
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from tests.oracle.facts import Fact, Landing, Position, Refused, Row, read_assignment, read_tenant
 
@@ -19,12 +20,18 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Event:
-    """A landed fact with the instant from which it acts; an overtaken one is kept but never acts."""
+    """A landed fact with the instant from which it acts; an overtaken or void one is kept but never acts."""
 
     fact: Fact
     effective: datetime
     late: bool
     overtaken: bool
+    void: bool = False
+
+    @property
+    def can_act(self) -> bool:
+        """Tell whether the event counts at all."""
+        return not self.overtaken and not self.void
 
     @property
     def order(self) -> tuple:
@@ -66,7 +73,6 @@ class Ledger:
         """Start a feed in which nothing has landed."""
         self.feed = feed
         self.events: dict[str, list[Event]] = defaultdict(list)
-        self.disputable: set[str] = set()
         self._landed_identities: set[tuple] = set()
         self._cutoff: datetime | None = None
         self._frozen_end: datetime | None = None
@@ -92,7 +98,7 @@ class Ledger:
         self._check_tenants(fresh)
         arrivals = [self._arrive(fact, landing, history) for fact in fresh]
         self._refuse_late(arrivals, landing)
-        for event in arrivals:
+        for event in without_rows_that_were_over(facts, arrivals):
             self.events[event.fact.asset].append(event)
             self._landed_identities.add(event.fact.identity)
         if not landing.registry:
@@ -118,12 +124,8 @@ class Ledger:
         return facts
 
     def _unseen(self, facts: Iterable[Fact]) -> list[Fact]:
-        """Leave out events equal to a landed one; of equal events in one file the first counts."""
-        first: dict[tuple, Fact] = {}
-        for fact in facts:
-            if fact.identity not in self._landed_identities:
-                first.setdefault(fact.identity, fact)
-        return list(first.values())
+        """Leave out events equal to a landed one; of equal events in one file the last counts."""
+        return list({fact.identity: fact for fact in facts if fact.identity not in self._landed_identities}.values())
 
     def _arrive(self, fact: Fact, landing: Landing, history: bool) -> Event:
         floor = self._frozen_end if history else self.seal
@@ -132,18 +134,10 @@ class Ledger:
         return Event(fact, effective_instant(fact.asked, fact.recorded, floor), late, overtaken)
 
     def _is_overtaken(self, fact: Fact, seal: datetime) -> bool:
-        """Tell whether the event in effect at the seal was recorded later than this one.
-
-        Where an event recorded later has acted before the seal but is no longer the one in effect there,
-        the rule can be read in two ways; such an asset is marked as disputable.
-        """
-        acted = [event for event in self.events.get(fact.asset, ()) if event.effective <= seal]
-        current = last_acting(acted)
-        overtaken = current is not None and current.fact.recorded > fact.recorded
-        any_newer = any(not event.overtaken and event.fact.recorded > fact.recorded for event in acted)
-        if overtaken != any_newer:
-            self.disputable.add(fact.asset)
-        return overtaken
+        """Tell whether the event that decides at the seal who holds the asset was recorded later than this one."""
+        landed = self.events.get(fact.asset, ())
+        current = last_acting(event for event in landed if event.effective <= seal)
+        return current is not None and current.fact.recorded > fact.recorded
 
     def _refuse_late(self, arrivals: Iterable[Event], landing: Landing) -> None:
         late = [event.fact.asset for event in arrivals if event.late]
@@ -186,14 +180,6 @@ class World:
         for ledger in self.ledgers.values():
             ledger.freeze(month_end)
 
-    def disputable_assets(self) -> frozenset[str]:
-        """Return the assets, or tenants, for which the rules can be read in two ways."""
-        found: set[str] = set()
-        for ledger in self.ledgers.values():
-            found |= ledger.disputable
-            found |= {asset for asset, events in ledger.events.items() if has_self_defeating_end(events)}
-        return frozenset(found)
-
 
 def _as_recorded_now(row: Row, landing: Landing) -> Row:
     if row.get("valid_from") or row.get("valid_to"):
@@ -210,13 +196,34 @@ def _cutoff(landing: Landing, facts: Sequence[Fact]) -> datetime | None:
     return landing.cutoff
 
 
+def without_rows_that_were_over(facts: Iterable[Fact], arrivals: Iterable[Event]) -> list[Event]:
+    """Mark the events of rows whose end takes effect no later than their start: neither of the two ever acts.
+
+    Only a row that brings both has a start to compare with: one that landed before acted then.
+    """
+    arrived = {event.fact.identity: event for event in arrivals}
+    brought: dict[Position, list[Event]] = defaultdict(list)
+    for fact in facts:
+        event = arrived.get(fact.identity)
+        if event is not None and not event.overtaken:
+            brought[fact.position].append(event)
+    over = {
+        position for position, (first, *others) in brought.items() for end in others if end.effective <= first.effective
+    }
+    return [replace(event, void=event.fact.position in over) for event in arrived.values()]
+
+
 def acting(events: Iterable[Event]) -> list[Event]:
-    """Return the events that act, in order: an end acts only on the tenant that holds the asset then."""
+    """Return the events that act, in order, one per instant: the last there, ends before starts.
+
+    An end acts only on the tenant that holds the asset when the instant comes.
+    """
     result: list[Event] = []
-    for event in sorted((event for event in events if not event.overtaken), key=lambda event: event.order):
+    able = sorted((event for event in events if event.can_act), key=lambda event: event.order)
+    for _, at_once in groupby(able, key=lambda event: event.effective):
         holder = holder_after(result[-1]) if result else None
-        if not event.fact.is_end or (event.fact.account is not None and holder == event.fact.account):
-            result.append(event)
+        heard = [event for event in at_once if not event.fact.is_end or (holder and holder == event.fact.account)]
+        result.extend(heard[-1:])
     return result
 
 
@@ -233,13 +240,11 @@ def holder_after(event: Event) -> str | None:
 
 def holdings(events: Iterable[Event]) -> list[Holding]:
     """Replay events into holdings: one per instant, and none where the tenant stays the same."""
-    by_instant: dict[datetime, Holding] = {}
-    for event in acting(events):
-        by_instant[event.effective] = Holding(event.effective, holder_after(event), event.fact.position)
     result: list[Holding] = []
-    for holding in by_instant.values():
-        if not result or result[-1].account != holding.account:
-            result.append(holding)
+    for event in acting(events):
+        account = holder_after(event)
+        if not result or result[-1].account != account:
+            result.append(Holding(event.effective, account, event.fact.position))
     return result
 
 
@@ -251,21 +256,8 @@ def holding_at(timeline: Sequence[Holding], moment: datetime) -> Holding | None:
 
 def life(events: Iterable[Event]) -> Life | None:
     """Return the life that a tenant's rows describe, or None where no row counts."""
-    counted = [event for event in events if not event.overtaken]
+    counted = [event for event in events if event.can_act]
     if not counted:
         return None
     archivings = [event.effective for event in counted if event.fact.archived]
     return Life(min(event.effective for event in counted), min(archivings, default=None))
-
-
-def has_self_defeating_end(events: Sequence[Event]) -> bool:
-    """Tell whether a tenant's end falls on the instant of an earlier start of his, and would act before it."""
-    acted = [event for event in events if not event.overtaken]
-    ends = [event for event in acted if event.fact.is_end]
-    return any(
-        not start.fact.is_end
-        and (start.effective, start.fact.account) == (end.effective, end.fact.account)
-        and start.fact.asked < end.fact.asked
-        for end in ends
-        for start in acted
-    )

@@ -1,5 +1,6 @@
 """Closing: what is refused, what freezes, and that nothing but a whole month that adds up is ever published."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -128,6 +129,7 @@ def test_without_tenants_there_is_nobody_to_state(tmp_path, monkeypatch):
 
 def test_an_empty_data_folder_has_nothing_to_close(tmp_path, monkeypatch):
     line = stand_in(tmp_path, monkeypatch, AFTER_MARCH)
+    (line.data / "landing").mkdir(parents=True)
     refused(line, "close 2026-03", "Nothing has landed for 2026-03")
     refused(line, "close", "No cdrs have landed at all")
 
@@ -217,6 +219,7 @@ def test_the_manifest_tells_what_went_in_and_what_came_out(closed_april):
         "landed": 10, "accepted": 8, "duplicate": 0, "superseded": 1, "rejected": 1,
         "attributed": 5, "unattributed": 3, "conflict_header_ip": 1,
         "late_landed": 0, "late_duplicate": 0, "late_superseded": 0, "before_first_month": 0,
+        "withdrawn_landed": 0, "withdrawn_duplicate": 0, "withdrawn_superseded": 0, "withdrawn": 0,
         "late": 0, "restatement": 0, "reversal": 0,
     }  # fmt: skip
     corrections = {
@@ -389,22 +392,22 @@ def test_a_build_is_told_what_is_being_closed(built, built_april):
 
 def test_a_build_sees_exactly_what_was_pinned_for_it(built, built_april):
     ids = "select record_id from {}"
-    names = ("landed.cdrs", "landed.neighbouring_cdrs", "landed.late_cdrs", "landed.rejected_rows")
-    names += ("frozen.stated_records", "frozen.stated_entries")
+    names = ("landed.cdrs", "landed.cdrs_elsewhere", "landed.late_cdrs", "landed.rejected_rows")
+    names += ("landed.withdrawals", "frozen.stated_entries")
     march = sorted({row["record_id"] for row in IN_MARCH} - {"in-february"})
     assert seen_in_each(built, ids, *names) == {
         "landed.cdrs": sorted([*march, "twice"]),
-        "landed.neighbouring_cdrs": ["in-february"],
+        "landed.cdrs_elsewhere": [],
         "landed.late_cdrs": [],
-        "frozen.stated_records": [],
+        "landed.withdrawals": [],
         "frozen.stated_entries": [],
         "landed.rejected_rows": ["broken"],
     }
     assert seen_in_each(built_april, ids, *names) == {
         "landed.cdrs": ["april"],
-        "landed.neighbouring_cdrs": sorted([*march, "twice", "may"]),
+        "landed.cdrs_elsewhere": [],
         "landed.late_cdrs": ["in-alpha", "late"],
-        "frozen.stated_records": march,
+        "landed.withdrawals": [],
         "frozen.stated_entries": march,
         "landed.rejected_rows": [],
     }
@@ -442,7 +445,8 @@ def test_all_frozen_months_are_looked_at_only_when_something_came_late(closed_ap
         with duckdb.connect(str(workspace.database), read_only=True) as connection:
             found = connection.execute("select distinct stated_in from frozen.stated_entries order by 1").fetchall()
             stated.append([month for (month,) in found])
-    assert stated == [["2026-04"], ["2026-03", "2026-04"]]
+    # Of March, from which the late record is, every day; of April, which nothing came for, the corrections.
+    assert stated == [[], ["2026-03", "2026-04"]]
 
 
 WRITTEN = {table.name: (table.key, f"{table.name}.parquet") for table in tables.TABLES} | {
@@ -578,11 +582,13 @@ def test_an_unaltered_build_freezes(built):
 
 # Crashes and company --------------------------------------------------------------------------------------------------
 
-# Closes March; at the named point, if any, the process is killed as by `kill -9`.
-CLOSER = """
-import os, signal, sys
+# Closes March in each of some folders at once; at the named points, if any, the processes are killed as by `kill -9`.
+# Each is a fork of one that has imported everything, and says its outcome and its exit status on a line.
+CLOSERS = """
+import json, os, signal, sys
 from datetime import datetime
 from pathlib import Path
+import dbt.adapters.duckdb.impl, dbt.cli.main, pyarrow.parquet
 from orchestration import clock, files, settings
 from orchestration.close import dbt_build, publishing
 from orchestration.commands import close
@@ -592,15 +598,29 @@ from orchestration.warehouse import cache
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-folder, now, point = sys.argv[1:]
-moment = datetime.fromisoformat(now)
+moment = datetime.fromisoformat(sys.argv[1])
 clock.now = lambda: moment
 points = {"before the build": (dbt_build, "build"), "before the rename": (files, "publish"),
           "before the warehouse": (cache, "refresh")}
-if point in points:
-    setattr(*points[point], die)
-closed = close.close_month(settings.load(Path(folder)), Month(2026, 3), accept_rejected=True, progress=lambda _: None)
-print("verified" if closed.already_frozen else "frozen")
+
+def closes(folder, point):
+    if point in points:
+        setattr(*points[point], die)
+    done = close.close_month(settings.load(Path(folder)), Month(2026, 3), accept_rejected=True, progress=lambda _: None)
+    print("verified" if done.already_frozen else "frozen", flush=True)
+
+started = {}
+for name, folder in json.loads(sys.argv[2]).items():
+    reading, writing = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.dup2(writing, 1)
+        closes(folder, name)
+        os._exit(0)
+    os.close(writing)
+    started[name] = (pid, reading)
+for name, (pid, reading) in started.items():
+    said = open(reading).read()
+    print(json.dumps([name, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.strip()]))
 """
 POINTS = ("before the build", "before the rename", "before the warehouse")
 
@@ -608,26 +628,23 @@ POINTS = ("before the build", "before the rename", "before the warehouse")
 @pytest.fixture(scope="module")
 def left_behind(landed_march, tmp_path_factory) -> dict[str, tuple[Path, int, str]]:
     """Point or name → folder, exit status and output of closes in processes of their own, all at once."""
-    started = {}
     shared = tmp_path_factory.mktemp("together") / "copy"
-    for name in (*POINTS, "one", "other"):
-        folder = shared if name in ("one", "other") else tmp_path_factory.mktemp("killed") / "copy"
-        if not folder.exists():
-            shutil.copytree(landed_march, folder)
-        command = [sys.executable, "-c", CLOSER, str(folder / "data"), AFTER_MARCH, name]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("STATEMENTS_")}
-        root = Path(close.__file__).parents[2]
-        started[name] = (
-            folder,
-            subprocess.Popen(
-                command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            ),
-        )
-    found = {}
-    for name, (folder, process) in started.items():
-        stdout, stderr = process.communicate(timeout=200)
-        found[name] = (folder, process.returncode, stdout.strip() or stderr)
-    return found
+    folders = {"one": shared, "other": shared}
+    folders |= {point: tmp_path_factory.mktemp("killed") / "copy" for point in POINTS}
+    for folder in set(folders.values()):
+        shutil.copytree(landed_march, folder)
+    data = json.dumps({name: str(folder / "data") for name, folder in folders.items()})
+    closed = subprocess.run(
+        [sys.executable, "-c", CLOSERS, AFTER_MARCH, data],
+        cwd=Path(close.__file__).parents[2],
+        env={key: value for key, value in os.environ.items() if not key.startswith("STATEMENTS_")},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert closed.returncode == 0, closed.stderr
+    outcomes = [json.loads(line) for line in closed.stdout.splitlines()]
+    return {name: (folders[name], status, said or closed.stderr) for name, status, said in outcomes}
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -118,6 +118,21 @@ def test_what_clears_a_rejected_row_is_hashed_and_named_wherever_it_lies(copy_of
         closing(line)
 
 
+def test_verify_finds_a_record_that_a_close_stated_twice_because_it_did_not_look_elsewhere(
+    copy_of, closed_march, monkeypatch
+):
+    """Rule 18. A close looks where receipts say that records have moved; verify looks by itself."""
+    line = copy_of(closed_march, "2026-05-02T12:00:00+00:00")
+    moved = record("in-alpha", started_at="2026-04-10T00:00:00Z")
+    land(line, "cdrs", moved, *IN_APRIL)
+    with monkeypatch.context() as blind:
+        blind.setattr(Close, "linked_files", {})
+        closing(line, APRIL)
+    outcome = line.run("verify")
+    assert outcome.exit_status == 3
+    assert "do not count each record once over all months: in-alpha (counts 2, not 1)" in outcome.stderr
+
+
 # All at once ----------------------------------------------------------------------------------------------------------
 
 

@@ -390,6 +390,31 @@ def test_verify_names_the_head_that_was_noted_elsewhere(line):
     assert f"not {'0' * 64}" in told(line, f"verify --expect-head {'0' * 64}")
 
 
+def test_a_head_that_was_noted_in_part_is_compared_in_part(line):
+    head = json_of(line, "list")[-1]["manifest_sha256"]
+    for part in (head[:16], head[:40].upper(), head[:63]):
+        assert head in line.must(f"verify --expect-head {part}").stdout
+    other = head[:15] + ("1" if head[15] == "0" else "0")
+    assert f"the head is {head}, not {other}" in told(line, f"verify --expect-head {other}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda head: head[:15],
+        lambda head: head + "0",
+        lambda head: head[:-1] + "g",
+        lambda head: "",
+        lambda head: head[:16] + "…",
+    ],
+)
+def test_what_can_be_no_head_is_wrong_usage_and_no_damage(line, change):
+    head = change(json_of(line, "list")[-1]["manifest_sha256"])
+    outcome = line.run(f"verify --expect-head '{head}'")
+    assert (outcome.exit_status, outcome.stdout) == (2, "")
+    assert "--expect-head is a head as a close prints it, or its first 16 digits at least." in outcome.stderr
+
+
 def test_a_month_that_was_taken_away_is_missed(damageable):
     april = damageable.data / "statements" / "month=2026-04"
     head = json_of(damageable, "list")[-1]["manifest_sha256"]

@@ -138,3 +138,35 @@ def test_a_torn_bill_and_one_without_end_are_refused(line):
 
 def test_an_open_month_has_nothing_to_compare(line):
     assert "2026-04 is not closed" in line.run(f"reconcile 2026-04 {write_csv(line.folder / 'b.csv', *AGREED)}").stderr
+
+
+def test_a_bill_without_a_currency_has_that_of_the_setting(line):
+    line.set("STATEMENTS_DEFAULT_CURRENCY", "EUR")
+    assert "Compared: 2 carrier only, 2 ours only." in reconcile(line, *AGREED).stdout
+    in_dollars = [row | {"currency": "USD"} for row in AGREED]
+    assert reconcile(line, *in_dollars).exit_status == 0
+
+
+def test_a_record_that_a_later_month_corrects_says_so_and_a_revised_bill_is_compared_with_all_of_it(
+    copy_of, closed_april
+):
+    """Rule 28."""
+    line = copy_of(closed_april, AFTER_APRIL)
+    # In April the carrier charged two cents for one call of March, and for one that came late.
+    revised = RECORDS | {"in-alpha": "0.02", "late": "64"}
+    rows = [{"record_id": record_id, "cost": cost} for record_id, cost in revised.items()]
+    outcome = reconcile(line, *rows, options="--with-corrections")
+    assert (outcome.exit_status, outcome.stderr) == (0, "")
+    assert reconcile(line, *rows).exit_status == 1
+    different = {
+        row["record_id"]: (row["status"], row["note"])
+        for row in written(line.folder / "reconciliation-2026-03.csv")
+        if row["level"] == "record" and row["status"] != "matched"
+    }
+    assert different == {
+        "in-alpha": (
+            "amount differs",
+            "restatement of 0.020000000 USD in 2026-04; reversal of -0.010000000 USD in 2026-04",
+        ),
+        "late": ("carrier only", "late of 64.000000000 USD in 2026-04"),
+    }

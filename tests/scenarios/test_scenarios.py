@@ -11,8 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +40,31 @@ def test_a_story_ends_with_what_the_rules_say(case: Path, command_line: CommandL
     require_expected(case, command_line.data)
 
 
+@pytest.fixture(scope="module")
+def told_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, subprocess.CompletedProcess]]:
+    """A function that tells all stories of a time zone, and gives their folder and what was said of them.
+
+    In a process of their own: the zone in which it began is the one that DuckDB keeps.
+    """
+
+    @cache
+    def tell(zone: str) -> tuple[Path, subprocess.CompletedProcess]:
+        folder = tmp_path_factory.mktemp("zone")
+        copies = [str(shutil.copytree(case, folder / case.name)) for case in CASES if zone in ZONES[case]]
+        command = [sys.executable, "-m", story.__name__, *copies]
+        environment = os.environ | {"TZ": zone}
+        return folder, subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True)
+
+    return tell
+
+
 @pytest.mark.parametrize(
     ("case", "zone"), [pytest.param(case, zone, id=f"{case.name}, {zone}") for case in CASES for zone in ZONES[case]]
 )
-def test_a_story_ends_the_same_wherever_the_machine_stands(case: Path, zone: str, tmp_path: Path) -> None:
-    # A process of its own: the zone in which it began is the one that DuckDB keeps.
-    folder = shutil.copytree(case, tmp_path / case.name)
-    command = [sys.executable, "-m", story.__name__, str(folder)]
-    told = subprocess.run(command, cwd=PROJECT_ROOT, env=os.environ | {"TZ": zone}, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    require_expected(case, folder / "data")
+def test_a_story_ends_the_same_wherever_the_machine_stands(case: Path, zone: str, told_in: Callable) -> None:
+    folder, told = told_in(zone)
+    assert told.returncode == 0 and case.name not in told.stdout.splitlines(), told.stderr  # noqa: PT018
+    require_expected(case, folder / case.name / "data")
 
 
 def require_expected(case: Path, data: Path) -> None:
@@ -87,6 +104,7 @@ def test_a_million_costs_of_a_millionth_add_up_to_one(command_line: CommandLine)
 
 def test_an_expectation_that_does_not_hold_is_noticed(command_line: CommandLine) -> None:
     command_line.at("2026-03-20T12:00:00Z")
+    (command_line.data / "landing").mkdir(parents=True)
     teller = story.Teller(command_line)
     with pytest.raises(AssertionError, match="line 1"):
         teller.tell(story.parse("close 2026-03"))

@@ -26,6 +26,11 @@ from tests.unit.deliveries import ip_of, number_of, outbound, record, tenant, wr
 
 STATEMENTS = Path(sys.executable).with_name("statements")
 PATIENCE = 300
+# Chromium's.
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
 
 
 def ended_months(count: int) -> list[Month]:

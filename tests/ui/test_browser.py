@@ -8,12 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.ui.conftest import PATIENCE, Ui, until
+from tests.ui.conftest import FLAGS, PATIENCE, Ui, until
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 # `make test-ui PICTURES=docs` takes them anew.
 PICTURES = os.environ.get("PICTURES")
 

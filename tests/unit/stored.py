@@ -25,6 +25,7 @@ HASH = "a" * 64
 # Manifests of 0.1.0 do not have these.
 LATE_COUNTS = (
     "late_landed", "late_duplicate", "late_superseded", "before_first_month", "late", "restatement", "reversal",
+    "withdrawn_landed", "withdrawn_duplicate", "withdrawn_superseded", "withdrawn",
 )  # fmt: skip
 COUNTS = (
     "landed", "accepted", "duplicate", "superseded", "rejected", "attributed", "unattributed", "conflict_header_ip",
@@ -87,6 +88,7 @@ def content(month: Month, **given: Any) -> dict[str, Any]:
         "outputs": [],
         "tables": {},
         "counts": counts(),
+        "ignored": {},
         "totals": {},
         "totals_by_service": [],
         "totals_since_first_month": {},

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from orchestration.landing import landed_rows, receipts
 from orchestration.landing.feeds import CDRS, NUMBER_ASSIGNMENTS
 from orchestration.reports import explain
 from tests.unit.deliveries import number_of, record, tenant, write_csv
-from tests.unit.stored import MARCH, manifest
 
 COLUMNS = {"record_id": "varchar", "started_at": "timestamptz", "cost": "decimal(18, 9)"}
 
@@ -157,9 +155,8 @@ def test_a_receipt_that_lists_no_columns_has_those_of_its_time(warehouse, tmp_pa
 def test_a_frozen_month_from_before_a_column_states_null_in_it(tmp_path):
     (tmp_path / "usage").mkdir()
     pq.write_table(pa.table({"record_id": ["a"]}), tmp_path / "usage" / "day=01.parquet")
-    output = {"name": "usage/day=01.parquet", "bytes": 1, "rows": 1, "sha256": "a" * 64}
-    month = replace(manifest(MARCH, outputs=[output]), folder=tmp_path)
+    day = tmp_path / "usage" / "day=01.parquet"
     with duckdb.connect() as connection:
-        query = pinning.stated(connection, month, {"record_id": "varchar", "call_id": "varchar"})
+        query = pinning.stated(connection, [day], {"record_id": "varchar", "call_id": "varchar"})
         stated = connection.execute(query).fetchall()
-    assert stated == [("a", None, str(tmp_path / "usage" / "day=01.parquet"))]
+    assert stated == [("a", None, str(day))]

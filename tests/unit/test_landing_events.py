@@ -158,6 +158,73 @@ def test_a_newer_change_that_is_only_ordered_for_later_overtakes_nothing(warehou
     assert (receipt.late, receipt.overtaken, receipt.sealed_at) == (1, 0, FEBRUARY)
 
 
+@pytest.mark.parametrize(
+    ("newer", "holder_stays"),
+    [
+        pytest.param({"recorded_at": "2026-02-20T00:00:00Z"}, True, id="another holder"),
+        pytest.param({"recorded_at": "2026-02-20T00:00:00Z", "account_id": "alpha"}, True, id="the same holder again"),
+        pytest.param({"recorded_at": "2026-02-20T00:00:00Z", "account_id": ""}, True, id="a release"),
+        pytest.param(
+            {"account_id": "alpha", "valid_to": "2026-02-21T00:00:00Z", "end_recorded_at": "2026-02-20T00:00:00Z"},
+            True,
+            id="the holder's end",
+        ),
+        pytest.param(
+            {
+                "recorded_at": "2026-02-20T00:00:00Z",
+                "valid_from": "2026-01-05T00:00:00Z",
+                "valid_to": "2026-02-15T00:00:00Z",
+            },
+            False,
+            id="over when it was recorded",
+        ),
+        pytest.param(
+            {
+                "recorded_at": "2025-12-01T00:00:00Z",
+                "valid_to": "2026-02-20T00:00:00Z",
+                "end_recorded_at": "2026-02-20T00:00:00Z",
+            },
+            False,
+            id="the end of a former holder",
+        ),
+    ],
+)
+def test_only_what_decides_at_the_seal_who_holds_the_asset_overtakes_a_late_change(
+    warehouse, tmp_path, newer, holder_stays
+):
+    """Rule 13: `alpha` holds the IP since 1 January, and the late change was recorded on 10 February."""
+    rows = [
+        {"valid_from": "", "valid_to": "", "end_recorded_at": ""} | row
+        for row in (ip_of("alpha"), ip_of("beta") | newer)
+    ]
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", *rows), cutoff="2026-03-01T00:00:00+00:00")
+    late = write_csv(tmp_path / "b.csv", ip_of("gamma", recorded_at="2026-02-10T00:00:00Z"))
+    receipt = warehouse.receipt("ip_assignments", late, accept_late=True)
+    assert (receipt.late, receipt.overtaken) == (1, int(holder_stays))
+
+
+def test_a_newer_change_that_an_older_order_has_ended_overtakes_nothing(warehouse, tmp_path):
+    """Rule 13: it was in effect for a while, and no longer is at the seal."""
+    rows = [
+        ip_of("alpha", valid_from="2026-02-25T00:00:00Z"),
+        ip_of("beta", recorded_at="2026-02-20T00:00:00Z", valid_from=""),
+    ]
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", *rows), cutoff="2026-03-01T00:00:00+00:00")
+    late = write_csv(tmp_path / "b.csv", ip_of("gamma", recorded_at="2026-02-10T00:00:00Z"))
+    assert warehouse.receipt("ip_assignments", late, accept_late=True).overtaken == 0
+
+
+def test_of_two_ends_of_one_holding_only_the_first_overtakes(warehouse, tmp_path):
+    """Rules 13 and 14: the second finds nobody who holds the IP."""
+    ends = {"valid_to": "2026-02-05T00:00:00Z", "end_recorded_at": "2026-02-04T00:00:00Z"}
+    again = {"valid_to": "2026-02-21T00:00:00Z", "end_recorded_at": "2026-02-20T00:00:00Z"}
+    path = write_csv(tmp_path / "a.csv", ip_of("alpha", **ends), ip_of("alpha", **again))
+    warehouse.receipt("ip_assignments", path, cutoff="2026-03-01T00:00:00+00:00")
+    rows = [ip_of("gamma", recorded_at=f"2026-02-0{day}T00:00:00Z") for day in (3, 6)]
+    receipt = warehouse.receipt("ip_assignments", write_csv(tmp_path / "b.csv", *rows), accept_late=True)
+    assert (receipt.late, receipt.overtaken) == (2, 1)
+
+
 def test_accepting_late_changes_flags_only_those_that_are_late(warehouse, tmp_path):
     warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", ip_of("alpha")))
     rows = [ip_of("beta", "192.0.2.2", recorded_at=when) for when in ("2025-06-01T00:00:00Z", "2026-02-01T00:00:00Z")]
@@ -175,6 +242,24 @@ def test_a_full_export_again_is_duplicates_and_lands_what_is_new(warehouse, tmp_
         "number_assignments", write_jsonl(tmp_path / "mar.jsonl", spelled_otherwise, first[1], third)
     )
     assert (receipt.duplicates, receipt.late, [file.rows for file in receipt.files]) == (2, 0, [1])
+
+
+def test_of_equal_rows_in_one_file_the_last_counts(warehouse, tmp_path):
+    """Rule 12: A, B, A at one instant leaves A. Rule 13: a row that had landed before is a duplicate, wherever it stands."""
+    alpha, beta = number_of("alpha"), number_of("beta")
+    receipt = warehouse.receipt("number_assignments", write_csv(tmp_path / "a.csv", alpha, beta, alpha, alpha))
+    assert (receipt.rows, receipt.duplicates, receipt.files[0].rows) == (4, 2, 2)
+    assert warehouse.usable("number_assignments", "source_row, account_id") == [(2, "beta"), (4, "alpha")]
+    gamma = number_of("gamma")
+    receipt = warehouse.receipt("number_assignments", write_csv(tmp_path / "b.csv", beta, gamma, beta))
+    assert receipt.duplicates == 2
+    assert warehouse.usable("number_assignments", "account_id")[-1:] == [("gamma",)]
+
+
+def test_of_a_tenants_equal_rows_in_one_file_the_last_counts(warehouse, tmp_path):
+    rows = [tenant("alpha"), tenant("alpha", name="Beta"), tenant("alpha")]
+    assert warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", *rows)).duplicates == 1
+    assert warehouse.usable("tenants", "source_row, name") == [(2, "Beta"), (3, "alpha Inc")]
 
 
 def test_the_end_of_the_last_frozen_month_seals_too(warehouse, tmp_path):
@@ -329,6 +414,17 @@ def test_a_row_that_was_over_before_it_was_recorded_never_acts(warehouse, tmp_pa
         ("1", "start"): True, ("1", "end"): True, ("2", "start"): True, ("2", "end"): True,
         ("3", "start"): False, ("3", "end"): False, ("4", "start"): False,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("last_is_over", [True, False])
+def test_of_equal_starts_in_one_file_the_last_row_tells_whether_it_was_over(warehouse, tmp_path, last_is_over):
+    at = "2026-02-01T00:00:00Z"
+    still_open = {"valid_to": ""} | ip_of("alpha", valid_from="2026-01-01T00:00:00Z", recorded_at=at)
+    over = still_open | {"valid_to": "2026-01-15T00:00:00Z"}
+    rows = [still_open, over] if last_is_over else [over, still_open]
+    warehouse.receipt("ip_assignments", write_csv(tmp_path / "a.csv", *rows))
+    found = warehouse.usable("ip_assignments", "event_type, source_row, is_void", "event_type")
+    assert found == [("end", 2 if last_is_over else 1, True), ("start", 2, last_is_over)]
 
 
 def test_an_impossible_number_or_ip_never_acts(warehouse, tmp_path):

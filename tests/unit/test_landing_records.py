@@ -5,14 +5,15 @@ import json
 import shutil
 import subprocess
 import traceback
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from orchestration import files
 from orchestration.errors import Refused
-from orchestration.landing import records
-from tests.unit.deliveries import outbound, record, tree, write_csv, write_jsonl, write_parquet
+from orchestration.landing import normalization, records
+from tests.unit.deliveries import outbound, record, tenant, tree, write_csv, write_jsonl, write_parquet
 
 # reason → a row that has it. Landing is at 2026-03-20T12:00:00Z.
 REJECTED = {
@@ -147,13 +148,51 @@ def test_the_same_file_twice_in_one_call_lands_once(warehouse, tmp_path):
 
 
 def test_the_same_file_under_other_rules_is_another_delivery(warehouse, tmp_path, monkeypatch):
-    from orchestration.landing import normalization
-
     path = write_csv(tmp_path / "day.csv", record("a"))
     warehouse.receipt("cdrs", path)
     monkeypatch.setattr(normalization, "rules_sha256", lambda: "0" * 64)
     (again,) = warehouse.land("cdrs", path)
     assert (again.is_new, again.receipt.duplicates) == (True, 1)
+
+
+@pytest.fixture
+def in_euros(warehouse):
+    """The warehouse of an operator who has set another default currency than USD."""
+    warehouse.settings = replace(warehouse.settings, default_currency="EUR")
+    return warehouse
+
+
+def test_a_record_without_a_currency_has_that_of_the_setting(in_euros, tmp_path):
+    """Rule 24."""
+    rows = [record("none", currency=""), record("own", currency="USD")]
+    in_euros.receipt("cdrs", write_csv(tmp_path / "day.csv", *rows))
+    in_euros.receipt("cdrs", write_csv(tmp_path / "without.csv", record("without")))
+    in_euros.receipt("cdrs", write_parquet(tmp_path / "day.parquet", record("parquet")))
+    assert in_euros.usable(columns="record_id, currency") == [
+        ("none", "EUR"), ("own", "USD"), ("without", "EUR"), ("parquet", "EUR"),
+    ]  # fmt: skip
+
+
+def test_the_default_currency_is_part_of_the_rules_that_records_land_with_and_of_no_others(warehouse, tmp_path):
+    """Rule 18: dollars are what records without a currency always had, so files that landed then have landed."""
+    path, tenants = write_csv(tmp_path / "day.csv", record("a")), write_csv(tmp_path / "t.csv", tenant("alpha"))
+    assert warehouse.receipt("cdrs", path).rules_sha256 == normalization.rules_sha256()
+    warehouse.receipt("tenants", tenants)
+    warehouse.settings = replace(warehouse.settings, default_currency="EUR")
+    (again,) = warehouse.land("cdrs", path)
+    assert (again.is_new, again.receipt.superseded) == (True, 1)
+    for feed, same in (("cdrs", path), ("tenants", tenants)):
+        (landing,) = warehouse.land(feed, same)
+        assert not landing.is_new
+    warehouse.settings = replace(warehouse.settings, default_currency="CHF")
+    assert warehouse.land("cdrs", path)[0].is_new
+
+
+def test_a_default_currency_that_does_not_exist_is_refused_before_anything_lands(warehouse, tmp_path):
+    warehouse.settings = replace(warehouse.settings, default_currency="XYZ")
+    with pytest.raises(Refused, match="STATEMENTS_DEFAULT_CURRENCY is 'XYZ', which is no currency of ISO 4217"):
+        warehouse.land("cdrs", write_csv(tmp_path / "day.csv", record("a")))
+    assert warehouse.receipts == []
 
 
 def test_every_row_twice_is_as_many_duplicates(warehouse, tmp_path):

@@ -190,13 +190,13 @@ def test_each_batch_that_was_read_is_named_with_the_files_that_were_opened(batch
     named = publishing.named_inputs(close(MAY, [], batches))
     assert [(item.feed, item.batch_id) for item in named] == [(batch.feed, batch.batch_id) for batch in batches]
     assert [[file.name for file in item.files] for item in named] == [
-        ["cdrs-2026-04.parquet", "cdrs-2026-05.parquet"],
+        ["cdrs-2026-05.parquet"],
         ["cdrs-2026-05.parquet", "rejected.parquet"],
         ["cdrs-2026-08.parquet"],
         ["tenants-None.parquet"],
         [],
     ]
-    assert named[0].files[1] == InputFile("cdrs-2026-05.parquet", 2, batches[0].files[1].sha256)
+    assert named[0].files[0] == InputFile("cdrs-2026-05.parquet", 2, batches[0].files[1].sha256)
     assert named[0].receipt_sha256 == files.sha256(batches[0].folder / RECEIPT)
     # Nothing was rejected, so that nothing of August could have cleared it.
     assert [int(item.batch_id[:8]) for item in publishing.named_inputs(close(MAY, [], batches[2:]))] == [4, 5]

@@ -3,6 +3,7 @@
 What does not belong here: that a close asks, which `tests/orchestration/test_close.py` shows.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import pytest
 from orchestration.close import readiness
 from orchestration.close.inputs import RejectedRow
 from orchestration.errors import Refused
-from orchestration.landing.receipts import Receipt, RecordsFile
+from orchestration.landing.receipts import LandedFile, Moved, Receipt, RecordsFile
 from tests.unit.stored import (
     APRIL,
     FEBRUARY,
+    HASH,
     JUNE,
     MARCH,
     MAY,
@@ -232,35 +234,87 @@ def names(files: dict[Path, str]) -> set[str]:
 ALL = {f"2026-0{number}": 1 for number in range(1, 9)}
 
 
-def test_a_close_reads_its_month_and_those_beside_it_and_all_assignments():
+def test_a_close_reads_its_month_and_all_assignments():
     receipts = [receipt(1, rows=ALL), receipt(2, "tenants", {None: 1})]
     pinned = readiness.pinned_files(close(APRIL, [], receipts))
-    assert names(pinned) == {"1 2026-03", "1 2026-04", "1 2026-05", "2 tenants-None"}
-    assert pinned[receipts[0].folder / "cdrs-2026-03.parquet"] == f"hash of {receipts[0].batch_id} 2026-03"
+    assert names(pinned) == {"1 2026-04", "2 tenants-None"}
+    assert pinned[receipts[0].folder / "cdrs-2026-04.parquet"] == f"hash of {receipts[0].batch_id} 2026-04"
+
+
+def of_days(sequence: int, *days: str, moved=(), withdrawals: int = 0) -> Receipt:
+    """A batch with a file of each day; `moved` pairs a day, "" for withdrawals, with an earlier batch and its day."""
+    batch = receipt(sequence)
+    return replace(
+        batch,
+        files=[RecordsFile(f"day={day}/data_0.parquet", 1, 1, f"hash of {sequence} {day}", day[:7]) for day in days],
+        withdrawn=LandedFile("withdrawn.parquet", withdrawals, 1, "hash") if withdrawals else None,
+        moved=[Moved(day, f"{earlier:08d}-{HASH[:12]}", earlier_day, 1) for day, earlier, earlier_day in moved],
+    )
+
+
+def days_read(month, frozen, receipts) -> set[str]:
+    """Sequence and day of each file of cdrs that a close opens; a file of withdrawals has no day."""
+    pinned = readiness.pinned_files(close(month, frozen, receipts))
+    return {
+        f"{int(path.relative_to('/landing/cdrs').parts[0][:8])} {path.parent.name.removeprefix('day=')[:10]}"
+        if path.parent.name.startswith("day=")
+        else f"{int(path.parent.name[:8])} withdrawn"
+        for path in pinned
+    }
+
+
+def test_a_close_opens_the_days_on_which_its_records_were_delivered_too_whichever_delivery_is_later():
+    """Rule 18."""
+    receipts = [
+        of_days(1, "2026-01-05", "2026-01-06", "2026-04-07", "2026-08-08"),
+        # Of January in the file before; and of one that the file before has in April.
+        of_days(
+            2, "2026-04-01", "2026-05-02", moved=[("2026-04-01", 1, "2026-01-05"), ("2026-05-02", 1, "2026-04-07")]
+        ),
+        of_days(3, "2026-04-03", withdrawals=1, moved=[("", 1, "2026-04-07"), ("", 2, "2026-05-02")]),
+        of_days(4, "2026-08-01", withdrawals=1, moved=[("", 1, "2026-08-08")]),
+    ]
+    own = {"1 2026-04-07", "2 2026-04-01", "3 2026-04-03"}
+    both_withdrawals = {"3 withdrawn", "4 withdrawn", "1 2026-08-08"}
+    assert days_read(APRIL, [], receipts) == own | {"1 2026-01-05", "2 2026-05-02"} | both_withdrawals
+    # Everything had landed by the last close, and of older withdrawals those of the month's records are looked at.
+    frozen = [manifest(FEBRUARY, landed_up_to=4), manifest(MARCH, landed_up_to=4)]
+    assert days_read(APRIL, frozen, receipts) == own | {"1 2026-01-05", "2 2026-05-02", "3 withdrawn"}
+    assert days_read(MAY, [*frozen, manifest(APRIL, landed_up_to=4)], receipts) == {
+        "2 2026-05-02", "1 2026-04-07", "3 withdrawn",
+    }  # fmt: skip
+
+
+def test_a_record_that_has_left_a_frozen_month_is_looked_at_by_the_next_close_on_both_sides():
+    receipts = [
+        of_days(1, "2026-01-05", "2026-01-06"),
+        of_days(2, "2026-08-01", moved=[("2026-08-01", 1, "2026-01-05")]),
+    ]
+    frozen = [manifest(MARCH, landed_up_to=1)]
+    assert days_read(APRIL, frozen, receipts) == {"1 2026-01-05", "2 2026-08-01"}
+    assert days_read(MAY, [*frozen, manifest(APRIL, landed_up_to=2)], receipts) == set()
 
 
 def test_a_close_reads_all_that_came_late_since_the_last():
     receipts = [receipt(1, rows=ALL), receipt(2, rows=ALL), receipt(3, rows=ALL)]
     frozen = [manifest(MARCH, landed_up_to=1), manifest(APRIL, landed_up_to=2)]
-    near = {f"{number} 2026-0{month}" for number in (1, 2, 3) for month in (4, 5, 6)}
-    assert names(readiness.pinned_files(close(MAY, frozen, receipts))) == near | {"3 2026-01", "3 2026-02", "3 2026-03"}
+    own = {f"{number} 2026-05" for number in (1, 2, 3)}
+    late = {f"3 2026-0{month}" for month in (1, 2, 3, 4)}
+    assert names(readiness.pinned_files(close(MAY, frozen, receipts))) == own | late
 
 
 def test_a_close_reads_what_was_rejected_and_all_that_may_have_cleared_it():
     receipts = [receipt(1, rows=ALL), rejected(2, {"2026-04": 1}), receipt(3, rows=ALL), rejected(4, {"2026-04": 1})]
-    near = {f"{number} 2026-0{month}" for number in (1, 3) for month in (3, 4, 5)}
+    own = {f"{number} 2026-04" for number in (1, 3)}
     rows = {"2 rejected", "4 rejected"}
-    clearing = {"3 2026-04", "3 2026-05", "3 2026-06", "3 2026-07", "3 2026-08"}
-    assert names(readiness.pinned_files(close(APRIL, [], receipts))) == near | rows | clearing
+    clearing = {f"3 2026-0{month}" for month in range(1, 9)}
+    assert names(readiness.pinned_files(close(APRIL, [], receipts))) == own | rows | clearing
     # Those of another month alone.
-    assert (
-        names(readiness.pinned_files(close(JUNE, [], receipts)))
-        == {f"{number} 2026-0{month}" for number in (1, 3) for month in (5, 6, 7)} | rows
-    )
+    assert names(readiness.pinned_files(close(JUNE, [], receipts))) == {f"{number} 2026-06" for number in (1, 3)} | rows
     frozen = [manifest(FEBRUARY, landed_up_to=3), manifest(MARCH, landed_up_to=3)]
-    assert names(readiness.pinned_files(close(APRIL, frozen, receipts))) == near | rows | clearing | {"3 2026-02"}
+    assert names(readiness.pinned_files(close(APRIL, frozen, receipts))) == own | rows | clearing
     # What the close before has answered for.
     answered = [receipt(1, rows=ALL), rejected(2, {"": 1}), receipt(3, rows=ALL)]
-    assert names(readiness.pinned_files(close(APRIL, [manifest(FEBRUARY), manifest(MARCH, landed_up_to=2)], answered))) == near | {
-        "2 rejected", "3 2026-02", "3 2026-01",
+    assert names(readiness.pinned_files(close(APRIL, [manifest(FEBRUARY), manifest(MARCH, landed_up_to=2)], answered))) == own | {
+        "2 rejected", "3 2026-03", "3 2026-02", "3 2026-01",
     }  # fmt: skip

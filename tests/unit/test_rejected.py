@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.errors import Refused
 from orchestration.months import Month
-from orchestration.reports import rejected
+from orchestration.reports import ignored, rejected
 from tests.unit.conftest import Warehouse
 from tests.unit.deliveries import record, write_csv, write_jsonl
 from tests.unit.test_shipped_sources import ACC, EXAMPLE, json_cdr
@@ -77,6 +77,55 @@ def test_a_switch_without_header_gets_its_row_back_under_the_same_record(warehou
         ("freeswitch-csv:pbx1:u-1", "time_does_not_exist"),
         ("freeswitch-csv:pbx1:u-1", "cost_missing"),
     ]
+
+
+def test_of_a_record_rejected_twice_the_last_row_alone_stands(warehouse, tmp_path):
+    """Rule 19."""
+    warehouse.land("cdrs", write_csv(tmp_path / "first.csv", record("odd", cost="free"), record("", cost="free")))
+    warehouse.land("cdrs", write_csv(tmp_path / "again.csv", record("", cost="free"), record("odd", cost="free")))
+    rows = rejected.rows(warehouse.settings, None)
+    # A row without an id is nobody's later delivery.
+    assert [(row["record_id"], row["state"]) for row in rows] == [
+        ("odd", "cleared"), (None, "open"), (None, "open"), ("odd", "open"),
+    ]  # fmt: skip
+
+
+def test_a_rejected_row_is_answered_when_the_carrier_takes_its_record_back(warehouse, tmp_path):
+    """Rule 29."""
+    warehouse.land("cdrs", write_csv(tmp_path / "day.csv", record("odd", cost="free")))
+    warehouse.land("cdrs", write_csv(tmp_path / "back.csv", record("odd", cost="", withdrawn="true")))
+    assert states(warehouse) == {"odd": "cleared"}
+
+
+BUSY = "id,t,cost,status\na,2026-03-10T10:00:00Z,0.01,completed\nb,2026-03-10T10:00:00Z,,busy\n"
+OWN = """
+title = "Our switch"
+columns = ["id", "t", "cost", "status"]
+[record]
+record_id = "id"
+service = "'outbound_conversational'"
+direction = "'outbound'"
+cost = "cost"
+started_at = { instant = "t" }
+"""
+
+
+def test_a_rejected_row_is_answered_when_a_rule_of_its_source_leaves_its_record_out(warehouse, tmp_path):
+    """Rule 19."""
+    folder = warehouse.settings.sources
+    folder.mkdir(parents=True)
+    (folder / "ours.toml").write_text(OWN, encoding="utf-8")
+    path = tmp_path / "day.csv"
+    path.write_text(BUSY, encoding="utf-8")
+    warehouse.land("cdrs", path, source="ours")
+    assert states(warehouse) == {"ours:main:b": "open"}
+    (folder / "ours.toml").write_text(OWN + "[ignore]\nbusy = \"status = 'busy'\"\n", encoding="utf-8")
+    receipt = warehouse.receipt("cdrs", path, source="ours")
+    assert (receipt.rows, receipt.ignored, receipt.duplicates) == (1, {"busy": 1}, 1)
+    assert states(warehouse) == {"ours:main:b": "cleared"}
+    (row,) = ignored.rows(warehouse.settings, MARCH)
+    assert (row["record_id"], row["reason"], row["source_row"], row["month"]) == ("ours:main:b", "busy", 2, "2026-03")
+    assert ignored.rows(warehouse.settings, MARCH.next) == []
 
 
 def test_a_json_line_is_mended_whole(warehouse, tmp_path):

@@ -22,3 +22,30 @@ def test_dagsters_telemetry_is_off_whatever_the_folder_is_called(tmp_path, monke
     home = dagster_run.prepare_home(settings.load(tmp_path / name))
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert not instance.telemetry_enabled
+
+
+def test_the_hosts_of_a_proxy_are_read_as_browsers_write_them(tmp_path, monkeypatch):
+    assert settings.load(tmp_path).ui_hosts == ()
+    monkeypatch.setenv("STATEMENTS_UI_HOSTS", " Statements.Example.com ,127.0.0.1:8080,[2001:db8::1]:8443,")
+    assert settings.load(tmp_path).ui_hosts == ("statements.example.com", "127.0.0.1:8080", "[2001:db8::1]:8443")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://statements.example.com",
+        "*",
+        "*.example.com",
+        "a.example/ui",
+        "a b",
+        "a:port",
+        "a:",
+        "::1",
+        "a\nb",
+        "é.example",
+    ],
+)
+def test_what_can_be_no_host_is_refused(tmp_path, monkeypatch, host):
+    monkeypatch.setenv("STATEMENTS_UI_HOSTS", f"statements.example.com,{host}")
+    with pytest.raises(Refused, match="STATEMENTS_UI_HOSTS has .*: write hosts as a browser's address line shows them"):
+        settings.load(tmp_path)

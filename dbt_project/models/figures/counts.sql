@@ -2,7 +2,8 @@
     file_order=['count_name'],
 ) }}
 {#
-    The outcome of the landed rows: those of the month, and those that came late for frozen months.
+    The outcome of the landed rows: those of the month, those that came late for frozen months, and
+    withdrawals.
     **Grain: one row per count.**
     Landed rows are counted by landing's receipts, and the rest by the rows themselves; an
     invariant and the second reader hold the two against each other.
@@ -18,6 +19,11 @@ with receipts as (
 late_receipts as (
     select coalesce(sum(usable_rows), 0) as landed
     from {{ ref('stg_late_receipts') }}
+),
+
+withdrawn_receipts as (
+    select coalesce(sum(withdrawn_rows), 0) as landed
+    from {{ ref('stg_withdrawn_receipts') }}
 ),
 
 dropped as (
@@ -45,6 +51,15 @@ late as (
             as before_first_month
     from {{ ref('int_judged_deliveries') }}
     where came_as = 'late'
+),
+
+withdrawals as (
+    select
+        coalesce(sum(case when outcome = 'duplicate' then 1 else 0 end), 0) as duplicate,
+        coalesce(sum(case when outcome = 'superseded' then 1 else 0 end), 0) as superseded,
+        coalesce(sum(case when outcome = 'withdrawn' then 1 else 0 end), 0) as withdrawn
+    from {{ ref('int_judged_deliveries') }}
+    where came_as = 'withdrawal'
 ),
 
 corrections as (
@@ -115,6 +130,26 @@ listed as (
         'before_first_month' as count_name,
         before_first_month as row_count
     from late
+    union all
+    select
+        'withdrawn_landed' as count_name,
+        landed as row_count
+    from withdrawn_receipts
+    union all
+    select
+        'withdrawn_duplicate' as count_name,
+        duplicate as row_count
+    from withdrawals
+    union all
+    select
+        'withdrawn_superseded' as count_name,
+        superseded as row_count
+    from withdrawals
+    union all
+    select
+        'withdrawn' as count_name,
+        withdrawn as row_count
+    from withdrawals
     union all
     select
         'late' as count_name,

@@ -1,31 +1,41 @@
 {#
-    The records that need a closer look: those delivered again, stated before, or late.
+    The records that need a closer look: those delivered more than once, late, or withdrawn.
     **Grain: one row per fingerprint of a record id.**
     **Optimization only:** to look closely at every record would give the same, only later. That two
     ids share a fingerprint therefore does no harm.
     Ids are compared as 64-bit fingerprints; full ids and rows are read for these few alone.
-    The month's own records are looked for in the months beside it; what the frozen month before
-    states is looked for among the records of this month and of the next.
+    All other deliveries of a record of the month, and of a late or a withdrawn one, are among those
+    of other months. A record that has left an earlier month for a later one is there twice.
 #}
 with close as (
-    select month_end from {{ ref('stg_close') }}
-),
-
-next_month as (
-    select {{ fingerprint('neighbouring_cdrs.record_id') }} as fingerprint
-    from {{ ref('stg_neighbouring_cdrs') }} as neighbouring_cdrs
-    cross join close
-    where neighbouring_cdrs.started_at >= close.month_end
+    select
+        month_start,
+        month_end
+    from {{ ref('stg_close') }}
 ),
 
 elsewhere as (
-    select {{ fingerprint('record_id') }} as fingerprint
-    from {{ ref('stg_neighbouring_cdrs') }}
+    select
+        {{ fingerprint('elsewhere.record_id') }} as fingerprint,
+        elsewhere.started_at < close.month_start as is_earlier,
+        elsewhere.started_at >= close.month_end and elsewhere.is_new as has_come_later
+    from {{ ref('stg_cdrs_elsewhere') }} as elsewhere
+    cross join close
+),
+
+withdrawn as (
+    select
+        {{ fingerprint('record_id') }} as fingerprint,
+        is_new
+    from {{ ref('stg_withdrawals') }}
+),
+
+not_of_this_month as (
+    select fingerprint from elsewhere
 
     union all
 
-    select {{ fingerprint('record_id') }} as fingerprint
-    from {{ ref('stg_stated_records') }}
+    select fingerprint from withdrawn
 ),
 
 final as (
@@ -36,23 +46,30 @@ final as (
 
     union
 
-    select elsewhere.fingerprint
-    from elsewhere
+    select {{ fingerprint('record_id') }} as fingerprint
+    from {{ ref('stg_cdrs') }}
     where
-        elsewhere.fingerprint in (
-            select {{ fingerprint('record_id') }} from {{ ref('stg_cdrs') }}
+        {{ fingerprint('record_id') }} in (
+            select not_of_this_month.fingerprint from not_of_this_month
         )
 
     union
 
-    select {{ fingerprint('record_id') }} as fingerprint
-    from {{ ref('stg_stated_records') }}
-    where {{ fingerprint('record_id') }} in (select next_month.fingerprint from next_month)
+    select fingerprint
+    from elsewhere
+    group by 1
+    having bool_or(is_earlier) and bool_or(has_come_later)
 
     union
 
     select {{ fingerprint('record_id') }} as fingerprint
     from {{ ref('stg_late_cdrs') }}
+
+    union
+
+    select fingerprint
+    from withdrawn
+    where is_new
 )
 
 select fingerprint from final

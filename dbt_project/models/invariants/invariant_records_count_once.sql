@@ -16,17 +16,15 @@ due as (
         judged.record_id,
         case
             when
-                judged.started_at >= close.first_month_start
+                not judged.is_withdrawal
+                and judged.started_at >= close.first_month_start
                 and judged.started_at < close.month_end
                 then 1
             else 0
         end as net_count
     from {{ ref('int_judged_deliveries') }} as judged
     cross join close
-    where
-        judged.is_latest
-        -- Rows that landed for the month before by its close were settled there.
-        and (judged.came_as <> 'near' or judged.started_at >= close.month_end)
+    where judged.is_latest
 ),
 
 stood_before as (

@@ -18,6 +18,10 @@ with invariants as (
 
     union all
 
+    select * from {{ ref('invariant_withdrawn_rows_are_settled') }}
+
+    union all
+
     select * from {{ ref('invariant_accepted_records_have_a_tenant_or_a_reason') }}
 
     union all

@@ -3,6 +3,8 @@
     file_order=['account_id nulls last', 'started_at', 'record_id'],
     beside='int_corrections',
     codes='int_usage_codes',
+    instants_of='stg_cdrs',
+    instant='started_at',
 ) }}
 {#
     Every record of the month with its tenant, or with the reason why it has none, and the evidence;
@@ -13,6 +15,7 @@
 #}
 -- depends_on: {{ ref('stg_close') }}
 -- depends_on: {{ ref('stg_close_days') }}
+-- depends_on: {{ ref('stg_cdrs') }}
 -- depends_on: {{ ref('int_corrections') }}
 -- depends_on: {{ ref('int_usage_codes') }}
 with attributed as (

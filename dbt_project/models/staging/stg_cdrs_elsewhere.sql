@@ -1,9 +1,10 @@
 {#
-    The usable deliveries of the months beside the one being closed, without the late ones.
+    The usable deliveries of other months, of the days on which receipts name other deliveries of
+    the records in question, without the late ones.
     **Grain: one row per delivery of a record.**
 #}
 with source as (
-    select * from {{ source('landed', 'neighbouring_cdrs') }}
+    select * from {{ source('landed', 'cdrs_elsewhere') }}
 ),
 
 final as (
@@ -12,7 +13,8 @@ final as (
         {{ column }},
         {%- endfor %}
         batch_id,
-        source_row
+        source_row,
+        is_new
     from source
 )
 
