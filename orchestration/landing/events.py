@@ -130,7 +130,7 @@ def _outcome(connection: duckdb.DuckDBPyConnection, feed: Feed, events: int) -> 
         select
             count(*) filter (is_late),
             count(*) filter (is_overtaken),
-            count(*) filter (not {_is_possible(feed.key)})
+            count(*) filter (not {_is_possible(feed)})
         from judged_event
         """,
     )
@@ -139,9 +139,9 @@ def _outcome(connection: duckdb.DuckDBPyConnection, feed: Feed, events: int) -> 
     return Outcome(all_events - events, late, overtaken, unusable, last_recorded_at)
 
 
-def _is_possible(key: str) -> str:
+def _is_possible(feed: Feed) -> str:
     """SQL of whether an event is about something that can be held at all."""
-    return {"number": "is_e164(number)", "ip": "is_ip(ip)"}.get(key, "true")
+    return {"number": "is_e164(number)", "ip": "is_ip(ip)"}.get(feed.key, "true")
 
 
 def _instant(at: datetime | None) -> str:
@@ -187,9 +187,9 @@ def _refuse_rows(connection: duckdb.DuckDBPyConnection, source: SourceFile, quer
     if not rows:
         return
     named = "; ".join(
-        f"row {row}"
-        + (f" ({', '.join(shown)})" if (shown := [str(value) for value in values if value is not None]) else "")
+        f"row {row}" + (f" ({', '.join(shown)})" if shown else "")
         for row, *values in rows[:ROWS_NAMED]
+        for shown in [[str(value) for value in values if value is not None]]
     )
     more = " and more" if len(rows) > ROWS_NAMED else ""
     raise Refused(f"{source.path}: {problem} In {named}{more}. Nothing of the file was landed.")
@@ -351,6 +351,7 @@ def _mark_late(
     if seal.at and not seal.trusted:
         late = f"recorded_at < {_instant(seal.at)}"
         if not seal.accept_late:
+            shown = f"case when {_is_possible(feed)} then {feed.key} end"
             _refuse_rows(
                 connection,
                 source,

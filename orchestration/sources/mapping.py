@@ -97,7 +97,10 @@ def _require_dates(connection: duckdb.DuckDBPyConnection, source: Source, path: 
     """Refuse a file without any date where the times are: where no header is needed, another file can pass for one."""
     rows, dated = engine.row(
         connection,
-        """select count(*), count(*) filter (regexp_matches("record.started_at", '^[0-9]{4}-[0-9]{2}-[0-9]{2}')) from source""",
+        """
+        select count(*), count(*) filter (regexp_matches("record.started_at", '^[0-9]{4}-[0-9]{2}-[0-9]{2}'))
+        from source
+        """,
     )
     if rows and not dated:
         raise Refused(

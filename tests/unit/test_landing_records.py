@@ -256,7 +256,7 @@ def test_an_error_of_a_statement_of_ours_is_not_told_as_the_files_and_tells_no_v
     def fails(connection, *_):
         connection.execute("select record_id::integer from source")
 
-    monkeypatch.setattr(records, "compare_deliveries", fails)
+    monkeypatch.setattr(records, "write", fails)
     path = write(tmp_path / f"day.{write.__name__.removeprefix('write_')}", record("a-secret-id"))
     with pytest.raises(RuntimeError) as error:
         warehouse.land("cdrs", path)
