@@ -129,8 +129,7 @@ def over_source(connection: duckdb.DuckDBPyConnection, file: InputFile) -> Itera
         # A statement that is wrong names our own columns alone.
         said = engine.first_line(error) if isinstance(error, OUR_MISTAKES) else engine.without_values(error)
         place = error.__traceback__
-    # Outside of the handler: an error that is kept as this one's context would be printed with it, values and all.
-    raise RuntimeError(f"A statement of this software failed over {file.path}: {said}").with_traceback(place)
+    raise RuntimeError(f"A statement of this software failed over {file.path}: {said}").with_traceback(place) from None
 
 
 def _reason(said: str) -> str:
@@ -291,6 +290,7 @@ def _footer(path: Path) -> pq.ParquetFile:
     """The file by its footer, which is read in one piece and so may not have any length."""
     with path.open("rb") as handle:
         handle.seek(-8, os.SEEK_END)
-        if int.from_bytes(handle.read(4), "little") > LARGEST_FOOTER:
+        end = handle.read(8)
+        if end.endswith(b"PAR1") and int.from_bytes(end[:4], "little") > LARGEST_FOOTER:
             raise Refused(f"{path} is no Parquet file of records: its footer has more than {LARGEST_FOOTER:,} bytes.")
     return pq.ParquetFile(path)

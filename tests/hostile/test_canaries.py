@@ -1,7 +1,6 @@
 """A tenants file that went wrong, taken anywhere, is refused without a word of what it holds (rule 7)."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,14 +37,8 @@ def told_in_files(folder: Path) -> dict[str, list[str]]:
     }
 
 
-@pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
-    """What was logged and printed while the test ran; looked through at its end."""
-    caplog.set_level(logging.DEBUG)
-    texts: list[str] = []
-    yield texts
-    texts += caplog.messages
-    assert [found for text in texts if (found := leaks(text))] == []
+def told_in(texts: list[str]) -> list[list[str]]:
+    return [found for text in texts if (found := leaks(text))]
 
 
 def test_the_marks_are_in_every_file(tmp_path):
@@ -56,36 +49,42 @@ def test_the_marks_are_in_every_file(tmp_path):
 
 
 @pytest.mark.parametrize("place", COMMANDS)
-def test_no_command_tells_what_it_was_given(command_line: CommandLine, monkeypatch, said, place):
+def test_no_command_tells_what_it_was_given(command_line: CommandLine, monkeypatch, caplog, place):
+    caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
     command_line.at("2026-03-20T12:00:00Z")
+    said = []
     for path in write_all(command_line.folder):
         outcome = command_line.run(COMMANDS[place].format(path.name))
         assert "Traceback" not in outcome.stderr
         said += [outcome.stdout, outcome.stderr]
+    assert told_in(said + caplog.messages) == []
     assert told_in_files(command_line.data) == {}
 
 
 @pytest.mark.parametrize("place", BILLS)
-def test_no_bill_is_told(line: CommandLine, tmp_path, said, place):
+def test_no_bill_is_told(line: CommandLine, tmp_path, caplog, place):
+    caplog.set_level(logging.DEBUG)
+    said = []
     for path in write_all(tmp_path):
         outcome = line.run(BILLS[place].format(path))
         assert outcome.exit_status == 1, (path, outcome)
         said += [outcome.stdout, outcome.stderr]
+    assert told_in(said + caplog.messages) == []
     assert told_in_files(line.data) == {}
 
 
-def test_the_inbox_tells_nothing_where_it_puts_a_file_away(command_line: CommandLine, monkeypatch, said):
+def test_the_inbox_tells_nothing_where_it_puts_a_file_away(command_line: CommandLine, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
     monkeypatch.setattr("orchestration.commands.inbox.QUIET_SECONDS", 0)
     command_line.at("2026-03-20T12:00:00Z")
-    folders = [*(feed for feed in FEEDS if feed != "tenants"), *SOURCES]
+    folders = share(dict.fromkeys([*(feed for feed in FEEDS if feed != "tenants"), *SOURCES]), 3)
     for folder in folders:
         (command_line.data / "inbox" / folder).mkdir(parents=True)
         write_all(command_line.data / "inbox" / folder)
-    outcome = command_line.run("land --inbox")
-    said += [outcome.stdout, outcome.stderr]
-    said += [command_line.run("land --inbox --json").stdout]
+    first, second = command_line.run("land --inbox"), command_line.run("land --inbox --json")
     reasons = list((command_line.data / "inbox" / "refused").rglob("*.reason.txt"))
     assert len(reasons) > 25 * len(folders)
+    assert told_in([first.stdout, first.stderr, second.stdout, *caplog.messages]) == []
     assert told_in_files(command_line.data) == {}

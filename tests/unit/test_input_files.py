@@ -11,10 +11,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from orchestration import clock
 from orchestration.errors import FileChanged, Refused
 from orchestration.landing import input_files, records, source_files
 from orchestration.landing.input_files import InputFile, look_at
+from orchestration.months import Month
 from orchestration.reports import reconcile
 from orchestration.sources import checking, mapping
 from tests.unit.deliveries import record, write_csv, write_jsonl, write_parquet
@@ -115,7 +115,7 @@ CSV_TAILS = {
     "a row that is torn": (b"1," + b"y" * 98, False),
     "a row that is torn in its first value": (b"y" * 100, False),
     "a row that is torn after a quote": (b'1,"' + b"y" * 96 + b'"', False),
-    "a row that is torn inside quotes": (b'1,2,"' + b"y\n" * 47, False),
+    "a row that is torn inside quotes": (b'1,2,"' + b"y\n" * 47 + b"y", False),
     "a row that is torn, and NUL bytes": (b"1," + bytes(98), False),
 }
 JSON_TAILS = {
@@ -330,7 +330,7 @@ def test_a_trial_and_a_bill_are_held_to_it_too(warehouse, tmp_path, in_the_middl
     monkeypatch.setattr(reconcile.manifests, "require_closed", lambda *_: None)
     monkeypatch.setattr(reconcile, "_value", changed)
     with pytest.raises(FileChanged):
-        reconcile.reconcile(warehouse.settings, clock.now(), bill, None, tmp_path / "out.csv")
+        reconcile.reconcile(warehouse.settings, Month(2026, 3), reconcile.Bill(bill), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
 

@@ -420,7 +420,11 @@ def test_every_type_that_is_accepted_is_read_as_what_it_is(tmp_path):
     kinds += [pa.dictionary(pa.int8(), kind) for kind in (pa.string(), pa.decimal128(18, 9))]
     for number, kind in enumerate(kinds):
         path = tmp_path / f"{number}.parquet"
-        pq.write_table(pa.table({"a": pa.array([], kind)}), path)
+        empty = pa.array([], kind.value_type if pa.types.is_dictionary(kind) else kind)
+        column = (
+            pa.DictionaryArray.from_arrays(pa.array([], pa.int8()), empty) if pa.types.is_dictionary(kind) else empty
+        )
+        pq.write_table(pa.table({"a": column}), path)
         declared = pq.read_schema(path).field("a").type
         with duckdb.connect() as connection:
             ((_, read, *_),) = connection.execute(f"describe from read_parquet('{path}')").fetchall()
