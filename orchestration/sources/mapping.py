@@ -48,6 +48,8 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
             "null there, as try_cast does. Nothing of the file was landed."
         ) from error
     relation = engine.parquet([mapped])
+    if source.header is not True:
+        _require_dates(connection, source, file.path, relation)
     if source.rows:
         (distinct_rows,) = engine.row(connection, f"select count(distinct source_row) from {relation}")
         if distinct_rows != written or written > opened.rows:
@@ -79,8 +81,6 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
         select *, {text(PART_OF_ANOTHER)} as "record.reason" from part_of_another
         """
     )
-    if source.header is not True:
-        _require_dates(connection, source, file.path)
     if source.zone is None:
         _require_zone(connection, source, file.path)
     # A rejected row keeps its values from other rows: it is mended and landed again without those rows.
@@ -93,15 +93,10 @@ def _require_zone_name(connection: duckdb.DuckDBPyConnection, source: Source) ->
         raise Refused(f"{source.path}: zone {source.zone!r} is none of the IANA time zones.")
 
 
-def _require_dates(connection: duckdb.DuckDBPyConnection, source: Source, path: Path) -> None:
+def _require_dates(connection: duckdb.DuckDBPyConnection, source: Source, path: Path, relation: str) -> None:
     """Refuse a file without any date where the times are: where no header is needed, another file can pass for one."""
-    rows, dated = engine.row(
-        connection,
-        """
-        select count(*), count(*) filter (regexp_matches("record.started_at", '^[0-9]{4}-[0-9]{2}-[0-9]{2}'))
-        from source
-        """,
-    )
+    date = "regexp_matches(\"record.started_at\", '^[0-9]{4}-[0-9]{2}-[0-9]{2}')"
+    rows, dated = engine.row(connection, f"select count(*), count(*) filter ({date}) from {relation}")
     if rows and not dated:
         raise Refused(
             f"{path} does not fit {source.name}: no row has a date where the time of a call is. "

@@ -84,8 +84,8 @@ def test_a_file_that_is_written_to_while_it_lands_stays_and_lands_when_it_is_who
     judge = records.create_normalized
 
     def judged(*arguments) -> None:
-        with path.open("a", encoding="utf-8") as handle:
-            handle.write(",".join(record("b").values()) + "\n")
+        with path.open("a", encoding="utf-8", newline="") as handle:
+            handle.write(",".join(record("b").values()) + "\r\n")
         judge(*arguments)
 
     with monkeypatch.context() as writing:

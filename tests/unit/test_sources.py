@@ -171,6 +171,27 @@ def test_a_declaration_or_a_rate_table_without_end_is_refused(warehouse, declare
         declaration.load(warehouse.settings, "mine")
 
 
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("", "has a column without a name"),
+        ("BEGAN", "repeats began"),
+        ("source_row", "has a column that is called source_row or file_row_number"),
+        ("file_row_number", "has a column that is called source_row or file_row_number"),
+        ("made.up", "or that begins with record. or made."),
+        ("Jo Miller,jo miller", "repeats 1 columns"),
+    ],
+)
+def test_a_header_with_a_name_that_no_column_can_have_is_refused(warehouse, declare, tmp_path, more, sentence):
+    declare(SIMPLE)
+    path = tmp_path / "a.csv"
+    path.write_text(f"id,began,seconds,to,{more}\na,2026-03-05T10:00:00Z,61,12015550123,x\n", encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        warehouse.land("cdrs", path, source="mine")
+    assert sentence in str(refused.value)
+    assert "Miller" not in str(refused.value)
+
+
 def test_a_file_with_more_columns_than_a_switch_writes_is_refused(warehouse, declare, tmp_path):
     declare(SIMPLE)
     path = write_csv(tmp_path / "a.csv", call("a") | {f"c{number}": "" for number in range(1_000)})
