@@ -163,18 +163,17 @@ def _create_delivered(connection: duckdb.DuckDBPyConnection, feed: Feed, source:
         f"from (select source_row, {', '.join(columns)} from source)"
     )
     for name in instants:
-        # In a row that slipped by a column, contact data may stand where a time should: not shown.
-        shown = "" if feed is TENANTS else f", delivered_{name}"
+        # In a row that slipped by a column, anything may stand where a time should: not shown.
         _refuse_rows(
             connection,
             source,
-            f"select source_row{shown} from delivered where {name} is null and lacks_zone(delivered_{name})",
+            f"select source_row from delivered where {name} is null and lacks_zone(delivered_{name})",
             f"{name} has no zone. Write every time with an offset or Z.",
         )
         _refuse_rows(
             connection,
             source,
-            f"select source_row{shown} from delivered where {name} is null and delivered_{name} is not null",
+            f"select source_row from delivered where {name} is null and delivered_{name} is not null",
             f"{name} is not a time such as 2026-03-01T00:00:00Z.",
         )
     _refuse_rows(
@@ -188,8 +187,9 @@ def _refuse_rows(connection: duckdb.DuckDBPyConnection, source: SourceFile, quer
     if not rows:
         return
     named = "; ".join(
-        f"row {row}" + (f" ({', '.join(str(value) for value in values)})" if values else "")
+        f"row {row}" + (f" ({', '.join(shown)})" if shown else "")
         for row, *values in rows[:ROWS_NAMED]
+        for shown in [[str(value) for value in values if value is not None]]
     )
     more = " and more" if len(rows) > ROWS_NAMED else ""
     raise Refused(f"{source.path}: {problem} In {named}{more}. Nothing of the file was landed.")
@@ -234,7 +234,7 @@ def _check_assignments(connection: duckdb.DuckDBPyConnection, source: SourceFile
         _refuse_rows(
             connection,
             source,
-            "select source_row, number_type from delivered "
+            "select source_row from delivered "
             "where number_type is not null and number_type not in ('local', 'toll_free')",
             "number_type is neither local nor toll_free.",
         )
@@ -351,10 +351,11 @@ def _mark_late(
     if seal.at and not seal.trusted:
         late = f"recorded_at < {_instant(seal.at)}"
         if not seal.accept_late:
+            shown = f"case when {_is_possible(feed)} then {feed.key} end"
             _refuse_rows(
                 connection,
                 source,
-                f"select source_row, {feed.key}, recorded_at from new_event where {late}",
+                f"select source_row, {shown}, recorded_at from new_event where {late}",
                 f"these changes were recorded before {seal.at:%Y-%m-%d %H:%M:%S} UTC, up to which the feed had been "
                 "landed or its months frozen, so they come too late to act when they say. "
                 "Land them with --accept-late to let them act from that instant on.",

@@ -127,10 +127,10 @@ class InputFile:
 
 @contextmanager
 def unchanged(file: InputFile) -> Iterator[None]:
-    """Around everything that reads a file: refuse it when it changed meanwhile, rather than for a fault found in it."""
+    """Around everything that reads a file: refuse it when it changed meanwhile, rather than for what came of that."""
     try:
         yield
-    except Refused:
+    except Exception:
         file.require_unchanged()
         raise
     file.require_unchanged()
@@ -143,8 +143,8 @@ def _packed(text: bytes, compression: Compression) -> bytes:
     return text if compression == "none" else pa.compress(text, codec=compression, asbytes=True)
 
 
-def look_at(path: Path, form: Form | None = None) -> InputFile:
-    """The file at a path, looked through to its end. `form` is that of its name when none is given.
+def look_at(path: Path) -> InputFile:
+    """The file at a path, looked through to its end.
 
     Refused when there is no file with something in it, when its name does not say its form, when it is torn, or when a
     line is longer than LONGEST_LINE.
@@ -156,7 +156,7 @@ def look_at(path: Path, form: Form | None = None) -> InputFile:
         raise Refused(f"{path} does not exist.")
     if not path.is_file():
         raise Refused(f"{path} is not a regular file.")
-    form = form or form_of(path)
+    form = form_of(path)
     try:
         found = stamp(path)
         if found[2] == 0:

@@ -28,7 +28,7 @@ READERS: Mapping[tuple[Kind, str], str] = {
     ("instant", "TIMESTAMPTZ"): "{0}",
     ("money", "VARCHAR"): "money({0})",
     # A broken writer's decimal can have more digits than its type.
-    ("money", "DECIMAL"): "case when abs({0}) <= 999999999.999999999 then {0}::decimal(18, 9) end",
+    ("money", "DECIMAL"): "case when abs({0}::decimal(38, 9)) <= 999999999.999999999 then {0}::decimal(18, 9) end",
     ("seconds", "VARCHAR"): "whole_seconds({0})",
     ("seconds", "INTEGER"): "case when {0} >= 0 and {0} <= 999999999 then {0}::integer end",
     ("flag", "VARCHAR"): "flag({0})",

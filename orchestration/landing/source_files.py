@@ -6,6 +6,7 @@ What does not: what a value means (`normalize.sql`) or what a row becomes (`reco
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ from orchestration.landing.parquet_types import accepted_type
 MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
 # A query that is wrong is not the file's fault.
 OUR_MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+# The footer of a Parquet file with ten thousand row groups has half of it.
+LARGEST_FOOTER = 64_000_000
+TOO_LONG = "a value is too long"
 # A phrase of DuckDB's about a CSV → the cause in our words.
 CAUSES = {
     "state machine": "its rows do not all end alike, or a quote stands where none may",
@@ -35,6 +39,7 @@ CAUSES = {
     "unterminated quote": "a quote is not closed, or stands where none may",
     "Maximum line size": f"its row is longer than {LONGEST_LINE:,} bytes",
     "(?i)unicode|utf-8": "it is not text in UTF-8",
+    TOO_LONG: f"a value has more than {LONGEST_LINE:,} bytes",
 }
 # A JSON number is kept as its literal text, since DuckDB's JSON reader goes through double. Every string of the line is
 # matched whole, so that nothing inside a string is taken for a number; chr(1) and chr(2) cannot occur in valid JSON.
@@ -121,9 +126,10 @@ def over_source(connection: duckdb.DuckDBPyConnection, file: InputFile) -> Itera
                 connection.execute("select max(hash(columns(*))) from source").fetchall()
         if isinstance(error, engine.MACHINE_ERRORS):
             raise
-        said, place = engine.without_values(error), error.__traceback__
-    # Outside of the handler: an error that is kept as this one's context would be printed with it, values and all.
-    raise RuntimeError(f"A statement of this software failed over {file.path}: {said}").with_traceback(place)
+        # A statement that is wrong names our own columns alone.
+        said = engine.first_line(error) if isinstance(error, OUR_MISTAKES) else engine.without_values(error)
+        place = error.__traceback__
+    raise RuntimeError(f"A statement of this software failed over {file.path}: {said}").with_traceback(place) from None
 
 
 def _reason(said: str) -> str:
@@ -248,27 +254,43 @@ def stage(
     return SourceFile(path, rows, dict.fromkeys(names, "VARCHAR"))
 
 
-def _view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+def _view(connection: duckdb.DuckDBPyConnection, file: Path, unbounded: Sequence[str] = ()) -> None:
+    """Create relation `source` over a Parquet file. `unbounded` are the columns of text that no line has bounded."""
+    bounded = ", ".join(
+        f"case when strlen({name}) > {LONGEST_LINE} then error({text(TOO_LONG)}) else {name} end as {name}"
+        for name in map(identifier, unbounded)
+    )
+    values = f"* exclude (file_row_number){f' replace ({bounded})' if bounded else ''}"
     connection.execute(
-        f"create or replace temp view source as "
-        f"select * exclude (file_row_number), file_row_number + 1 as source_row "
+        f"create or replace temp view source as select {values}, file_row_number + 1 as source_row "
         f"from {engine.parquet([file], file_row_number=True)}"
     )
 
 
 def _open_parquet(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path) -> SourceFile:
     try:
-        footer = pq.ParquetFile(path)
+        footer = _footer(path)
         schema = footer.schema_arrow
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise Refused(f"{path} is not a whole Parquet file: its footer cannot be read.") from error
     require_columns(feed, path, schema.names)
     with reading(path):
-        _view(connection, path)
-        read = {name: kind for name, kind, *_ in connection.execute("describe source").fetchall()}
+        described = connection.execute(f"describe select * from {engine.parquet([path])}").fetchall()
+    read = {name: kind for name, kind, *_ in described}
     types = {
         column.name: accepted_type(path, column, schema.field(column.name).type, read[column.name])
         for column in feed.columns
         if column.name in schema.names
     }
+    _view(connection, path, [name for name in types if read[name] == "VARCHAR"])
     return SourceFile(path, footer.metadata.num_rows, types)
+
+
+def _footer(path: Path) -> pq.ParquetFile:
+    """The file by its footer, which is read in one piece and so may not have any length."""
+    with path.open("rb") as handle:
+        handle.seek(-8, os.SEEK_END)
+        end = handle.read(8)
+        if end.endswith(b"PAR1") and int.from_bytes(end[:4], "little") > LARGEST_FOOTER:
+            raise Refused(f"{path} is no Parquet file of records: its footer has more than {LARGEST_FOOTER:,} bytes.")
+    return pq.ParquetFile(path)

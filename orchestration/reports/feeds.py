@@ -17,13 +17,13 @@ Every column of every feed, written from their declaration by `statements feeds 
 A feed comes as CSV (RFC 4180, with a header), JSON Lines or Parquet; CSV and JSON Lines may be compressed (`.gz`,
 `.zst`). The order of columns is free. An unknown column, or a missing required one, refuses the file. An empty field,
 `''` and null all mean absent. An absent value of a required column rejects the row in `cdrs`, and refuses the file in
-the other feeds, unless a default is stated.
+the other feeds, unless a default is stated. A line, or a text in Parquet, has at most 4,000,000 bytes.
 
 - text is stored as `varchar`.
 - An instant is ISO 8601 with `Z` or an offset, or a Parquet timestamp adjusted to UTC. It is stored as `timestamptz`;
   what is finer than a microsecond is cut.
-- money is digits as text, in JSON also a number; in Parquet text, an integer or a DECIMAL, never FLOAT or DOUBLE. It is
-  stored exactly, as `decimal(18, 9)`.
+- money is digits as text, in JSON also a number; in Parquet text, an integer or a DECIMAL of at most 38 digits, never
+  FLOAT or DOUBLE. It is stored exactly, as `decimal(18, 9)`.
 - seconds are a whole number, as text or as an integer, stored as `integer`.
 - A flag is `true` or `false`, also `1`, `0`, `t`, `f`, `yes`, `no` in any case, or a BOOLEAN in Parquet. It is stored
   as `boolean`.

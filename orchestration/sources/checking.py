@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import clock, engine, files
-from orchestration.landing import input_files, normalization, record_rules, records
+from orchestration.landing import input_files, normalization, record_rules, records, source_files
 from orchestration.settings import Settings
 from orchestration.sources import declaration, mapping
 
@@ -40,16 +40,16 @@ def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
         normalization.load(connection)
         opened = mapping.open_source(connection, source, file, scratch)
         records.create_normalized(connection, opened, rules, clock.now())
-        counts = dict(
-            connection.execute(
-                "select coalesce(reason, ''), count(*) from normalized group by all order by all"
-            ).fetchall()
-        )
-        cursor = connection.execute(
-            f"select source_row, coalesce(reason, 'usable') as outcome, record_id, {', '.join(SHOWN)} "
-            "from normalized order by source_row limit ?",
-            [first],
-        )
-        names = [column[0] for column in cursor.description]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        with source_files.over_source(connection, file):
+            counts = dict(
+                connection.execute(
+                    "select coalesce(reason, ''), count(*) from normalized group by all order by all"
+                ).fetchall()
+            )
+            rows = engine.records(
+                connection,
+                f"select source_row, coalesce(reason, 'usable') as outcome, record_id, {', '.join(SHOWN)} "
+                "from normalized order by source_row limit ?",
+                [first],
+            )
     return Check(opened.rows, counts.pop("", 0), counts, opened.ignored, rows)

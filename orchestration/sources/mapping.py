@@ -48,6 +48,8 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
             "null there, as try_cast does. Nothing of the file was landed."
         ) from error
     relation = engine.parquet([mapped])
+    if source.header is not True:
+        _require_dates(connection, source, file.path, relation)
     if source.rows:
         (distinct_rows,) = engine.row(connection, f"select count(distinct source_row) from {relation}")
         if distinct_rows != written or written > opened.rows:
@@ -89,6 +91,17 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
 def _require_zone_name(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
     if engine.row(connection, "select count(*) from pg_timezone_names() where name = ?", [source.zone]) == (0,):
         raise Refused(f"{source.path}: zone {source.zone!r} is none of the IANA time zones.")
+
+
+def _require_dates(connection: duckdb.DuckDBPyConnection, source: Source, path: Path, relation: str) -> None:
+    """Refuse a file without any date where the times are: where no header is needed, another file can pass for one."""
+    date = "regexp_matches(\"record.started_at\", '^[0-9]{4}-[0-9]{2}-[0-9]{2}')"
+    rows, dated = engine.row(connection, f"select count(*), count(*) filter ({date}) from {relation}")
+    if rows and not dated:
+        raise Refused(
+            f"{path} does not fit {source.name}: no row has a date where the time of a call is. "
+            "Nothing of the file was landed."
+        )
 
 
 def _require_zone(connection: duckdb.DuckDBPyConnection, source: Source, path: Path) -> None:

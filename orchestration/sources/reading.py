@@ -27,6 +27,8 @@ from orchestration.landing.source_files import (
 )
 from orchestration.sources.declaration import Source
 
+# The names that number the rows on the way.
+OUR_COLUMNS = ("source_row", "file_row_number")
 # More columns than a switch writes; each costs every reader memory.
 MOST_COLUMNS = 1_000
 # A column of its own keeps a JSON line whole, so that a rejected row can be mended where it is.
@@ -106,13 +108,16 @@ def _named_columns(source: Source, path: Path, cells: list[str]) -> list[str]:
     """The columns of a header. A name that is not declared is not shown: without a header, it is a value."""
     declared = [*source.columns, *source.optional]
     problems = []
-    if repeated := {name for name, count in Counter(cells).items() if count > 1}:
-        named = [name for name in declared if name in repeated]
+    # DuckDB does not tell small letters from capitals in a name.
+    if repeated := {name for name, count in Counter(name.lower() for name in cells).items() if count > 1}:
+        named = [name for name in declared if name.lower() in repeated]
         problems.append(f"repeats {', '.join(named) or f'{len(repeated):,} columns'}")
     if missing := [name for name in source.columns if name not in cells]:
         problems.append(f"lacks {', '.join(missing)}")
-    if any(name == "source_row" or name.startswith(("record.", "made.")) for name in cells):
-        problems.append("has a column that is called source_row, or whose name begins with record. or made.")
+    if "" in cells:
+        problems.append("has a column without a name")
+    if any(name in OUR_COLUMNS or name.startswith(("record.", "made.")) for name in cells):
+        problems.append(f"has a column that is called {' or '.join(OUR_COLUMNS)}, or that begins with record. or made.")
     if len(cells) > MOST_COLUMNS:
         problems.append(f"has {len(cells):,} columns, more than {MOST_COLUMNS:,}")
     if problems:

@@ -1,5 +1,6 @@
 """Files dropped into the inbox: landed once, by hand or by Dagster, put away with a reason, and left alone while written."""
 
+import gzip
 import os
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from orchestration import settings
 from orchestration.commands import inbox
 from orchestration.defs.inbox import inbox_files, run_config
 from orchestration.errors import Refused
-from orchestration.landing import receipts
+from orchestration.landing import receipts, records
 from tests.conftest import CommandLine
 from tests.unit.deliveries import record, write_csv
 
@@ -76,6 +77,58 @@ def test_a_file_that_is_still_being_written_is_left_alone(line):
         assert lying(line) == {"cdrs/fresh.csv", "cdrs/copying.csv.part", "cdrs/.hidden.csv", "cdrs/held.csv"}
     line.must("land --inbox")
     assert "cdrs/held.csv" not in lying(line)
+
+
+def test_a_file_that_is_written_to_while_it_lands_stays_and_lands_when_it_is_whole(line, monkeypatch):
+    path = drop(line, "cdrs", "day.csv", record("a"))
+    judge = records.create_normalized
+
+    def judged(*arguments) -> None:
+        with path.open("a", encoding="utf-8", newline="") as handle:
+            handle.write(",".join(record("b").values()) + "\r\n")
+        judge(*arguments)
+
+    with monkeypatch.context() as writing:
+        writing.setattr(records, "create_normalized", judged)
+        outcome = line.run("land --inbox")
+    assert outcome.exit_status == 1
+    assert f"{path} changed while it was read" in outcome.stderr
+    assert lying(line) == {"cdrs/day.csv"}
+    os.utime(path, (time.time() - 60, time.time() - 60))
+    assert "day.csv: 2 rows" in line.must("land --inbox").stdout
+    assert without_hash(lying(line)) == {"done/cdrs/day.csv"}
+
+
+@pytest.mark.parametrize("first", [record("a"), {"record_id": "a"}])
+def test_a_file_that_is_dropped_in_the_place_of_a_landed_one_lands_in_its_turn(line, monkeypatch, first):
+    path = drop(line, "cdrs", "day.csv", first)
+    land = inbox.land
+
+    def landed_and_replaced(*arguments):
+        try:
+            return land(*arguments)
+        finally:
+            other = write_csv(path.with_name("other.part"), record("b"))
+            os.utime(other, (time.time() - 60, time.time() - 60))
+            other.replace(path)
+
+    with monkeypatch.context() as dropping:
+        dropping.setattr(inbox, "land", landed_and_replaced)
+        line.run("land --inbox")
+    assert lying(line) == {"cdrs/day.csv"}
+    assert "day.csv: 1 rows" in line.must("land --inbox").stdout
+    assert without_hash(lying(line)) == {"done/cdrs/day.csv"}
+
+
+def test_a_line_without_end_is_put_away_with_its_reason(line):
+    path = drop(line, "cdrs", "day.csv.gz")
+    path.write_bytes(gzip.compress(bytes(64_000_100)))
+    os.utime(path, (1, 1))
+    assert line.run("land --inbox").exit_status == 1
+    (reason,) = (line.data / "inbox/refused/cdrs").glob("*.reason.txt")
+    assert "has a line of more than 4,000,000 bytes, after its first 0 unpacked bytes" in reason.read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_same_file_again_is_put_away_and_lands_nothing(line):

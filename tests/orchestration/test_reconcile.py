@@ -1,6 +1,7 @@
 """A closed month beside a carrier's bill: totals, records, and every way in which they can differ."""
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -120,6 +121,19 @@ def test_a_file_that_is_no_bill_is_refused(line, rows, sentence):
     outcome = reconcile(line, *rows)
     assert outcome.exit_status == 1
     assert sentence in outcome.stderr
+
+
+def test_a_torn_bill_and_one_without_end_are_refused(line):
+    """Four gigabytes in four megabytes; and rows that DuckDB would leave out in silence."""
+    whole = write_csv(line.folder / "whole.csv", *({"record_id": name, "cost": cost} for name, cost in RECORDS.items()))
+    endless = line.folder / "endless.csv.gz"
+    endless.write_bytes(gzip.compress(b"a" * 10_000_000) * 400)
+    torn = line.folder / "torn.csv"
+    torn.write_bytes(whole.read_bytes().rstrip() + bytes(64_000_100))
+    for bill in (endless, torn):
+        outcome = line.run(f"reconcile 2026-03 {bill}")
+        assert outcome.exit_status == 1
+        assert f"{bill} has a line of more than 4,000,000 bytes" in outcome.stderr
 
 
 def test_an_open_month_has_nothing_to_compare(line):

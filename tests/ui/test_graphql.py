@@ -1,11 +1,13 @@
 """Operated by another system: launching, backfilling and ticking through GraphQL, and kills in the middle."""
 
+import json
 import os
 import signal
 import time
 
 import pytest
 
+from tests.hostile import canaries
 from tests.ui.conftest import PATIENCE, SELECTOR, Ui, until
 
 BACKFILL = """
@@ -64,6 +66,50 @@ def test_a_month_that_cannot_be_closed_yet_fails_with_the_sentence_of_the_comman
     (sentence,) = [event["failureMetadata"]["description"] for event in events if event]
     assert f"close it before {ui.months[2]}" in sentence
     assert " ".join(sentence.split()) in " ".join(said.split())
+
+
+EVENTS = """
+    query ($id: ID!) { runOrError(runId: $id) { ... on Run { runConfigYaml eventConnection { events {
+        __typename
+        ... on MessageEvent { message }
+        ... on ExecutionStepFailureEvent {
+            error { message stack causes { message stack } }
+            failureMetadata { description metadataEntries { label ... on TextMetadataEntry { text } } }
+        }
+    } } } } }
+"""
+
+
+def test_a_tenants_file_in_another_folder_of_the_inbox_is_refused_and_told_nowhere(ui, tmp_path):
+    """Rule 7: not in the reason beside it, not in Dagster's history, its databases or its servers' logs."""
+    files = canaries.spoilt_csv(tmp_path)
+    dropped = {
+        "cdrs": "the header is gone",
+        "number_assignments": "the header is gone",
+        "ip_assignments": "nothing",
+        "asterisk-csv": "the header is gone and there is one row",
+        "freeswitch-csv": "the header is gone",
+    }
+    for folder, what in dropped.items():
+        target = ui.data / "inbox" / folder / "tenants.csv"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name("tenants.csv.part")
+        part.write_bytes(files[what])
+        os.utime(part, (time.time() - 60, time.time() - 60))
+        part.replace(target)
+    refused = ui.data / "inbox" / "refused"
+    until(lambda: len(list(refused.rglob("*.reason.txt"))) == len(dropped), "every file to be refused")
+    runs = [run["runId"] for run in ui.runs() if run["jobName"] == "land_dropped_file"]
+    assert [ui.ended(run) for run in runs] == ["FAILURE"] * len(dropped)
+    told = [json.dumps(ui.ask(EVENTS, id=run)) for run in runs]
+    assert all("does not fit" in events for events in told)
+    told += [path.read_text(encoding="utf-8") for path in refused.rglob("*.reason.txt")]
+    told += [
+        path.read_bytes().decode("utf-8", errors="replace")
+        for path in [*ui.data.rglob("*"), *ui.data.parent.glob("*.log")]
+        if path.is_file() and "inbox" not in path.relative_to(ui.data.parent).parts
+    ]
+    assert [found for text in told if (found := canaries.leaks(text))] == []
 
 
 def kill(ui: Ui, part: str) -> None:

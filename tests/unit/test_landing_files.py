@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from orchestration.errors import Refused
+from orchestration.landing import parquet_types
+from orchestration.landing.feeds import Column
 from tests.conftest import CommandLine
 from tests.unit.conftest import Warehouse
 from tests.unit.deliveries import (
@@ -117,6 +120,11 @@ REFUSED = {
     "an INT96 timestamp": ("a.parquet", int96, "without a zone"),
     "a cost that is a float": ("a.parquet", parquet(record("a", cost=0.1), cost=pa.float32()), "inexact"),
     "a cost that is a double": ("a.parquet", parquet(record("a", cost=0.1), cost=pa.float64()), "inexact"),
+    "a cost of 50 digits": ("a.parquet", parquet(record("a", cost=Decimal("1.5")), cost=pa.decimal256(50, 9)), "read as DOUBLE"),
+    "a cost of 76 digits": ("a.parquet", parquet(record("a", cost=Decimal("1.5")), cost=pa.decimal256(76, 38)), "read as DOUBLE"),
+    "seconds that are a decimal": ("a.parquet", parquet(record("a", duration_seconds=Decimal(1)), duration_seconds=pa.decimal128(9, 0)), "must hold seconds"),
+    "a cost that is half a float": ("a.parquet", parquet(record("a", cost=0.5), cost=pa.float16()), "inexact"),
+    "a date for a time": ("a.parquet", parquet(record("a", started_at=NOON.date()), started_at=pa.date32()), "must hold instant"),
     "seconds that are a double": ("a.parquet", parquet(record("a", duration_seconds=1.5), duration_seconds=pa.float64()), "seconds"),
     "a number that is an integer": ("a.parquet", parquet(record("a", number=12015550101), number=pa.int64()), "must hold text"),
     "bytes for text": ("a.parquet", parquet(record("a", number=b"x"), number=pa.binary()), "must hold text"),
@@ -237,10 +245,13 @@ def test_one_bad_row_refuses_an_assignment_file(landed, feed, row, words):
         ("assignments nonsense", "neither a telephone number nor an IP"),
         ("explain nothing", "No record 'nothing' has landed"),
         ("tenant add --from missing.csv", "missing.csv"),
+        ("tenant add --from long.jsonl", "has more than 16,000,000 bytes"),
     ],
 )
 def test_a_value_that_will_not_do_is_refused(landed, line, words):
     write_csv(landed.folder / "ips.csv", ip_of("alpha", recorded_at="2026-03-01T00:00:00Z"))
+    with (landed.folder / "long.jsonl").open("wb") as handle:
+        handle.truncate(10**12)
     assert_refused(landed, line, words)
 
 
@@ -372,6 +383,58 @@ def test_a_wide_decimal_is_read_exactly_or_its_row_is_rejected(warehouse, tmp_pa
     warehouse.receipt("cdrs", path)
     assert warehouse.usable(columns="record_id, cost") == [("r0", Decimal("0.1")), ("r3", costs[3])]
     assert warehouse.rejected("record_id, reason") == [("r1", "cost_unusable"), ("r2", "cost_unusable")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "digits"),
+    [(pa.decimal32(9, 2), 9), (pa.decimal64(18, 9), 18), (pa.decimal256(18, 9), 18), (pa.decimal256(38, 12), 38)],
+)
+def test_a_decimal_that_duckdb_reads_exactly_lands_however_wide_its_storage(warehouse, tmp_path, kind, digits):
+    path = write_parquet(tmp_path / "a.parquet", record("a", cost=Decimal("-1234567.25")), types={"cost": kind})
+    warehouse.receipt("cdrs", path)
+    assert warehouse.usable(columns="cost") == [(Decimal("-1234567.25"),)], digits
+
+
+def test_a_decimal_with_more_digits_than_its_type_is_rejected(warehouse, tmp_path):
+    """A broken writer's: 2,147,483,647 in a column of nine digits."""
+    path = tmp_path / "a.parquet"
+    table = pa.Table.from_pylist([record("a", cost=None)])
+    table = table.set_column(
+        table.column_names.index("cost"), "cost", pa.array([Decimal(987654321)], pa.decimal128(9, 0))
+    )
+    pq.write_table(
+        table, path, store_decimal_as_integer=True, compression="none", use_dictionary=False, write_statistics=False
+    )
+    content = path.read_bytes()
+    assert content.count((987654321).to_bytes(4, "little")) == 1
+    path.write_bytes(content.replace((987654321).to_bytes(4, "little"), (2**31 - 1).to_bytes(4, "little")))
+    warehouse.receipt("cdrs", path)
+    assert warehouse.rejected("record_id, reason") == [("a", "cost_unusable")]
+
+
+def test_every_type_that_is_accepted_is_read_as_what_it_is(tmp_path):
+    """What the file declares, beside what DuckDB reads: a difference would be silent."""
+    kinds = [pa.string(), pa.large_string(), pa.null(), pa.bool_(), MICROSECONDS, pa.timestamp("ns", tz="UTC")]
+    kinds += [getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    kinds += [pa.decimal128(digits, 2) for digits in (3, 9, 18, 19, 38)]
+    kinds += [pa.dictionary(pa.int8(), kind) for kind in (pa.string(), pa.decimal128(18, 9))]
+    for number, kind in enumerate(kinds):
+        path = tmp_path / f"{number}.parquet"
+        empty = pa.array([], kind.value_type if pa.types.is_dictionary(kind) else kind)
+        column = (
+            pa.DictionaryArray.from_arrays(pa.array([], pa.int8()), empty) if pa.types.is_dictionary(kind) else empty
+        )
+        pq.write_table(pa.table({"a": column}), path)
+        declared = pq.read_schema(path).field("a").type
+        with duckdb.connect() as connection:
+            ((_, read, *_),) = connection.execute(f"describe from read_parquet('{path}')").fetchall()
+        column = Column("a", kind={"b": "flag", "t": "instant", "i": "seconds", "u": "seconds", "d": "money"}.get(str(kind)[0], "text"))  # fmt: skip
+        if pa.types.is_dictionary(kind) and pa.types.is_decimal(kind.value_type):
+            column = Column("a", kind="money")
+        assert parquet_types.accepted_type(path, column, declared, read)
+        for other in ("DOUBLE", "VARCHAR[]", "DECIMAL(38,3)", "HUGEINT", "TIMESTAMP", "TIMESTAMP_NS"):
+            with pytest.raises(Refused):
+                parquet_types.accepted_type(path, column, declared, other)
 
 
 def test_an_integer_cost_is_whole_money(warehouse, tmp_path):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import traceback
 from dataclasses import replace
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ import pytest
 
 from orchestration import files
 from orchestration.errors import Refused
-from orchestration.landing import normalization
+from orchestration.landing import normalization, records
 from tests.unit.deliveries import outbound, record, tenant, tree, write_csv, write_jsonl, write_parquet
 
 # reason → a row that has it. Landing is at 2026-03-20T12:00:00Z.
@@ -236,6 +237,34 @@ def test_across_files_the_difference_in_cost_is_told(warehouse, tmp_path):
     warehouse.receipt("cdrs", write_csv(tmp_path / "one.csv", *one))
     receipt = warehouse.receipt("cdrs", write_csv(tmp_path / "two.csv", *two))
     assert (receipt.duplicates, receipt.superseded, Decimal(receipt.cost_difference)) == (1, 1, Decimal("-0.05"))
+
+
+def test_a_cost_may_change_by_more_than_a_cost_can_be(warehouse, tmp_path):
+    """Rule 18: the difference of two amounts of nine digits has ten."""
+    lowest, highest = "-999999999.999999999", "999999999.999999999"
+    warehouse.receipt("cdrs", write_csv(tmp_path / "a.csv", record("a", cost=lowest), record("b", cost=lowest)))
+    again = warehouse.receipt(
+        "cdrs", write_csv(tmp_path / "b.csv", record("a", cost=highest), record("b", cost=highest))
+    )
+    assert (again.superseded, Decimal(again.cost_difference)) == (2, Decimal("3999999999.999999996"))
+
+
+@pytest.mark.parametrize("write", [write_csv, write_jsonl, write_parquet])
+def test_an_error_of_a_statement_of_ours_is_not_told_as_the_files_and_tells_no_value(
+    warehouse, tmp_path, monkeypatch, write
+):
+    def fails(connection, *_):
+        connection.execute("select record_id::integer from source")
+
+    monkeypatch.setattr(records, "write", fails)
+    path = write(tmp_path / f"day.{write.__name__.removeprefix('write_')}", record("a-secret-id"))
+    with pytest.raises(RuntimeError) as error:
+        warehouse.land("cdrs", path)
+    told = "".join(traceback.format_exception(error.value))
+    assert f"A statement of this software failed over {path}: Conversion Error: Could not convert string" in told
+    assert "a-secret-id" not in told
+    assert "cannot be read" not in told
+    assert warehouse.receipts == []
 
 
 def test_each_delivery_is_compared_with_the_one_before_it(warehouse, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from orchestration.errors import Refused
 from orchestration.settings import PROJECT_ROOT
 from tests.unit.conftest import Warehouse
+from tests.unit.deliveries import tenant
 
 COLUMNS = (
     "record_id, direction, strftime(started_at, '%Y-%m-%dT%H:%M:%S.%g'), billed_seconds, number, source_ip, x_tenant"
@@ -86,6 +87,16 @@ def test_freeswitch_lines_with_the_sender_and_an_epoch_need_no_zone_and_skip_the
         )
     ]
     assert receipt.ignored == {"leg_placed_by_the_switch": 1}
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_file_without_a_header_that_has_no_dates_is_none_of_a_switch(land, warehouse, zone):
+    """A tenants file without its header has as many columns as some switch; its details would become ids of records."""
+    row = ",".join(str(value) for value in tenant("alpha").values())
+    with pytest.raises(Refused, match="no row has a date where the time of a call is") as refused:
+        land("freeswitch-csv", "tenants.csv", f"{row},\n{row},\n", zone=zone)
+    assert "Springfield" not in str(refused.value)
+    assert warehouse.receipts == []
 
 
 def test_freeswitch_sql_lines_lose_what_stands_around_their_values(land, warehouse):

@@ -151,6 +151,54 @@ def test_the_same_file_is_another_delivery_under_other_rules_and_another_record_
     assert {record_id for (record_id,) in warehouse.usable(columns="record_id")} == {"mine:main:a", "mine:second:a"}
 
 
+def test_an_expression_that_fails_for_a_row_is_the_declarations_fault_and_tells_no_value(warehouse, declare, tmp_path):
+    path = declare(SIMPLE.replace('"seconds"\n', '"seconds::integer"\n'))
+    file = write_csv(tmp_path / "a.csv", call("a"), call("b", seconds="a secret"))
+    with pytest.raises(Refused) as refused:
+        warehouse.land("cdrs", file, source="mine")
+    assert str(refused.value).startswith(
+        f"{path}: an expression fails for a row of {file}: Conversion Error: Could not"
+    )
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("mine.toml", "1,000,000"), ("rates.csv", "16,000,000")])
+def test_a_declaration_or_a_rate_table_without_end_is_refused(warehouse, declare, name, limit):
+    path = declare(SIMPLE + "[rates]\nfile = 'rates.csv'\n", rates="service,prefix,price,increment,fee\n")
+    with (path.parent / name).open("r+b") as handle:
+        handle.truncate(10**12)
+    with pytest.raises(Refused, match=f"{name} has more than {limit} bytes"):
+        declaration.load(warehouse.settings, "mine")
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("", "has a column without a name"),
+        ("BEGAN", "repeats began"),
+        ("source_row", "has a column that is called source_row or file_row_number"),
+        ("file_row_number", "has a column that is called source_row or file_row_number"),
+        ("made.up", "or that begins with record. or made."),
+        ("Jo Miller,jo miller", "repeats 1 columns"),
+    ],
+)
+def test_a_header_with_a_name_that_no_column_can_have_is_refused(warehouse, declare, tmp_path, more, sentence):
+    declare(SIMPLE)
+    path = tmp_path / "a.csv"
+    path.write_text(f"id,began,seconds,to,{more}\na,2026-03-05T10:00:00Z,61,12015550123,x\n", encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        warehouse.land("cdrs", path, source="mine")
+    assert sentence in str(refused.value)
+    assert "Miller" not in str(refused.value)
+
+
+def test_a_file_with_more_columns_than_a_switch_writes_is_refused(warehouse, declare, tmp_path):
+    declare(SIMPLE)
+    path = write_csv(tmp_path / "a.csv", call("a") | {f"c{number}": "" for number in range(1_000)})
+    with pytest.raises(Refused, match=r"has 1,004 columns, more than 1,000"):
+        warehouse.land("cdrs", path, source="mine")
+
+
 def test_only_cdrs_have_sources(warehouse, declare, tmp_path):
     declare(SIMPLE)
     with pytest.raises(Refused, match="--source belongs to cdrs"):
