@@ -9,6 +9,7 @@ Memory is bounded: ids are compared in hash partitions, records day by day.
 """
 
 import argparse
+import csv
 import json
 import os
 import sys
@@ -56,7 +57,7 @@ def audit(data: Path, month: str, *, memory_limit: str = "2GB", threads: int | N
         connection = _connect(scratch, memory_limit, threads)
         # Later batches cannot change a frozen past (the seal): all assignments that ever landed must tell the same.
         timelines.create(connection, landed.batches(data))
-        connection.execute(f"create temp table services as from read_csv('{SERVICES}', all_varchar = true)")
+        _keep_services(connection, data, month)
         _compare_ids(connection, known, frozen, month, Path(scratch), found)
         days = _days(month)
         _keep_spells(connection, "spells", "spells_of_month", days[0], days[-1] + timedelta(days=1))
@@ -291,6 +292,30 @@ def _find_fallen(connection, everything, month: str) -> None:
     )
 
 
+def _keep_services(connection, data: Path, month: str) -> None:
+    """Make a table of what decides for each service in each closed month: what the first month pins that has it."""
+    connection.execute(
+        "create temp table services (usage_month date, service varchar, direction varchar, attributed_by varchar)"
+    )
+    decided_by: dict[tuple[str, str], str] = {}
+    for folder in reversed(closed_months(data)):
+        usage_month = folder.name.removeprefix("month=")
+        if usage_month <= month:
+            # What an earlier month pins wins over all later ones.
+            decided_by |= {(row["service"], row["direction"]): row["attributed_by"] for row in _pinned(folder, data)}
+            rows = [(f"{usage_month}-01", *pair, by) for pair, by in decided_by.items()]
+            connection.executemany("insert into services values (?, ?, ?, ?)", rows)
+
+
+def _pinned(frozen: Path, data: Path) -> list[dict[str, str]]:
+    """The services of a closed month; of one that pinned none the shipped ones and the operator's own."""
+    manifest = json.loads((frozen / "manifest.json").read_text(encoding="utf-8"))
+    if "services" in manifest:
+        return manifest["services"]["rows"]
+    tables = [path for path in (SERVICES, data / "services.csv") if path.exists()]
+    return [row for path in tables for row in csv.DictReader(path.open(encoding="utf-8-sig", newline=""))]
+
+
 def _keep_spells(connection, given: str, kept: str, start: datetime, end: datetime) -> None:
     """Make a table of the spells that an instant from `start` to before `end` can lie in, to sort fewer of them."""
     connection.execute(
@@ -318,7 +343,9 @@ def _attributed(records: str, spells: str) -> str:
                 case when attributed_by = 'number' then 'number' when x_tenant is null then 'ip' end as kind,
                 case when attributed_by = 'number' then number when x_tenant is null then source_ip end as asset
             from ({records}) as records
-            left join services on services.service = records.service and services.direction = records.direction
+            left join services
+                on services.service = records.service and services.direction = records.direction
+                and services.usage_month = date_trunc('month', records.started_at)::date
         ),
         held as (
             select keyed.*, spells.account_id as holder

@@ -56,6 +56,11 @@ class Settings:
         return self.data / "sources"
 
     @property
+    def services(self) -> Path:
+        """The operator's own services, beside the shipped ones."""
+        return self.data / "services.csv"
+
+    @property
     def inbox(self) -> Path:
         """Files to be landed, in a folder for each feed or source; and where they are moved to."""
         return self.data / "inbox"

@@ -13,6 +13,7 @@ from typing import Any
 import rfc8785
 
 from orchestration.close.versions import Versions
+from orchestration.landing.services import Services
 from orchestration.months import Month
 
 FORMAT = 1
@@ -133,7 +134,8 @@ class Content:
 
     `landed_up_to` is the landing sequence of the last batch that had landed when the month was closed. `ignored` counts
     the rows that sources left out of what had landed since the close before, by source and rule; versions before 0.2.0
-    did not say.
+    did not say. `services` are those of the month, also for later corrections of it; a manifest without any is from
+    before they were pinned.
     """
 
     format: int
@@ -146,6 +148,7 @@ class Content:
     previous_manifest_sha256: str
     landed_up_to: int
     settings: CloseSettings = CloseSettings(None, None)
+    services: Services = field(default_factory=Services)
     inputs: list[Input]
     outputs: list[Output]
     tables: dict[str, TableHash] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from orchestration.close.manifests import Chain
 from orchestration.landing import receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
+from orchestration.landing.services import Services
 from orchestration.months import Month
 
 
@@ -118,3 +119,4 @@ class Inputs:
     warnings: Sequence[str]
     closed_at: datetime
     settings: CloseSettings
+    services: Services

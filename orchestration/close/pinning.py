@@ -7,17 +7,18 @@ What belongs here: which files and rows a build may see, and under which names. 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
 from orchestration import engine
-from orchestration.close import dbt_build
+from orchestration.close import dbt_build, month_services
 from orchestration.close.inputs import Close, Inputs
+from orchestration.close.month_services import MonthServices
 from orchestration.close.readiness import months_answered_for
-from orchestration.landing import events, landed_rows
+from orchestration.landing import events, landed_rows, services
 from orchestration.landing.feeds import CDRS, IP_ASSIGNMENTS, NUMBER_ASSIGNMENTS, TENANTS
 from orchestration.landing.receipts import Receipt, RecordsFile, cdrs_files, files_of_feed, with_columns
 from orchestration.months import Month
@@ -127,6 +128,7 @@ def pin(settings: Settings, inputs: Inputs, workspace: Workspace) -> None:
         engine.create_table(connection, "control.cdrs_receipts", counted, receipt_counts(close))
         engine.create_table(connection, "control.late_receipts", usable, late_counts(close))
         engine.create_table(connection, "control.withdrawn_receipts", WITHDRAWN_COUNTS, withdrawn_counts(close))
+        _create_services(connection, month_services.of_close(settings, close.chain, inputs.services), close.month)
 
 
 def _period(settings: Settings, close: Close, workspace: Workspace) -> ClosePeriod:
@@ -142,6 +144,17 @@ def _period(settings: Settings, close: Close, workspace: Workspace) -> ClosePeri
         default_currency=settings.default_currency,
         out_dir=workspace.output,
         figures_dir=workspace.figures,
+    )
+
+
+def _create_services(connection: duckdb.DuckDBPyConnection, known: MonthServices, month: Month) -> None:
+    """The services of each frozen month, and those of the month being closed."""
+    rows = [(pinned_by.start.date().isoformat(), *astuple(row)) for pinned_by, row in known.rows(month)]
+    columns = {"month": "date"} | dict.fromkeys(services.COLUMNS, "varchar")
+    values = ", ".join(f"unnest(?::{kind}[]) as {name}" for name, kind in columns.items())
+    # A statement for each of thousands of rows would take seconds.
+    connection.execute(
+        f"create table control.services as select {values}", [list(column) for column in zip(*rows, strict=True)]
     )
 
 

@@ -82,6 +82,7 @@ def compose(inputs: Inputs, written: Written) -> Content:
         previous_manifest_sha256=previous.sha256 if previous else NO_PREVIOUS,
         landed_up_to=max(batch.sequence for batch in inputs.close.batches),
         settings=inputs.settings,
+        services=inputs.services,
         inputs=named_inputs(inputs.close),
         outputs=[_output(written.folder / name, name, digest) for name, digest in written.hashes.items()],
         tables=written.tables,

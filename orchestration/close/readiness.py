@@ -1,4 +1,4 @@
-"""Whether a month may be closed now, and if not, why and what to do (rules 13, 19, 21, 22).
+"""Whether a month may be closed now, and if not, why and what to do (rules 13, 19, 21, 22, 25).
 
 What belongs here: the preconditions of a close. What does not: building or publishing anything.
 """
@@ -9,12 +9,14 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestration import engine
+from orchestration.close import month_services
 from orchestration.close.inputs import Close, RejectedRow
 from orchestration.close.manifests import Chain
 from orchestration.errors import Refused
 from orchestration.landing import landed_rows
 from orchestration.landing.feeds import CDRS
-from orchestration.landing.receipts import Receipt, RecordsFile
+from orchestration.landing.receipts import Receipt, RecordsFile, cdrs_files
+from orchestration.landing.services import Services
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -93,6 +95,41 @@ def require_landed(close: Close, now: datetime) -> None:
             f"No cdrs have landed since {month} ended ({last}), so its last hours may be missing. "
             "Land the carrier's next file first."
         )
+
+
+def require_services(settings: Settings, close: Close, current: Services) -> None:
+    """Every service of a record that this close reads is in the table of its month, or in a later one."""
+    known = month_services.of_close(settings, close.chain, current)
+    named = [*_services_landed(settings, close), *_services_stated(close.chain)]
+    if unlisted := {key for month, key in named if known.find(month, key) is None}:
+        raise Refused(month_services.missing(settings, unlisted))
+
+
+def _services_landed(settings: Settings, close: Close) -> list[tuple[Month, tuple[str, str]]]:
+    """The services of the month's records and of late ones, by month."""
+    paths: dict[Month, list[Path]] = {close.month: list(cdrs_files(close.batches, [close.month]))}
+    for path, (_, file) in close.late_files.items():
+        if (month := Month.parse(file.month)) >= close.first_month:
+            paths.setdefault(month, []).append(path)
+    with engine.connect(settings) as connection:
+        return [
+            (month, key)
+            for month, listed in paths.items()
+            if listed
+            for key in connection.execute(
+                f"select distinct service, direction from {engine.parquet(listed)}"
+            ).fetchall()
+        ]
+
+
+def _services_stated(chain: Chain) -> list[tuple[Month, tuple[str, str]]]:
+    """The services that months state whose manifests pin none: their entries may have to be taken back."""
+    return [
+        (manifest.month, (total.service, total.direction))
+        for manifest in chain
+        if not manifest.content.services.rows
+        for total in manifest.content.totals_by_service
+    ]
 
 
 def warnings(close: Close) -> list[str]:

@@ -41,6 +41,7 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
     inputs = _inputs(settings, frozen, chain.before(month))
     if not _are_there(frozen.content, inputs.close):
         return [f"what has landed is not what the manifest of {month} was made from"]
+    readiness.require_services(settings, inputs.close, inputs.services)
     # The statement of a tenant without usage depends on this setting, which may have changed since.
     settings = replace(settings, default_currency=currency)
     report = settings.differences / f"month={month}"
@@ -72,6 +73,7 @@ def _inputs(settings: Settings, frozen: Manifest, earlier: Chain) -> Inputs:
         warnings=readiness.warnings(close),
         closed_at=frozen.closed_at,
         settings=frozen.content.settings,
+        services=frozen.content.services,
     )
 
 

@@ -102,6 +102,7 @@ def _inputs(settings: Settings, month: Month, chain: Chain, *, accept_rejected: 
         if chain.last:
             verify.require_intact(settings, chain.last.month)
         files.require_hashes(readiness.pinned_files(close))
+        readiness.require_services(settings, close, rules.services)
     rejected = readiness.rejected_rows(settings, close)
     readiness.require_rejected_answered(month, rejected, accepted=accept_rejected)
     return Inputs(
@@ -111,6 +112,7 @@ def _inputs(settings: Settings, month: Month, chain: Chain, *, accept_rejected: 
         warnings=readiness.warnings(close),
         closed_at=now,
         settings=CloseSettings(int(settings.grace.total_seconds() // 3600), rules.default_currency),
+        services=rules.services,
     )
 
 

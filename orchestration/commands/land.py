@@ -250,10 +250,7 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
     with engine.connect(call.settings) as connection:
         normalization.load(connection)
         with pace.followed(connection, file.size, call.delivery.follow) as step, input_files.unchanged(file):
-            if call.rules.source:
-                source = mapping.open_source(connection, call.rules.source, file, scratch)
-            else:
-                source = source_files.open_source(connection, call.feed, file, scratch)
+            source = _open(connection, call, file, scratch)
             step.rows_are(source.rows)
             with source_files.over_source(connection, file):
                 if call.rules.records:
@@ -266,6 +263,13 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
     receipt.write()
     files.seal_folder(receipt.folder, files.hashes_below(receipt.folder))
     return receipt
+
+
+def _open(connection: duckdb.DuckDBPyConnection, call: Call, file: InputFile, scratch: Path) -> SourceFile:
+    if call.rules.source is None:
+        return source_files.open_source(connection, call.feed, file, scratch)
+    assert call.rules.records, "a source belongs to cdrs"
+    return mapping.open_source(connection, call.rules.source, call.rules.records.services, file, scratch)
 
 
 def _fill_cdrs(

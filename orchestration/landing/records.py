@@ -13,6 +13,7 @@ import duckdb
 from orchestration import engine, settings
 from orchestration.engine import text
 from orchestration.errors import Refused
+from orchestration.landing import services
 from orchestration.landing.feeds import CDRS, Kind
 from orchestration.landing.receipts import Receipt
 from orchestration.landing.record_rules import RecordRules
@@ -107,7 +108,7 @@ def create_normalized(
     connection.execute(
         f"""
         create or replace temp table listed_service as
-            select service, direction from read_csv({text(settings.SEEDS / "services.csv")}, header = true);
+            select service, direction from {services.relation(rules.services.rows)};
         create or replace temp table listed_currency as
             select currency from read_csv({text(settings.SEEDS / "currencies.csv")}, header = true)
         """

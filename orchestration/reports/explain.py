@@ -4,17 +4,19 @@ What belongs here: looking a record's evidence up and wording it. What does not:
 the asset history have decided already.
 """
 
-import csv
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 from orchestration import engine
+from orchestration.close import manifests, month_services
+from orchestration.close.month_services import MonthServices
 from orchestration.errors import Refused
-from orchestration.landing import identity, receipts
+from orchestration.landing import identity, receipts, services
 from orchestration.landing.feeds import CDRS
+from orchestration.months import Month
 from orchestration.screen import amount
-from orchestration.settings import SEEDS, Settings
+from orchestration.settings import Settings
 from orchestration.warehouse import reader
 
 REASONS = {
@@ -55,13 +57,17 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
         f"Row {row['source_row']} of batch {row['batch_id']} with this id was rejected: {row['reason']}."
         for row in rejected
     ]
+    known = month_services.of_close(settings, manifests.load(settings), services.load(settings))
     for entry in entries:
-        sentences += _of_entry(settings, entry)
+        if entry["entry"] == "reversal":
+            sentences.append(_of_reversal(entry))
+        else:
+            sentences += _of_entry(settings, entry, _decided_by(settings, known, entry))
     stands = sum(entry["record_count"] for entry in entries)
     if deliveries and deliveries[-1]["withdrawn"]:
         sentences.append(_of_withdrawal(entries, stands))
     elif deliveries and not entries:
-        sentences += _of_no_entry(settings, deliveries[-1], late)
+        sentences += _of_no_entry(settings, known, deliveries[-1], late)
     elif any(row["status"] == "waiting" for row in late):
         sentences.append("A later delivery says otherwise; it waits in operations.late_records for the next close.")
     return {
@@ -121,10 +127,13 @@ def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
     return sentences
 
 
-def _of_entry(settings: Settings, entry: dict[str, Any]) -> list[str]:
+def _of_reversal(entry: dict[str, Any]) -> str:
     stated = f"{amount(entry['cost'])} {entry['currency']}"
-    if entry["entry"] == "reversal":
-        return [f"What had been stated of it is taken back in {entry['month']}: {stated}, {_place(entry)}."]
+    return f"What had been stated of it is taken back in {entry['month']}: {stated}, {_place(entry)}."
+
+
+def _of_entry(settings: Settings, entry: dict[str, Any], decided_by: str) -> list[str]:
+    stated = f"{amount(entry['cost'])} {entry['currency']}"
     sentences = []
     if entry["entry"] == "late":
         sentences.append(
@@ -132,7 +141,7 @@ def _of_entry(settings: Settings, entry: dict[str, Any]) -> list[str]:
         )
     if entry["entry"] == "restatement":
         sentences.append(f"As a correction of {entry['usage_month']:%Y-%m}, {entry['month']} states it anew: {stated}.")
-    sentences.append(_rule(entry))
+    sentences.append(_rule(entry, decided_by))
     by = entry["attributed_by"]
     if by == "header":
         sentences.append(
@@ -143,7 +152,7 @@ def _of_entry(settings: Settings, entry: dict[str, Any]) -> list[str]:
         sentences.append(_holding(settings, by, value, entry["started_at"]))
     else:
         sentences.append(f"It is attributed to nobody: {_reason(entry)} ({entry['reason']}).")
-    sentences += _otherwise(settings, entry)
+    sentences += _otherwise(settings, entry, decided_by)
     sentences.append(f"It stands {_place(entry)}.")
     return sentences
 
@@ -157,15 +166,16 @@ def _place(entry: dict[str, Any]) -> str:
     return f"in the organization's statement of {entry['month']}, {entry['currency']}, among the unattributed"
 
 
-def _attributed_by(entry: dict[str, Any]) -> str:
-    """How the record's service is attributed: `number` or `origin`."""
-    with (SEEDS / "services.csv").open(encoding="utf-8", newline="") as handle:
-        by_service = {(row["service"], row["direction"]): row["attributed_by"] for row in csv.DictReader(handle)}
-    return by_service[entry["service"], entry["direction"]]
+def _decided_by(settings: Settings, known: MonthServices, entry: dict[str, Any]) -> str:
+    """What decides, or decided in its month, whose a record of its service is: `number` or `origin`."""
+    found = known.find(Month.of(entry["started_at"]), (entry["service"], entry["direction"]))
+    if found is None:
+        raise Refused(month_services.missing(settings, [(entry["service"], entry["direction"])]))
+    return found.attributed_by
 
 
-def _rule(entry: dict[str, Any]) -> str:
-    if _attributed_by(entry) == "number":
+def _rule(entry: dict[str, Any], decided_by: str) -> str:
+    if decided_by == "number":
         return (
             "Rule 8: this service belongs to the tenant that holds the number at the instant of the record. "
             "Neither a header nor an IP nor the routing matters."
@@ -214,9 +224,9 @@ def _holding(settings: Settings, kind: str, asset: str | None, instant: datetime
     return f"The {name} {asset} was held by {spell['account_id']} from {since}{until} ({recorded}{late})."
 
 
-def _otherwise(settings: Settings, entry: dict[str, Any]) -> list[str]:
+def _otherwise(settings: Settings, entry: dict[str, Any], decided_by: str) -> list[str]:
     """Sentences on the evidence that does not count, and the tenant it points to."""
-    if _attributed_by(entry) == "number":
+    if decided_by == "number":
         sentences = []
         if entry["reason"] and entry["number"]:
             sentences.append(_holding(settings, "number", entry["number"], entry["started_at"]))
@@ -241,7 +251,9 @@ def _lowered(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
 
-def _of_no_entry(settings: Settings, delivery: dict[str, Any], late: list[dict[str, Any]]) -> list[str]:
+def _of_no_entry(
+    settings: Settings, known: MonthServices, delivery: dict[str, Any], late: list[dict[str, Any]]
+) -> list[str]:
     if late and late[0]["status"] == "before_first_month":
         return ["It is older than the first month stated, so it stands on no statement."]
     if late:
@@ -249,9 +261,13 @@ def _of_no_entry(settings: Settings, delivery: dict[str, Any], late: list[dict[s
             f"It landed after {late[0]['month']} was frozen. It waits in operations.late_records, on no statement yet: "
             "the next close states it as a correction."
         ]
-    kind = "number" if _attributed_by(delivery) == "number" else "ip"
+    decided_by = _decided_by(settings, known, delivery)
+    kind = "number" if decided_by == "number" else "ip"
     asset = delivery["number"] if kind == "number" else delivery["source_ip"]
-    sentences = ["Its month is not closed yet, so it stands on no statement.", f"As things stand: {_rule(delivery)}"]
+    sentences = [
+        "Its month is not closed yet, so it stands on no statement.",
+        f"As things stand: {_rule(delivery, decided_by)}",
+    ]
     if kind == "ip" and delivery["x_tenant"]:
         sentences.append(f"The header says {delivery['x_tenant']!r}.")
     sentences.append(_holding(settings, kind, asset, delivery["started_at"]))

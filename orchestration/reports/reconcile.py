@@ -15,7 +15,7 @@ from orchestration.close import manifests
 from orchestration.close.manifests import Manifest
 from orchestration.engine import text
 from orchestration.errors import Refused
-from orchestration.landing import input_files, normalization, source_files
+from orchestration.landing import input_files, normalization, services, source_files
 from orchestration.landing.feeds import Column, Feed
 from orchestration.landing.input_files import InputFile
 from orchestration.landing.source_files import SourceFile
@@ -97,7 +97,8 @@ def _create_bill(
 ) -> tuple[bool, bool]:
     """Create table `bill`. Returns whether it has records, and whether it says what was charged for."""
     if source:
-        opened = mapping.open_source(connection, declaration.load(settings, source), bill, scratch)
+        declared = declaration.load(settings, source)
+        opened = mapping.open_source(connection, declared, services.load(settings), bill, scratch)
         columns = {"record_id", "service"}
     else:
         opened = source_files.open_source(connection, BILL, bill, scratch)

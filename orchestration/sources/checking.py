@@ -38,7 +38,7 @@ def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
         input_files.unchanged(file),
     ):
         normalization.load(connection)
-        opened = mapping.open_source(connection, source, file, scratch)
+        opened = mapping.open_source(connection, source, rules.services, file, scratch)
         records.create_normalized(connection, opened, rules, clock.now())
         with source_files.over_source(connection, file):
             counts = dict(

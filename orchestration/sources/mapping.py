@@ -14,6 +14,7 @@ from orchestration import engine
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing.input_files import InputFile
+from orchestration.landing.services import Services
 from orchestration.landing.source_files import SourceFile
 from orchestration.sources import rating
 from orchestration.sources.declaration import RECORD, Source
@@ -25,7 +26,9 @@ MICROSECONDS = {"epoch_us": 1, "epoch_ms": 1_000, "epoch_s": 1_000_000}
 PART_OF_ANOTHER = "part_of_another"
 
 
-def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
+def open_source(
+    connection: duckdb.DuckDBPyConnection, source: Source, services: Services, file: InputFile, scratch: Path
+) -> SourceFile:
     """Create relation `source` over a switch's file: its own columns, and `record.…` for the canonical ones."""
     engine.load_macros(connection, LOCAL_TIME)
     if source.zone is not None:
@@ -34,19 +37,8 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
     rows = source.rows or "select * from file"
     _require_sound(connection, source, rows)
     mapped = scratch / "mapped.parquet"
-    lengths = rating.create_rates(connection, source)
-    try:
-        (written,) = engine.row(
-            connection,
-            f"copy ({_mapped(source, rows, lengths)}) to {text(mapped)} (format parquet, compression lz4_raw)",
-        )
-    except engine.MACHINE_ERRORS:
-        raise
-    except duckdb.Error as error:
-        raise Refused(
-            f"{source.path}: an expression fails for a row of {file.path}: {engine.without_values(error)}. Let it give "
-            "null there, as try_cast does. Nothing of the file was landed."
-        ) from error
+    query = _mapped(source, rows, rating.create_rates(connection, source, services))
+    written = _write_mapped(connection, source, file, query, mapped)
     relation = engine.parquet([mapped])
     if source.header is not True:
         _require_dates(connection, source, file.path, relation)
@@ -86,6 +78,23 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: Source, file: Inp
     # A rejected row keeps its values from other rows: it is mended and landed again without those rows.
     types = opened.types | dict.fromkeys(source.joined, "VARCHAR")
     return replace(opened, rows=records, types=types, mapped=True, ignored=ignored)
+
+
+def _write_mapped(
+    connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, query: str, mapped: Path
+) -> int:
+    """Write the mapped rows to a file of their own, and return how many there are."""
+    try:
+        (written,) = engine.row(connection, f"copy ({query}) to {text(mapped)} (format parquet, compression lz4_raw)")
+    except engine.MACHINE_ERRORS:
+        raise
+    except duckdb.Error as error:
+        raise Refused(
+            f"{source.path}: an expression fails for a row of {file.path}: {engine.without_values(error)}. Let it give "
+            "null there, as try_cast does. Nothing of the file was landed."
+        ) from error
+    assert isinstance(written, int)
+    return written
 
 
 def _require_zone_name(connection: duckdb.DuckDBPyConnection, source: Source) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import engine, files, settings
-from orchestration.engine import identifier, text
+from orchestration import engine, files
+from orchestration.engine import identifier
 from orchestration.errors import FileChanged, Refused
 from orchestration.landing import source_files
+from orchestration.landing.services import Services, relation
 from orchestration.sources.declaration import Rates, Source
 
 # The columns from which the number to look up may come.
@@ -21,13 +22,13 @@ COLUMNS = ("service", "prefix", "price", "increment", "fee")
 NANO = 1_000_000_000
 
 
-def create_rates(connection: duckdb.DuckDBPyConnection, source: Source) -> list[int]:
+def create_rates(connection: duckdb.DuckDBPyConnection, source: Source, services: Services) -> list[int]:
     """Create table `rate` from the declared file, or refuse it. Returns the lengths of its prefixes, longest first."""
     if source.rates is None:
         return []
     path = source.rates.file
     _create_written_rates(connection, source.rates)
-    _require_sound(connection, path)
+    _require_sound(connection, path, services)
     connection.execute(
         f"""
         create or replace temp table rate as
@@ -71,14 +72,14 @@ def _create_written_rates(connection: duckdb.DuckDBPyConnection, rates: Rates) -
         raise FileChanged(f"{path} changed while it was read. Land the file again when its writer is done.")
 
 
-def _require_sound(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+def _require_sound(connection: duckdb.DuckDBPyConnection, path: Path, services: Services) -> None:
     """Refuse a rate table for the first thing that is wrong with it."""
-    services = f"read_csv({text(settings.SEEDS / 'services.csv')}, header = true, all_varchar = true)"
-    by_minute = f"(select service from {services} where unit = 'minute')"
+    listed = relation(services.rows)
+    by_minute = f"(select service from {listed} where unit = 'minute')"
     for problem, condition in (
         (
-            "service is none of seeds/services.csv",
-            f"service is null or service not in (select service from {services})",
+            "service is none of the shipped ones or of services.csv in the data folder",
+            f"service is null or service not in (select service from {listed})",
         ),
         (
             "prefix is neither empty nor + and digits",

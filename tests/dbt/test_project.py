@@ -6,9 +6,9 @@ Rules that concern one model alone are unit tests beside that model; they run he
 from __future__ import annotations
 
 import bisect
+import csv
 import os
 import random
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -68,6 +68,8 @@ RELATIONS = {
         "figures_dir": "varchar",
     },
     "close_days": {"day": "date"},
+    "services": {"month": "date", "service": "varchar", "direction": "varchar", "attributed_by": "varchar"}
+    | {"unit": "varchar", "section": "varchar"},
     "cdrs": CANONICAL | LINEAGE | {"row_id": "bigint"},
     "cdrs_elsewhere": CANONICAL | LINEAGE | {"is_new": "boolean"},
     "withdrawals": LINEAGE | {"record_id": "varchar", "is_new": "boolean"},
@@ -93,7 +95,10 @@ RELATIONS = {
 }
 # The schemas of the relations that have not landed themselves.
 SCHEMAS = {"stated_entries": "frozen"}
-SCHEMAS |= dict.fromkeys(("close", "close_days", "cdrs_receipts", "late_receipts", "withdrawn_receipts"), "control")
+SCHEMAS |= dict.fromkeys(("close", "close_days", "services"), "control")
+SCHEMAS |= dict.fromkeys(("cdrs_receipts", "late_receipts", "withdrawn_receipts"), "control")
+# The months of which a landing here has records, the last being the one that is closed.
+MONTHS = [date(2025, 11, 1), date(2025, 12, 1), date(2026, 1, 1), date(2026, 2, 1)]
 
 
 @dataclass
@@ -186,6 +191,7 @@ def create_landing(landing: Landing, folder: Path) -> None:
         }
     ]
     landing.rows["close_days"] = [{"day": date(2026, 2, 1) + timedelta(days=n)} for n in range(28)]
+    landing.rows["services"] += [{"month": month} | row for month in MONTHS for row in shipped_services()]
     if not landing.rows["cdrs_receipts"]:
         batches = sorted({row["batch_id"] for row in landing.rows["cdrs"]})
         landing.rows["cdrs_receipts"] = [
@@ -211,6 +217,11 @@ def create_landing(landing: Landing, folder: Path) -> None:
             declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
             connection.execute(f"create table {SCHEMAS.get(relation, 'landed')}.{relation} ({declared})")
             insert_rows(connection, relation, columns, landing.rows[relation])
+
+
+def shipped_services() -> list[dict[str, str]]:
+    with (PROJECT.parent / "seeds" / "services.csv").open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
 
 
 def insert_rows(
@@ -711,19 +722,13 @@ def test_a_tenant_has_one_row_per_currency_with_tenant_wide_figures_repeated(bui
     assert built.ask("select asset_changes, is_partial_month from statements") == [(1, False)] * 2
 
 
-def test_a_service_in_a_new_section_fails_the_build_by_name(
-    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_in_a_new_section_fails_the_build_by_name(manifest: Manifest, tmp_path: Path) -> None:
     """Also where nothing was charged for it yet."""
-    seeds = Path(shutil.copytree(PROJECT.parent / "seeds", tmp_path / "seeds"))
-    with (seeds / "services.csv").open("a", encoding="utf-8") as handle:
-        handle.write("chat_message,outbound,number,each,chat\n")
-    for node in manifest.nodes.values():
-        if node.resource_type == "seed":
-            monkeypatch.setattr(node, "root_path", str(tmp_path / PROJECT.name))
-    (tmp_path / PROJECT.name).mkdir()
-    create_landing(small_landing(), tmp_path / "close")
-    outcomes = run_dbt(tmp_path / "close", manifest, "build", "--select", "resource_type:seed").result.results
+    landing = small_landing()
+    service = {"service": "chat_message", "direction": "outbound", "attributed_by": "number", "unit": "each"}
+    landing.add("services", month=MONTHS[-1], section="chat", **service)
+    create_landing(landing, tmp_path / "close")
+    outcomes = run_dbt(tmp_path / "close", manifest, "build", "--select", "sections", "stg_services").result.results
     failures = {one.node.name: one.failures for one in outcomes if one.status not in ("success", "pass")}
     assert failures == {"services_stand_in_a_section_of_sections_csv": 1}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from orchestration.landing import services
 from tests.conftest import CommandLine
 from tests.scenarios.test_scenarios import require_expected, stored
 
@@ -66,6 +67,12 @@ def test_the_month_after_an_old_one_closes_with_its_corrections(line):
     require_expected(OLD, line.data)
     assert hashes(line.data / "statements" / "month=2026-09") == frozen
     assert "Verified 2 frozen months" in line.must("verify").stdout
+
+
+def test_the_services_by_which_old_months_were_closed_are_shipped_as_they_were():
+    """Rule 25: such a month pins none and goes by the shipped ones, so none of their rows may ever change or go."""
+    then, now = ((OLD / "services.csv").read_text("utf-8"), services.SHIPPED.read_text("utf-8"))
+    assert set(then.splitlines()) <= set(now.splitlines())
 
 
 def test_the_warehouse_is_made_again_from_old_files(line_on_old):

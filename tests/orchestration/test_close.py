@@ -23,6 +23,7 @@ from orchestration.close.pinning import Workspace
 from orchestration.commands import close
 from orchestration.errors import Damaged, Refused
 from orchestration.landing import receipts as landed
+from orchestration.landing import services
 from orchestration.landing.feeds import FEEDS
 from orchestration.months import Month
 from orchestration.shape import as_json
@@ -440,7 +441,8 @@ def test_all_frozen_months_are_looked_at_only_when_something_came_late(closed_ap
         workspace = Workspace(tmp_path / str(number), APRIL.next)
         workspace.folder.mkdir()
         close_settings = CloseSettings(grace_hours=12, default_currency="USD")
-        inputs = Inputs(Close(APRIL.next, frozen, known), [], False, [], clock.now(), close_settings)
+        given = services.load(configuration)
+        inputs = Inputs(Close(APRIL.next, frozen, known), [], False, [], clock.now(), close_settings, given)
         pinning.pin(configuration, inputs, workspace)
         with duckdb.connect(str(workspace.database), read_only=True) as connection:
             found = connection.execute("select distinct stated_in from frozen.stated_entries order by 1").fetchall()

@@ -31,7 +31,7 @@ CHECKS = {
     "usage_has_either_a_tenant_or_a_reason",
     "usage_has_every_accepted_record_once",
 }
-SEEDS = {"services", "sections", "toll_free_prefixes"}
+SEEDS = {"sections", "toll_free_prefixes"}
 WARNINGS = {"unattributed_share_is_as_usual", "rejected_rows_are_as_usual", "every_day_has_records"}
 VERIFYING = {"nothing_frozen_has_changed", "nothing_landed_has_changed"}
 FIGURES = {"counts", "used_frozen_files"}

@@ -11,6 +11,8 @@ import pytest
 from orchestration import files
 from orchestration.close import manifests, versions
 from orchestration.close.content import canonical
+from orchestration.errors import Refused
+from orchestration.landing import services
 from tests.orchestration.conftest import AFTER_APRIL, APRIL, IN_APRIL, LATE, MARCH, closing, land, settings_of
 from tests.unit.deliveries import tree, write_csv
 from tests.unit.stored import LATE_COUNTS
@@ -168,7 +170,7 @@ def test_a_month_that_an_early_version_froze_verifies_and_the_next_one_follows_i
             del content["counts"][name]
         for name in ("git_commit", "models_sha256", "code_sha256", "requirements_sha256"):
             del content["versions"][name]
-        del content["settings"], content["tables"]
+        del content["settings"], content["services"], content["tables"]
         (folder / "manifest.json").write_bytes(canonical(content))
 
     refrozen(folder, as_it_was)
@@ -181,6 +183,35 @@ def test_a_month_that_an_early_version_froze_verifies_and_the_next_one_follows_i
     assert closing(line, APRIL).manifest.content.counts.late == 1
     assert "Verified 2 frozen months" in line.must("verify").stdout
     line.must("verify 2026-04 --recompute")
+
+
+def test_a_service_that_an_upgrade_lost_is_named_only_where_the_month_did_not_pin_it(
+    copy_of, closed_march, monkeypatch, tmp_path
+):
+    """Rule 25."""
+    kept = [row for row in services.SHIPPED.read_text("utf-8").splitlines() if "outbound_conversational" not in row]
+    (tmp_path / "shipped.csv").write_text("\n".join(kept), encoding="utf-8")
+    monkeypatch.setattr(services, "SHIPPED", tmp_path / "shipped.csv")
+    line = copy_of(closed_march, AFTER_APRIL)
+    assert "Computed again, each month comes to the same." in line.must("verify --recompute").stdout
+    assert "Rule 9" in line.must("explain out-ip").stdout
+
+    def forget(folder):
+        content = json.loads((folder / "manifest.json").read_bytes())
+        del content["services"]
+        (folder / "manifest.json").write_bytes(canonical(content))
+
+    refrozen(line.data / "statements" / "month=2026-03", forget)
+    land(line, "cdrs", *IN_APRIL)
+    for command in ("verify --recompute", "explain out-ip"):
+        outcome = line.run(command)
+        assert (outcome.exit_status, "any more: outbound_conversational (outbound)" in outcome.stderr) == (1, True)
+    with pytest.raises(Refused, match=r"any more: outbound_conversational \(outbound\)"):
+        closing(line, APRIL)
+    row = "outbound_conversational,outbound,origin,minute,outbound"
+    (line.data / "services.csv").write_text(f"{','.join(services.COLUMNS)}\n{row}\n", encoding="utf-8")
+    assert "Computed again, each month comes to the same." in line.must("verify --recompute").stdout
+    assert closing(line, APRIL).manifest.content.services.own_sha256
 
 
 def test_assignments_that_an_early_version_landed_are_a_sentence_and_nothing_lands_beside_them(copy_of, landed_march):

@@ -11,6 +11,8 @@
         says: landed before           the command above says this on stdout
     same-bytes 2026-03                the frozen month is, byte for byte, what it was when it was frozen
     nothing at out                    there is no such file or folder
+    copy mine.csv data/services.csv   a file is put in its place, or over the one that is there
+    remove data/services.csv          a file is gone
     flip data/landing/*/*.parquet     turn one bit of the one file that the pattern names; once more, and it is back
     in out: beta                      the text is in a file below `out` (its name, text, or any cell of a table) …
     not in data: beta                 … or in none; the tenant directory counts only where it is named itself
@@ -20,6 +22,7 @@ with `python -m tests.scenarios.story COPY_OF_A_CASE…`. What does not: the com
 """
 
 import hashlib
+import shutil
 import stat
 import sys
 import traceback
@@ -100,6 +103,10 @@ class Teller:
             self.command_line.at(rest)
         elif verb == "set":
             self.command_line.set(*rest.split())
+        elif verb == "copy":
+            shutil.copyfile(*(self.folder / name for name in rest.split()))
+        elif verb == "remove":
+            (self.folder / rest).unlink()
         elif verb == "flip":
             self._flip(rest)
         elif verb == "same-bytes":

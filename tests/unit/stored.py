@@ -15,6 +15,7 @@ from orchestration.close.inputs import Close
 from orchestration.close.manifests import Chain, Manifest
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
+from orchestration.landing.services import COLUMNS
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.shape import build
@@ -22,6 +23,8 @@ from orchestration.shape import build
 FEBRUARY, MARCH, APRIL, MAY, JUNE = (Month(2026, number) for number in range(2, 7))
 LANDED_AT = datetime(2026, 6, 1, tzinfo=UTC)
 HASH = "a" * 64
+# A service of an operator's own.
+CHAT = ("chat", "inbound", "number", "each", "messaging")
 # Manifests of 0.1.0 do not have these.
 LATE_COUNTS = (
     "late_landed", "late_duplicate", "late_superseded", "before_first_month", "late", "restatement", "reversal",
@@ -84,6 +87,7 @@ def content(month: Month, **given: Any) -> dict[str, Any]:
         "previous_manifest_sha256": NO_PREVIOUS,
         "landed_up_to": 0,
         "settings": {"grace_hours": 12, "default_currency": "USD"},
+        "services": {"rows": [dict(zip(COLUMNS, CHAT, strict=True))], "own_sha256": HASH},
         "inputs": [],
         "outputs": [],
         "tables": {},

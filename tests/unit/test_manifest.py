@@ -24,10 +24,12 @@ from orchestration.close.publishing import Written
 from orchestration.close.readback import Figures
 from orchestration.errors import Damaged
 from orchestration.landing.receipts import RECEIPT
+from orchestration.landing.services import Service, Services
 from orchestration.settings import PROJECT_ROOT
 from orchestration.shape import as_json
 from tests.unit.stored import (
     APRIL,
+    CHAT,
     HASH,
     LANDED_AT,
     LATE_COUNTS,
@@ -68,12 +70,13 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
 
 def test_what_manifests_of_the_first_version_do_not_say_is_nothing(tmp_path):
     said = content(MARCH)
-    del said["settings"], said["tables"]
+    del said["settings"], said["services"], said["tables"]
     for name in LATE_COUNTS:
         del said["counts"][name]
     said["counts"]["landed"] = 3
     read = manifests.read(written(tmp_path, canonical(said)), MARCH)
     assert read.content.settings == CloseSettings(grace_hours=None, default_currency=None)
+    assert read.content.services == Services(rows=[], own_sha256=None)
     assert read.content.counts.landed == 3
     assert {getattr(read.content.counts, name) for name in LATE_COUNTS} == {0}
 
@@ -167,6 +170,7 @@ def inputs(frozen=(), receipts=(), rows=()) -> Inputs:
         warnings=["odd before"],
         closed_at=LANDED_AT,
         settings=CloseSettings(grace_hours=12, default_currency="USD"),
+        services=Services([Service(*CHAT)], HASH),
     )
 
 
@@ -224,6 +228,14 @@ def test_the_first_manifest_begins_the_chain(batches, tmp_path):
         {"service": "sms", "direction": "in", "currency": "EUR", "records": 2, "cost": "2"},
         {"service": "voice", "direction": "out", "currency": "USD", "records": 1, "cost": "1.50"},
     ]
+    chat = {
+        "service": "chat",
+        "direction": "inbound",
+        "attributed_by": "number",
+        "unit": "each",
+        "section": "messaging",
+    }
+    assert said["services"] == {"rows": [chat], "own_sha256": HASH}
     assert said["outputs"] == [{"name": "a.csv", "bytes": 2, "rows": None, "sha256": HASH}]
     assert said["rejected"]["rows"] == [
         {"batch_id": "batch", "source_row": 7, "reason": "cost_unusable", "cleared": False}

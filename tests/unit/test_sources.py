@@ -362,7 +362,7 @@ def test_what_no_rate_covers_is_rejected_and_what_has_no_length_is_not_free(ware
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("telegram,,0.01,6/6,", "service is none of seeds/services.csv, in line 3"),
+        ("telegram,,0.01,6/6,", "service is none of the shipped ones or of services.csv in the data folder, in line 3"),
         ("outbound_conversational,44,0.01,6/6,", "prefix is neither empty nor"),
         ("outbound_conversational,+44,1e-3x,6/6,", "price is not an amount"),
         ("outbound_conversational,+44,-0.01,6/6,", "price is not an amount"),

@@ -86,6 +86,7 @@ final as (
         and header_tenant_is_alive
         and holder_is_alive
         and holder <> header_account as conflict_header_ip,
+        usage_month,
         entry,
         batch_id,
         source_row

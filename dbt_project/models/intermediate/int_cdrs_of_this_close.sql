@@ -3,7 +3,11 @@
     All records that this close states: those of the month, and late ones of frozen months.
     **Grain: one row per record (`record_id`).**
 #}
-with accepted as (
+with close as (
+    select {{ utc_month('month_start') }} as usage_month from {{ ref('stg_close') }}
+),
+
+accepted as (
     select * from {{ ref('int_accepted_cdrs') }}
 ),
 
@@ -14,12 +18,14 @@ late as (
 final as (
     select
         {%- for column in canonical_columns() %}
-        {{ column }},
+        accepted.{{ column }},
         {%- endfor %}
-        batch_id,
-        source_row,
+        accepted.batch_id,
+        accepted.source_row,
+        close.usage_month,
         'usage' as entry
     from accepted
+    cross join close
 
     union all
 
@@ -29,6 +35,7 @@ final as (
         {%- endfor %}
         batch_id,
         source_row,
+        {{ utc_month('started_at') }} as usage_month,
         entry
     from late
 )

@@ -11,7 +11,7 @@ with cdrs as (
 ),
 
 services as (
-    select * from {{ ref('services') }}
+    select * from {{ ref('int_services') }}
 ),
 
 lives as (
@@ -58,6 +58,7 @@ keyed as (
     left join services
         on cdrs.service = services.service
         and cdrs.direction = services.direction
+        and cdrs.usage_month = services.usage_month
 ),
 
 final as (
@@ -76,6 +77,7 @@ final as (
         lives.alive_from as header_alive_from,
         lives.alive_until as header_alive_until,
         lives.assignment_id as header_event,
+        keyed.usage_month,
         keyed.entry,
         keyed.batch_id,
         keyed.source_row

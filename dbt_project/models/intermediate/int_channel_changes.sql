@@ -19,7 +19,10 @@ with usage as not materialized (
 ),
 
 services as (
-    select * from {{ ref('services') }}
+    select services.*
+    from {{ ref('int_services') }} as services
+    cross join {{ ref('stg_close') }} as close
+    where services.usage_month = {{ utc_month('close.month_start') }}
 ),
 
 scopes as (

@@ -33,7 +33,7 @@ entries as (
         conflict_header_ip,
         entry,
         1 as record_count,
-        {{ utc_month('started_at') }} as usage_month,
+        usage_month,
         batch_id,
         source_row
     from attributed

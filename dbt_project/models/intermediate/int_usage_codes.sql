@@ -10,7 +10,7 @@ with accounts as (
 ),
 
 services as (
-    select * from {{ ref('services') }}
+    select * from {{ ref('int_services') }}
 ),
 
 currencies as (

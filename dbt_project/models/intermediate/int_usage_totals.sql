@@ -13,9 +13,11 @@ with usage as (
 services as (
     select
         *,
-        -- One small number instead of two texts as a grouping key.
-        cast(row_number() over (order by service, direction) as smallint) as service_number
-    from {{ ref('services') }}
+        -- One number instead of two texts as a grouping key.
+        cast(
+            row_number() over (order by usage_month, service, direction) as integer
+        ) as service_number
+    from {{ ref('int_services') }}
 ),
 
 grouped as (
@@ -41,6 +43,7 @@ grouped as (
     left join services
         on usage.service = services.service
         and usage.direction = services.direction
+        and usage.usage_month = services.usage_month
     group by 1, 2, 3, 4, 5, 6, 7, 8
 ),
 

@@ -49,7 +49,7 @@ final as (
         'usage' as line_type,
         'usage' as entry,
         cast(1 as bigint) as record_count,
-        {{ utc_month('started_at') }} as usage_month,
+        usage_month,
         batch_id,
         source_row
     from attributed
