@@ -23,7 +23,7 @@ from orchestration.errors import Damaged, Refused, refused_by_machine
 SUMS = "SHA256SUMS"
 # How the folders begin that one process alone uses; nothing else of a name like it is ever touched.
 OWN_FOLDER = "tenant-statements-"
-# What a process makes under this mask is its user's alone.
+# Under this mask, new files and folders can be read by their user alone.
 PRIVATE = 0o077
 READ_ONLY_FOLDER = stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
 _AT_FDCWD = -100
@@ -196,7 +196,7 @@ def check_folder(folder: Path) -> list[str]:
     ]
     problems += [f"{path} is a link" for path in present.values() if path.is_symlink()]
     for name in sorted(listed.keys() & present.keys()):
-        # What is no file might never end to be read.
+        # Reading a pipe or a device might never end.
         digest = _sha256_or_none(present[name]) if present[name].is_file() else None
         if digest is None:
             problems.append(f"{present[name]} cannot be read")

@@ -206,7 +206,7 @@ def compiled(names: list[str]) -> dict[str, str]:
 
 
 def compiled_manifest() -> Manifest:
-    """What dbt builds from: every node with its compiled SQL, so that a close renders none of it again.
+    """The manifest that dbt builds from: each node has its compiled SQL, so that a close does not render it again.
 
     Each build takes a fresh one, because dbt keeps its progress in it. Unit tests cannot run with it: they replace what
     the SQL refers to before it is compiled.

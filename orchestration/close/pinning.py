@@ -147,9 +147,9 @@ def _period(settings: Settings, close: Close, workspace: Workspace) -> ClosePeri
     )
 
 
-def _create_services(connection: duckdb.DuckDBPyConnection, known: MonthServices, month: Month) -> None:
+def _create_services(connection: duckdb.DuckDBPyConnection, by_month: MonthServices, month: Month) -> None:
     """The services of each frozen month, and those of the month being closed."""
-    rows = [(pinned_by.start.date().isoformat(), *astuple(row)) for pinned_by, row in known.rows(month)]
+    rows = [(pinned_by.start.date().isoformat(), *astuple(row)) for pinned_by, row in by_month.rows(month)]
     columns = {"month": "date"} | dict.fromkeys(services.COLUMNS, "varchar")
     values = ", ".join(f"unnest(?::{kind}[]) as {name}" for name, kind in columns.items())
     # A statement for each of thousands of rows would take seconds.

@@ -99,9 +99,9 @@ def require_landed(close: Close, now: datetime) -> None:
 
 def require_services(settings: Settings, close: Close, current: Services) -> None:
     """Every service of a record that this close reads is in the table of its month, or in a later one."""
-    known = month_services.of_close(settings, close.chain, current)
+    by_month = month_services.of_close(settings, close.chain, current)
     named = [*_services_landed(settings, close), *_services_stated(close.chain)]
-    if unlisted := {key for month, key in named if known.find(month, key) is None}:
+    if unlisted := {key for month, key in named if by_month.find(month, key) is None}:
         raise Refused(month_services.missing(settings, unlisted))
 
 

@@ -64,7 +64,7 @@ UNUSUAL = [
 
 
 class CloseOptions(dg.Config):
-    """What an operator may decide for one close."""
+    """The choices of an operator for one close."""
 
     accept_rejected: bool = Field(
         default=False,

@@ -35,7 +35,7 @@ NOTHING_LANDED = [
 
 @dg.multi_asset_check(name="verifying", specs=[NOTHING_FROZEN, *NOTHING_LANDED], can_subset=True)
 def everything_is_as_it_was(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """What `statements verify` does. Damage is red and is never mended: restore the file from a backup."""
+    """The same checks as `statements verify`. Damage is red and is never mended: restore the file from a backup."""
     settings = load()
     run_worker.show_life(context.instance, context.run.run_id)
     selected = context.selected_asset_check_keys

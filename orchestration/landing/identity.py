@@ -323,7 +323,7 @@ def complete(settings: Settings, batches: Sequence[Receipt]) -> list[Receipt]:
 
 
 def _has_sound_ids(batch: Receipt) -> bool:
-    """Whether a batch has its ids. Those that were made up are made again when they are not as they were made."""
+    """Whether a batch has its ids. Ids of an older batch are made again when their file has changed."""
     if batch.ids is None:
         return False
     return batch.made_up is None or (ids_file(batch).is_file() and files.sha256(ids_file(batch)) == batch.ids.sha256)

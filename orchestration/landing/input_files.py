@@ -30,7 +30,7 @@ BLOCK = 4_000_000
 # relies on this: memory is held for a line, and DuckDB loses a last line that is longer than its buffer (duckdb#25825).
 LONGEST_LINE = 4_000_000
 LINE_BREAKS = {"csv": (b"\n", b"\r"), "json": (b"\n",)}
-# What tells one state of a file from another: device, inode, size, and the times of change.
+# The signs by which one state of a file differs from another: device, inode, size, and the times of change.
 Stamp = tuple[int, ...]
 
 

@@ -26,7 +26,7 @@ def accepted_type(path: Path, column: Column, kind: pa.DataType, read: str) -> s
     """
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    # What a type nests has names and values of the file.
+    # The names inside a nested type come from the file.
     said = str(kind).split("<")[0]
     if pa.types.is_timestamp(kind) and column.kind != "instant":
         raise Refused(f"{path}: column {column.name} holds times, and must hold {column.kind}.")

@@ -57,17 +57,17 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
         f"Row {row['source_row']} of batch {row['batch_id']} with this id was rejected: {row['reason']}."
         for row in rejected
     ]
-    known = month_services.of_close(settings, manifests.load(settings), services.load(settings))
+    by_month = month_services.of_close(settings, manifests.load(settings), services.load(settings))
     for entry in entries:
         if entry["entry"] == "reversal":
             sentences.append(_of_reversal(entry))
         else:
-            sentences += _of_entry(settings, entry, _decided_by(settings, known, entry))
+            sentences += _of_entry(settings, entry, _decided_by(settings, by_month, entry))
     stands = sum(entry["record_count"] for entry in entries)
     if deliveries and deliveries[-1]["withdrawn"]:
         sentences.append(_of_withdrawal(entries, stands))
     elif deliveries and not entries:
-        sentences += _of_no_entry(settings, known, deliveries[-1], late)
+        sentences += _of_no_entry(settings, by_month, deliveries[-1], late)
     elif any(row["status"] == "waiting" for row in late):
         sentences.append("A later delivery says otherwise; it waits in operations.late_records for the next close.")
     return {
@@ -90,7 +90,7 @@ def _deliveries(settings: Settings, record_id: str) -> list[dict[str, Any]]:
 
 
 def _of_withdrawal(entries: list[dict[str, Any]], stands: int) -> str:
-    """What the latest delivery, a withdrawal, means for the statements (rule 29)."""
+    """The consequence of a latest delivery that is a withdrawal (rule 29)."""
     if stands:
         return "The carrier has taken it back (rule 29): the next close reverses what is stated of it."
     if entries:
@@ -166,9 +166,9 @@ def _place(entry: dict[str, Any]) -> str:
     return f"in the organization's statement of {entry['month']}, {entry['currency']}, among the unattributed"
 
 
-def _decided_by(settings: Settings, known: MonthServices, entry: dict[str, Any]) -> str:
-    """What decides, or decided in its month, whose a record of its service is: `number` or `origin`."""
-    found = known.find(Month.of(entry["started_at"]), (entry["service"], entry["direction"]))
+def _decided_by(settings: Settings, by_month: MonthServices, entry: dict[str, Any]) -> str:
+    """The evidence that decides the tenant of a record of this service, in its month: `number` or `origin`."""
+    found = by_month.find(Month.of(entry["started_at"]), (entry["service"], entry["direction"]))
     if found is None:
         raise Refused(month_services.missing(settings, [(entry["service"], entry["direction"])]))
     return found.attributed_by
@@ -252,7 +252,7 @@ def _lowered(sentence: str) -> str:
 
 
 def _of_no_entry(
-    settings: Settings, known: MonthServices, delivery: dict[str, Any], late: list[dict[str, Any]]
+    settings: Settings, by_month: MonthServices, delivery: dict[str, Any], late: list[dict[str, Any]]
 ) -> list[str]:
     if late and late[0]["status"] == "before_first_month":
         return ["It is older than the first month stated, so it stands on no statement."]
@@ -261,7 +261,7 @@ def _of_no_entry(
             f"It landed after {late[0]['month']} was frozen. It waits in operations.late_records, on no statement yet: "
             "the next close states it as a correction."
         ]
-    decided_by = _decided_by(settings, known, delivery)
+    decided_by = _decided_by(settings, by_month, delivery)
     kind = "number" if decided_by == "number" else "ip"
     asset = delivery["number"] if kind == "number" else delivery["source_ip"]
     sentences = [

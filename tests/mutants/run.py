@@ -1,4 +1,4 @@
-"""How many small wrongs in the SQL and in the publishing code the tests notice: `make test-mutants`.
+"""The share of small faults, put into the SQL and the publishing code, that the tests notice: `make test-mutants`.
 
 What belongs here: choosing mutants, running the tests against each in a copy of the project, and counting. What does
 not: which wrongs there are, or the tests. Each mutant has a process of its own, forked from this one, which has
