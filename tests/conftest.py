@@ -3,6 +3,7 @@
 What belongs here: fixtures that more than one folder uses. What does not: expectations.
 """
 
+import gc
 import os
 import shlex
 from collections.abc import Iterator
@@ -21,6 +22,12 @@ from orchestration.settings import Settings
 
 # The folders whose files take longest.
 LONGEST = ("tests/scenarios/", "tests/oracle/", "tests/dbt/")
+
+
+def pytest_configure() -> None:
+    """dbt and Dagster make many objects that live long: to look through them as often as Python does by itself takes a
+    tenth of a close."""
+    gc.set_threshold(50_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
