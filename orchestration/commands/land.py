@@ -35,7 +35,7 @@ from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
 from orchestration.landing.record_rules import RecordRules
 from orchestration.landing.source_files import SourceFile
 from orchestration.settings import Settings
-from orchestration.sources import declaration, mapping
+from orchestration.sources import declaration, former_ids, mapping
 from orchestration.sources.declaration import Source
 from orchestration.warehouse import cache
 
@@ -155,7 +155,7 @@ def _rules(settings: Settings, feed: Feed, reference: str | None) -> Rules:
     if reference is None:
         return Rules(receipts.CANONICAL_SOURCE, None, set_by_operator, set_by_operator.sha256)
     source = declaration.load(settings, reference)
-    own = hashlib.sha256(mapping.LOCAL_TIME.read_bytes())
+    own = hashlib.sha256(mapping.LOCAL_TIME.read_bytes() + mapping.NUMERALS.read_bytes())
     for part in (set_by_operator.sha256, source.rules_sha256):
         own.update(part.encode())
     return Rules(source.label, source, set_by_operator, own.hexdigest())
@@ -251,6 +251,8 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
         normalization.load(connection)
         with pace.followed(connection, file.size, call.delivery.follow) as step, input_files.unchanged(file):
             source = _open(connection, call, file, scratch)
+            if call.rules.source:
+                former_ids.take_over(connection, call.rules.source, landed)
             step.rows_are(source.rows)
             with source_files.over_source(connection, file):
                 if call.rules.records:

@@ -172,6 +172,7 @@ def _reason(latest: datetime) -> str:
             case
                 when withdrawn and record_id is not null then null
                 when started_at is null and lacks_zone(delivered_start::varchar) then {text(WITHOUT_ZONE)}
+                when record_id is null and declared_reason = 'record.record_id_failed' then declared_reason
                 when record_id is null then 'record_id_missing'
                 when withdrawn_unreadable then 'withdrawn_unusable'
                 when declared_reason is not null then declared_reason

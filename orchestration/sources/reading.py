@@ -43,6 +43,11 @@ def open_file(connection: duckdb.DuckDBPyConnection, source: Source, file: Input
     opened = (_open_csv if kind == "csv" else _open_json)(connection, source, file, scratch)
     lacking = [*source.columns, *source.optional, *source.joined, *MENDED_COLUMNS]
     columns = [name for name, *_ in connection.execute("describe source").fetchall()]
+    if taken := [name for name in source.own_names if name.lower() in {column.lower() for column in columns}]:
+        raise Refused(
+            f"{file.path} has a column that is called {', '.join(taken)}, as something in {source.path} is. Give that "
+            "another name, or name the column in columns."
+        )
     absent = "".join(f", null::varchar as {identifier(name)}" for name in lacking if name not in columns)
     # Absent is absent, as an empty text too: an expression has one thing to think of.
     present = ", ".join(
