@@ -109,7 +109,8 @@ def land(
     if delivery.source and feed is not CDRS:
         raise Refused(f"--source belongs to cdrs: {feed.name} come in the columns of their feed.")
     rules = _rules(settings, feed, delivery.source)
-    inputs = [input_files.look_at(path) for path in paths]
+    formats = rules.source.formats if rules.source else ()
+    inputs = [input_files.look_at(path, formats) for path in paths]
     if delivery.cutoff and not feed.sealed:
         raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
     if delivery.cutoff and delivery.cutoff > clock.now():
@@ -236,6 +237,7 @@ def _draft(call: Call, file: InputFile, sequence: int) -> Receipt:
         call=call.hashes,
         landed_at=call.landed_at,
         rows=0,
+        file_kind=file.form.kind,
         columns=list(call.feed.stored),
         folder=call.staging / batch_id,
     )

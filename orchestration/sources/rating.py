@@ -20,8 +20,8 @@ NUMBER_MACRO = "declared_number"
 COLUMNS = ("service", "prefix", "price", "increment", "fee")
 # Prices change: a rate holds from this instant until the next one of its service and prefix.
 VALID_FROM = "valid_from"
-# A number that is too short for E.164, such as 411, is rated whole, by a line of its own: =411. The empty prefix does not
-# fit it: it may be an extension, and directory assistance has a price of its own.
+# A number that is too short for E.164, such as 411, is rated whole, by a line of its own: =411. The empty prefix does
+# not fit it: it may be an extension, and directory assistance has a price of its own.
 SHORT_NUMBER = "[0-9]{1,6}"
 # Billionths: every amount of the table is a whole number of them, and so is every cost.
 NANO = 1_000_000_000
