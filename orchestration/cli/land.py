@@ -17,6 +17,7 @@ from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from orchestration.commands.land import Landing
+    from orchestration.sources.checking import Check
 
 
 def land_files(
@@ -202,17 +203,29 @@ def check_source(
     name: Annotated[str, typer.Argument(help="NAME[@INSTANCE]")],
     file: Path,
     rows: Annotated[int, typer.Option(help="How many rows are shown.")] = 10,
+    ignored: Annotated[
+        bool, typer.Option("--ignored", help="Show as many rows of each rule that leaves rows out.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """What a file would become; nothing lands."""
     from orchestration.sources import checking
 
+    of_each = rows if ignored else checking.OF_EACH
     with screen.progress(f"Checking {file.name}"):
-        trial = checking.check(STATE.settings, name, file, rows)
+        trial = checking.check(STATE.settings, name, file, rows, of_each)
     if as_json:
         screen.as_json(vars(trial))
         return
+    _print_check(trial, file)
+
+
+def _print_check(trial: "Check", file: Path) -> None:
     screen.table(f"The first rows of {file.name}", trial.first)
+    if trial.rejected_rows:
+        screen.table("Rejected: the first rows of each reason", trial.rejected_rows)
+    if trial.ignored_rows:
+        screen.table("No records of their own: the first rows of each rule", trial.ignored_rows)
     screen.say(f"{trial.rows:,} records, of which {trial.usable:,} usable. Nothing was landed.")
     for title, counts in (("Rejected", trial.rejected), ("No records of their own", trial.ignored)):
         if counts:

@@ -35,7 +35,7 @@ from orchestration.landing.receipts import LandedFile, Receipt, RecordsFile
 from orchestration.landing.record_rules import RecordRules
 from orchestration.landing.source_files import SourceFile
 from orchestration.settings import Settings
-from orchestration.sources import declaration, mapping
+from orchestration.sources import declaration, former_ids, mapping
 from orchestration.sources.declaration import Source
 from orchestration.warehouse import cache
 
@@ -109,7 +109,8 @@ def land(
     if delivery.source and feed is not CDRS:
         raise Refused(f"--source belongs to cdrs: {feed.name} come in the columns of their feed.")
     rules = _rules(settings, feed, delivery.source)
-    inputs = [input_files.look_at(path) for path in paths]
+    formats = rules.source.formats if rules.source else ()
+    inputs = [input_files.look_at(path, formats) for path in paths]
     if delivery.cutoff and not feed.sealed:
         raise Refused(f"--cutoff belongs to assignment feeds; {feed.name} has none.")
     if delivery.cutoff and delivery.cutoff > clock.now():
@@ -155,7 +156,7 @@ def _rules(settings: Settings, feed: Feed, reference: str | None) -> Rules:
     if reference is None:
         return Rules(receipts.CANONICAL_SOURCE, None, set_by_operator, set_by_operator.sha256)
     source = declaration.load(settings, reference)
-    own = hashlib.sha256(mapping.LOCAL_TIME.read_bytes())
+    own = hashlib.sha256(mapping.LOCAL_TIME.read_bytes() + mapping.NUMERALS.read_bytes())
     for part in (set_by_operator.sha256, source.rules_sha256):
         own.update(part.encode())
     return Rules(source.label, source, set_by_operator, own.hexdigest())
@@ -236,6 +237,7 @@ def _draft(call: Call, file: InputFile, sequence: int) -> Receipt:
         call=call.hashes,
         landed_at=call.landed_at,
         rows=0,
+        file_kind=file.form.kind,
         columns=list(call.feed.stored),
         folder=call.staging / batch_id,
     )
@@ -251,6 +253,8 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
         normalization.load(connection)
         with pace.followed(connection, file.size, call.delivery.follow) as step, input_files.unchanged(file):
             source = _open(connection, call, file, scratch)
+            if call.rules.source:
+                former_ids.take_over(connection, call.rules.source, landed)
             step.rows_are(source.rows)
             with source_files.over_source(connection, file):
                 if call.rules.records:

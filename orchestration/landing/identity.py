@@ -243,6 +243,20 @@ def create_moved_ids(connection: duckdb.DuckDBPyConnection, batches: Sequence[Re
     connection.execute("drop table position_of_place")
 
 
+def create_deliveries_of(connection: duckdb.DuckDBPyConnection, ids: str, batches: Sequence[Receipt]) -> None:
+    """Table `delivery`: every delivery of the record ids that a query gives, in batches that have their ids."""
+    _create_shared_table(connection)
+    connection.execute(
+        f"""
+        insert into shared_id
+        select fingerprint, file_index::integer, day
+        from (select *, file_index from {engine.parquet([ids_file(batch) for batch in batches])})
+        where fingerprint in (select {FINGERPRINT} from ({ids}))
+        """
+    )
+    create_deliveries(connection, batches)
+
+
 def _create_shared_table(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("create or replace temp table shared_id (fingerprint ubigint, position integer, day date)")
 

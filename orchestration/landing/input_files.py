@@ -8,7 +8,9 @@ relation (`source_files`).
 import gzip
 import hashlib
 import shutil
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +21,22 @@ import pyarrow as pa
 from orchestration import files
 from orchestration.errors import FileChanged, Refused
 
-Kind = Literal["csv", "json", "parquet"]
-Compression = Literal["none", "gzip", "zstd"]
+Kind = Literal["csv", "json", "parquet", "xlsx"]
+Compression = Literal["none", "gzip", "zstd", "zip"]
 FORMATS: dict[str, Kind] = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 # A compressed file lands as it is; Parquet compresses itself.
 COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
+# A declared source takes these too. DuckDB reads neither, so they are read from a copy.
+ZIP, WORKBOOK = ".zip", ".xlsx"
+DECLARED: dict[str, Kind] = {"csv": "csv", "jsonl": "json", "xlsx": "xlsx"}
 # The bytes, unpacked, that are looked at together.
 BLOCK = 4_000_000
 # Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one. Every reader
 # relies on this: memory is held for a line, and DuckDB loses a last line that is longer than its buffer (duckdb#25825).
 LONGEST_LINE = 4_000_000
 LINE_BREAKS = {"csv": (b"\n", b"\r"), "json": (b"\n",)}
+# How packed bytes fail to unpack; a .zip may be encrypted, too.
+UNREADABLE = (pa.ArrowException, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
 # The signs by which one state of a file differs from another: device, inode, size, and the times of change.
 Stamp = tuple[int, ...]
 
@@ -43,7 +50,7 @@ class Form:
 
 
 def form_of(path: Path) -> Form:
-    """The form of a file, from the end of its name; refused when the name does not say."""
+    """The form of a file in the columns of its feed, from the end of its name; refused when the name does not say."""
     name = path.name.lower()
     packed = next((suffix for suffix in COMPRESSIONS if name.endswith(suffix)), "")
     compression: Compression = COMPRESSIONS[packed] if packed else "none"
@@ -56,11 +63,56 @@ def form_of(path: Path) -> Form:
     return Form(kind, compression)
 
 
+def declared_form_of(path: Path, formats: Collection[str]) -> Form:
+    """The form of a file of a declared source, which knows its formats whatever its files are called.
+
+    The end of a name counts where it says something: rotated files end in dates and numbers. Between CSV and JSON Lines
+    the first character decides then.
+    """
+    name = path.name.lower()
+    if name.endswith(ZIP):
+        compression: Compression = "zip"
+        name = _member(path).filename.lower()
+    else:
+        packed = next((suffix for suffix in COMPRESSIONS if name.endswith(suffix)), "")
+        compression, name = COMPRESSIONS[packed] if packed else "none", name.removesuffix(packed)
+    kind = "xlsx" if name.endswith(WORKBOOK) else FORMATS.get(Path(name).suffix)
+    if kind is None:
+        kinds = [DECLARED[format_name] for format_name in formats]
+        kind = kinds[0] if len(kinds) == 1 or not path.is_file() else _kind_by_content(path, compression)
+    if kind == "xlsx" and compression != "none":
+        raise Refused(f"{path}: a workbook packs itself; land it as {WORKBOOK}.")
+    return Form(kind, compression)
+
+
+def _kind_by_content(path: Path, compression: Compression) -> Kind:
+    try:
+        with open_bytes(path, compression) as handle:
+            start = handle.read(1_000)
+    except UNREADABLE as error:
+        raise Refused(f"{path} cannot be read.") from error
+    return "json" if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) else "csv"
+
+
 def open_bytes(path: Path, compression: Compression) -> BinaryIO:
     """The file's bytes, unpacked."""
     if compression == "none":
         return path.open("rb")
+    if compression == "zip":
+        return cast(BinaryIO, zipfile.ZipFile(path).open(_member(path)))
     return cast(BinaryIO, pa.input_stream(str(path), compression=compression))
+
+
+def _member(path: Path) -> zipfile.ZipInfo:
+    """The one file in a .zip."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            members = [member for member in packed.infolist() if not member.is_dir()]
+    except UNREADABLE as error:
+        raise Refused(f"{path} is not a whole .zip file.") from error
+    if len(members) != 1:
+        raise Refused(f"{path} holds {len(members):,} files. A .zip that is landed holds one.")
+    return members[0]
 
 
 def stamp(path: Path) -> Stamp:
@@ -140,14 +192,14 @@ def _packed(text: bytes, compression: Compression) -> bytes:
     """A whole compressed file of this text: several of them, one after the other, are one too."""
     if compression == "gzip":
         return gzip.compress(text)
-    return text if compression == "none" else pa.compress(text, codec=compression, asbytes=True)
+    return pa.compress(text, codec=compression, asbytes=True) if compression == "zstd" else text
 
 
-def look_at(path: Path) -> InputFile:
-    """The file at a path, looked through to its end.
+def look_at(path: Path, formats: Collection[str] = ()) -> InputFile:
+    """The file at a path, looked through to its end. `formats` are those of its declared source.
 
-    Refused when there is no file with something in it, when its name does not say its form, when it is torn, or when a
-    line is longer than LONGEST_LINE.
+    Refused when there is no file with something in it, when its form is not to be told, when it is torn, or when a line
+    is longer than LONGEST_LINE.
     """
     files.require_printable(path, "The file")
     if path.is_dir():
@@ -156,7 +208,7 @@ def look_at(path: Path) -> InputFile:
         raise Refused(f"{path} does not exist.")
     if not path.is_file():
         raise Refused(f"{path} is not a regular file.")
-    form = form_of(path)
+    form = declared_form_of(path, formats) if formats else form_of(path)
     try:
         found = stamp(path)
         if found[2] == 0:
@@ -173,7 +225,7 @@ def _looked_through(path: Path, form: Form) -> tuple[str, bool]:
     is_ended = True
     with path.open("rb") as handle:
         blocks = _hashed(_blocks(handle), digest)
-        if form.kind != "parquet" and form.compression == "none":
+        if form.kind in LINE_BREAKS and form.compression == "none":
             is_ended = _require_lines(path, form, blocks)
         for _ in blocks:
             pass
@@ -198,10 +250,10 @@ def _unpacked(path: Path, compression: Compression) -> Iterator[bytes]:
     try:
         with open_bytes(path, compression) as handle:
             yield from _blocks(handle)
-    except (pa.ArrowException, OSError) as error:
-        raise Refused(
-            f"{path} is not a whole {compression} file: {str(error).splitlines()[0][:160]}. Nothing of it was landed."
-        ) from error
+    except UNREADABLE as error:
+        # An error without words is one of the end of the file.
+        said = (str(error).splitlines() or ["it ends too early"])[0][:160]
+        raise Refused(f"{path} is not a whole {compression} file: {said}. Nothing of it was landed.") from error
 
 
 def _require_lines(path: Path, form: Form, blocks: Iterator[bytes]) -> bool:

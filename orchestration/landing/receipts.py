@@ -70,6 +70,7 @@ class Moved:
 class Content:
     """The content of `receipt.json`: one landed file, and the outcome of its rows.
 
+    `file_kind` is the form of the file: csv, json, parquet or xlsx; older receipts lack it, and their file names tell.
     `rows` are records; `ignored` counts, by name, the rows of a switch's file that are no record of their own.
     `cutoff` is the instant up to which the extract is complete; `sealed_at` the seal that held when it landed;
     `is_history`: trusted as the feed's past; `call` the hashes of all files landed together. `columns` are those of
@@ -95,6 +96,7 @@ class Content:
     call: list[str]
     landed_at: datetime
     rows: int
+    file_kind: str = ""
     ignored: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
     superseded: int = 0

@@ -36,7 +36,48 @@ READERS: Mapping[tuple[Kind, str], str] = {
     ("flag", "BOOLEAN"): "{0}",
 }
 CANONICAL = ", ".join(CDRS.values)
+# SQL of the value that a reason is about, as it came; null where it is about none or several.
+VALUE = """case
+    when starts_with(reason, 'time_') then delivered_start::varchar
+    when reason = 'cost_unusable' then delivered_cost::varchar
+    when reason = 'duration_unusable' then coalesce(delivered_billed, delivered_duration)::varchar
+    when reason = 'billed_unusable' then delivered_billed::varchar
+    when reason in ('service_unknown', 'direction_not_of_service') then service
+    when reason = 'direction_unknown' then direction
+    when reason = 'currency_unknown' then currency
+    when reason = 'unrated' then case when direction = 'outbound' then to_number else number end
+end"""
+# What is taken where a row was rejected, by reason.
+ACCEPTED = {
+    "time_missing": "a time",
+    "time_unreadable": "2026-03-01T10:00:00Z, or what the source's started_at names",
+    "time_without_zone": "a time with Z or an offset, or a source with a zone",
+    "time_ambiguous": "an epoch or an offset: clocks showed this time twice",
+    "time_does_not_exist": "an epoch or an offset: clocks skipped this time",
+    "time_in_future": "a time up to a day ahead",
+    "service_unknown": "a service of services.csv",
+    "service_missing": "a service of services.csv",
+    "direction_unknown": "inbound or outbound",
+    "direction_missing": "inbound or outbound",
+    "direction_not_of_service": "a service that services.csv lists for the direction",
+    "cost_missing": "an amount such as 0.0125, or a rate table",
+    "cost_unusable": "digits, at most 9 before the point and 9 after it, such as 0.0125",
+    "duration_unusable": "whole seconds, 0 to 999999999; a source may declare durations and rounding",
+    "billed_unusable": "whole seconds, 0 to 999999999; a source may declare durations and rounding",
+    "currency_unknown": "a code of ISO 4217 such as USD",
+    "currency_contradicts_sign": "one currency",
+    "unrated": "a number that the rate table covers: a prefix such as +1, or =411 for a short number",
+    "record_id_missing": "a record id",
+    "withdrawn_unusable": "true or false",
+}
 WITHDRAWN, WITHDRAWN_FILE, IGNORED_FILE = "withdrawn", "withdrawn.parquet", "ignored.parquet"
+
+
+def accepted(reason: str) -> str | None:
+    """What is taken where a row was rejected for a reason; none for a reason of the source's own."""
+    if reason.endswith("_failed"):
+        return "a value that the expression takes"
+    return ACCEPTED.get(reason)
 
 
 def write(
@@ -120,14 +161,18 @@ def create_normalized(
         typed as (
             select * replace (calendar_time(started_at) as started_at)
             from read_values
+        ),
+        judged as (
+            select
+                * replace (
+                    coalesce(duration_seconds, 0) as duration_seconds,
+                    coalesce(billed_seconds, duration_seconds, 0) as billed_seconds
+                ),
+                {_reason(landed_at + FURTHEST_AHEAD)} as reason
+            from typed
         )
-        select
-            * replace (
-                coalesce(duration_seconds, 0) as duration_seconds,
-                coalesce(billed_seconds, duration_seconds, 0) as billed_seconds
-            ),
-            {_reason(landed_at + FURTHEST_AHEAD)} as reason
-        from typed
+        select *, {VALUE} as value
+        from judged
         """
     )
 
@@ -172,6 +217,7 @@ def _reason(latest: datetime) -> str:
             case
                 when withdrawn and record_id is not null then null
                 when started_at is null and lacks_zone(delivered_start::varchar) then {text(WITHOUT_ZONE)}
+                when record_id is null and declared_reason = 'record.record_id_failed' then declared_reason
                 when record_id is null then 'record_id_missing'
                 when withdrawn_unreadable then 'withdrawn_unusable'
                 when declared_reason is not null then declared_reason
@@ -201,14 +247,14 @@ def write_ignored(connection: duckdb.DuckDBPyConnection, source: SourceFile, dra
             select {text(draft.batch_id)} as batch_id, source_row, "record.record_id" as record_id,
                 "record.reason" as reason,
                 strftime(instant("record.started_at") at time zone 'UTC', '%Y-%m') as month,
-                {_values_of("ignored", source)} as source_values
+                {values_of("ignored", source)} as source_values
             from ignored
         ) to {text(draft.folder / IGNORED_FILE)} ({engine.PARQUET})
         """
     )
 
 
-def _values_of(relation: str, source: SourceFile) -> str:
+def values_of(relation: str, source: SourceFile) -> str:
     """SQL of a row's own values as JSON."""
     # As text: a decimal would go through double on its way to JSON.
     values = ", ".join(
@@ -227,7 +273,8 @@ def _write_rejected(
         copy (
             select {text(batch_id)} as batch_id, source_row, normalized.record_id, normalized.reason,
                 strftime(normalized.started_at at time zone 'UTC', '%Y-%m') as month,
-                {_values_of("source", source)} as source_values
+                normalized.value,
+                {values_of("source", source)} as source_values
             from normalized
             inner join source using (source_row)
             where normalized.reason is not null

@@ -17,7 +17,7 @@ from orchestration.close import manifests, readiness
 from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing import receipts
+from orchestration.landing import receipts, records
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.input_files import form_of
 from orchestration.landing.receipts import CANONICAL_SOURCE, Receipt
@@ -26,18 +26,21 @@ from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.sources.reading import LINE
 
-LISTED = "month, source, file_name, batch_id, source_row, record_id, reason, state"
+LISTED = "month, source, file_name, batch_id, source_row, record_id, reason, value, state"
 
 
 def rows(settings: Settings, month: Month | None) -> list[dict[str, Any]]:
     """Every rejected row, or those that a month's close answers for, in landing order.
 
-    `state`: open; cleared, when a later delivery of its record was usable; left out, when a close had to do without.
+    `value` is what stands where the reason points, which batches of earlier versions do not have, and `accepted` what
+    would be taken there. `state`: open; cleared, when a later delivery of its record was usable; left out, when a close
+    had to do without.
     """
     with _rejected(settings) as connection:
-        return engine.records(
+        listed = engine.records(
             connection, f"select {LISTED} from rejected where {_of(month)} order by batch_id, source_row"
         )
+    return [row | {"accepted": records.accepted(row["reason"])} for row in listed]
 
 
 def export(settings: Settings, month: Month | None, source: str | None, target: Path) -> int:
@@ -90,14 +93,17 @@ def _rejected(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         names = {name for batch in holders for name in batch.rejected_by_month}
         answering = [(name, readiness.answering(chain, name)) for name in sorted(names)]
         engine.create_table(connection, "answering", {"month": "varchar", "answered_by": "varchar"}, answering)
-        came = engine.parquet(paths) if paths else "nothing"
+        # Batches of earlier versions have no column `value`.
+        came = "(select * from nothing" + (
+            f" union all by name select * from {engine.parquet(paths, union_by_name=True)})" if paths else ")"
+        )
         cleared = readiness.cleared("came", _later(batches, holders))
         connection.execute(
             f"""
             create temp table rejected as
             select
                 came.month, batch.source, batch.file_name, came.batch_id, came.source_row, came.record_id, came.reason,
-                came.source_values, batch.is_json,
+                came.value, came.source_values, batch.is_json,
                 case
                     when {cleared} then 'cleared'
                     when answered.month is not null then 'left out'
@@ -127,13 +133,15 @@ def _create_batches(connection: duckdb.DuckDBPyConnection, batches: Sequence[Rec
     )
     connection.execute(
         "create temp table nothing (batch_id varchar, source_row bigint, record_id varchar, reason varchar, "
-        "month varchar, source_values varchar)"
+        "month varchar, value varchar, source_values varchar)"
     )
 
 
 def _keeps_lines(batch: Receipt) -> bool:
     """Whether the rejected rows of a batch hold the lines of a switch's JSON, rather than values by column."""
-    return batch.source != CANONICAL_SOURCE and form_of(Path(batch.file_name)).kind == "json"
+    if batch.source == CANONICAL_SOURCE:
+        return False
+    return (batch.file_kind or form_of(Path(batch.file_name)).kind) == "json"
 
 
 def _answered(chain: Chain) -> pa.Table:

@@ -8,29 +8,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from orchestration import clock, engine, files
-from orchestration.landing import input_files, normalization, record_rules, records, source_files
+from orchestration.landing import input_files, normalization, receipts, record_rules, records, source_files
+from orchestration.landing.source_files import SourceFile
 from orchestration.settings import Settings
-from orchestration.sources import declaration, mapping
+from orchestration.sources import declaration, former_ids, mapping
 
 SHOWN = ("service", "direction", "started_at", "billed_seconds", "number", "source_ip", "x_tenant", "cost", "currency")
+# The canonical columns by which a rule that is wrong shows.
+TELLING = ("direction", "started_at", "billed_seconds", "number", "cost")
+# So many rows of each reason are shown.
+OF_EACH = 3
 
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of a file's rows if it landed: counts, and the first rows as records."""
+    """The outcome of a file's rows if it landed: counts, the first rows as records, the first of each reason.
+
+    `rejected_rows` and `ignored_rows` have a reason each, and the values by which it can be judged.
+    """
 
     rows: int
     usable: int
     rejected: dict[str, int]
     ignored: dict[str, int]
     first: list[dict[str, Any]]
+    rejected_rows: list[dict[str, Any]]
+    ignored_rows: list[dict[str, Any]]
 
 
-def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
-    """Map and judge a whole file as landing would, and keep nothing."""
+def check(settings: Settings, reference: str, path: Path, first: int, ignored_of_each: int = OF_EACH) -> Check:
+    """Map and judge a whole file as landing would, and keep nothing. `ignored_of_each` rows of each rule are shown."""
     source, rules = declaration.load(settings, reference), record_rules.load(settings)
-    file = input_files.look_at(path)
+    file = input_files.look_at(path, source.formats)
     with (
         files.disk_errors(),
         files.own_folder(settings.build) as scratch,
@@ -39,6 +51,7 @@ def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
     ):
         normalization.load(connection)
         opened = mapping.open_source(connection, source, rules.services, file, scratch)
+        former_ids.take_over(connection, source, receipts.load(settings))
         records.create_normalized(connection, opened, rules, clock.now())
         with source_files.over_source(connection, file):
             counts = dict(
@@ -52,4 +65,27 @@ def check(settings: Settings, reference: str, path: Path, first: int) -> Check:
                 "from normalized order by source_row limit ?",
                 [first],
             )
-    return Check(opened.rows, counts.pop("", 0), counts, opened.ignored, rows)
+            rejected_rows = _rejected(connection)
+            ignored_rows = _ignored(connection, opened, ignored_of_each) if opened.ignored else []
+    return Check(opened.rows, counts.pop("", 0), counts, opened.ignored, rows, rejected_rows, ignored_rows)
+
+
+def _rejected(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The first rejected rows of each reason, with the value that it is about and what would be taken instead."""
+    rows = engine.records(
+        connection,
+        f"select reason, source_row, value, {', '.join(TELLING)} from normalized where reason is not null "
+        f"qualify row_number() over (partition by reason order by source_row) <= {OF_EACH} order by all",
+    )
+    return [row | {"accepted": records.accepted(row["reason"])} for row in rows]
+
+
+def _ignored(connection: duckdb.DuckDBPyConnection, source: SourceFile, of_each: int) -> list[dict[str, Any]]:
+    """The first rows that each rule leaves out, as records and with their own values."""
+    telling = ", ".join(f'"record.{name}" as {name}' for name in TELLING)
+    return engine.records(
+        connection,
+        f'select "record.reason" as rule, source_row, {telling}, {records.values_of("ignored", source)} as own_values '
+        'from ignored qualify row_number() over (partition by "record.reason" order by source_row) '
+        f"<= {of_each} order by rule, source_row",
+    )

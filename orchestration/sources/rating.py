@@ -1,4 +1,4 @@
-"""The cost of a record of an unrated switch: a rate table by service and longest prefix, in exact decimals.
+"""The cost of a record of an unrated switch: a rate table by service, longest prefix and time, in exact decimals.
 
 What belongs here: reading the table, and the arithmetic of increments. What does not: any price.
 """
@@ -18,6 +18,11 @@ from orchestration.sources.declaration import Rates, Source
 NUMBER_COLUMNS = ("service", "direction", "number", "from_number", "to_number")
 NUMBER_MACRO = "declared_number"
 COLUMNS = ("service", "prefix", "price", "increment", "fee")
+# Prices change: a rate holds from this instant until the next one of its service and prefix.
+VALID_FROM = "valid_from"
+# A number that is too short for E.164, such as 411, is rated whole, by a line of its own: =411. The empty prefix does
+# not fit it: it may be an extension, and directory assistance has a price of its own.
+SHORT_NUMBER = "[0-9]{1,6}"
 # Billionths: every amount of the table is a whole number of them, and so is every cost.
 NANO = 1_000_000_000
 
@@ -33,10 +38,17 @@ def create_rates(connection: duckdb.DuckDBPyConnection, source: Source, services
         f"""
         create or replace temp table rate as
         select
-            service, ltrim(coalesce(prefix, ''), '+') as prefix, {_nano("price")} as price_nano,
+            service,
+            case when starts_with(prefix, '=') then prefix || '=' else ltrim(coalesce(prefix, ''), '+') end as prefix,
+            {_nano("price")} as price_nano,
             coalesce({_nano("fee")}, 0) as fee_nano,
             split_part(increment, '/', 1)::integer as first_seconds,
-            split_part(increment, '/', 2)::integer as next_seconds
+            split_part(increment, '/', 2)::integer as next_seconds,
+            coalesce(instant({VALID_FROM}), timestamptz '-infinity') as since,
+            coalesce(
+                lead(instant({VALID_FROM})) over (partition by service, coalesce(prefix, '') order by since),
+                timestamptz 'infinity'
+            ) as until
         from written_rate
         """
     )
@@ -58,12 +70,17 @@ def _create_written_rates(connection: duckdb.DuckDBPyConnection, rates: Rates) -
     """Create table `written_rate`: the lines of a rate table as they are written, numbered."""
     path, header = rates.file, ",".join(COLUMNS)
     with path.open(encoding="utf-8-sig") as handle:
-        if handle.readline(len(header) + 10).strip() != header:
-            raise Refused(f"{path} is no rate table: its first line must be {header}.")
+        first = handle.readline(len(header) + 30).strip()
+    if first not in (header, f"{header},{VALID_FROM}"):
+        raise Refused(
+            f"{path} is no rate table: its first line must be {header}, and may have {VALID_FROM} at its end."
+        )
+    names = first.split(",")
+    absent = "" if VALID_FROM in names else f", null::varchar as {VALID_FROM}"
     try:
         connection.execute(
             f"create or replace temp table written_rate as "
-            f"select *, row_number() over () + 1 as line from {source_files.read_csv(path, 'none', COLUMNS)}"
+            f"select *{absent}, row_number() over () + 1 as line from {source_files.read_csv(path, 'none', names)}"
         )
     except duckdb.Error as error:
         raise Refused(f"{path} cannot be read: {engine.first_line(error)}") from error
@@ -82,8 +99,8 @@ def _require_sound(connection: duckdb.DuckDBPyConnection, path: Path, services: 
             f"service is null or service not in (select service from {listed})",
         ),
         (
-            "prefix is neither empty nor + and digits",
-            r"not regexp_full_match(coalesce(prefix, ''), '(\+[1-9][0-9]{0,14})?')",
+            "prefix is neither empty nor + and digits, nor a short number as in =411",
+            rf"not regexp_full_match(coalesce(prefix, ''), '(\+[1-9][0-9]{{0,14}}|={SHORT_NUMBER})?')",
         ),
         ("price is not an amount such as 0.0125", "money(price) is null or money(price) < 0"),
         ("fee is not an amount such as 0.01", "fee is not null and (money(fee) is null or money(fee) < 0)"),
@@ -93,9 +110,14 @@ def _require_sound(connection: duckdb.DuckDBPyConnection, path: Path, services: 
             f"(service in {by_minute}) or (increment is not null and service not in {by_minute})",
         ),
         (
+            "valid_from is no instant such as 2026-03-01T00:00:00Z, with Z or an offset",
+            f"{VALID_FROM} is not null and instant({VALID_FROM}) is null",
+        ),
+        (
             "the prefix stands twice for its service",
-            "(service, coalesce(prefix, '')) in "
-            "(select (service, coalesce(prefix, '')) from written_rate group by all having count(*) > 1)",
+            f"(service, coalesce(prefix, ''), coalesce(instant({VALID_FROM}), '-infinity')) in "
+            f"(select (service, coalesce(prefix, ''), coalesce(instant({VALID_FROM}), '-infinity')) "
+            "from written_rate group by all having count(*) > 1)",
         ),
     ):
         lines = connection.execute(f"select line from written_rate where {condition} order by line limit 5").fetchall()
@@ -107,17 +129,31 @@ def _nano(column: str) -> str:
     return f"replace(money({column})::varchar, '.', '')::hugeint"
 
 
+def _but_short(length: int) -> str:
+    """SQL that keeps short numbers from the empty prefix."""
+    return "" if length else """and not starts_with(numbered."made.digits", '=') """
+
+
 def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
     """SQL of the rows with cost and billed seconds where the file gave no cost. No row is added or dropped."""
     return f"""
-        , called as (
-            select *, e164({NUMBER_MACRO}({", ".join(identifier("record." + name) for name in NUMBER_COLUMNS)}))
-                as "made.number"
+        , dialled as (
+            select *,
+                try({{'v': {NUMBER_MACRO}({", ".join(identifier("record." + name) for name in NUMBER_COLUMNS)})}})
+                    as "made.tried"
             from {relation}
+        ),
+        called as (
+            select *, e164("made.tried".v) as "made.number", instant("record.started_at") as "made.start"
+            from dialled
         ),
         numbered as (
             select *,
-                case when is_e164("made.number") then substr("made.number", 2) else '' end as "made.digits",
+                case
+                    when is_e164("made.number") then substr("made.number", 2)
+                    when regexp_full_match("made.number", '{SHORT_NUMBER}') then '=' || "made.number" || '='
+                    else ''
+                end as "made.digits",
                 whole_seconds(coalesce("record.billed_seconds", "record.duration_seconds")) as "made.talk"
             from called
         ),
@@ -125,8 +161,8 @@ def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
         {_costed(rates)}
         select
             * exclude (
-                "made.number", "made.digits", "made.talk", "made.price", "made.fee", "made.first", "made.next",
-                "made.is_rated", "made.billed", "made.cost", "made.reason"
+                "made.tried", "made.number", "made.start", "made.digits", "made.talk", "made.price", "made.fee",
+                "made.first", "made.next", "made.is_rated", "made.billed", "made.cost", "made.reason"
             ) replace (
                 case
                     when "made.is_rated"
@@ -141,6 +177,8 @@ def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
             case
                 when "made.reason" is not null then "made.reason"
                 when "record.cost" is not null or "record.service" is null or "record.direction" is null then null
+                when "made.start" is null then null
+                when "made.tried" is null then 'rates.number_failed'
                 when "made.price" is null then 'unrated'
                 when "made.cost" is null then 'duration_unusable'
             end as "record.reason"
@@ -149,13 +187,15 @@ def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
 
 
 def _priced(lengths: list[int]) -> str:
-    """SQL of relation `numbered` with the rate of the longest prefix that fits.
+    """SQL of relation `numbered` with the rate of the longest prefix that fits, as it was at the start.
 
     One join for each length of prefix keeps the rows flowing past a small table, however large the file is.
     """
     joins = "\n".join(
         f'left join rate as rate_{length} on rate_{length}.service = numbered."record.service" '
-        f'and rate_{length}.prefix = left(numbered."made.digits", {length}) and len(rate_{length}.prefix) = {length}'
+        f'and rate_{length}.prefix = left(numbered."made.digits", {length}) and len(rate_{length}.prefix) = {length} '
+        f"{_but_short(length)}"
+        f'and numbered."made.start" >= rate_{length}.since and numbered."made.start" < rate_{length}.until'
         for length in lengths
     )
 

@@ -1,20 +1,22 @@
 """Opening a switch's file: relation `file`, every value as the text it is, and where each row stands in it.
 
-What belongs here: header or none, affixes around a line, JSON paths, columns that may be missing. What does not: what a
-value means (`mapping`).
+What belongs here: header or none, affixes around a line, JSON paths, columns that may be missing, text in other
+encodings. What does not: what a value means (`mapping`).
 """
 
 import csv
 import io
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from orchestration import engine, guarded_csv
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
+from orchestration.landing import guesses
 from orchestration.landing.input_files import LONGEST_LINE, Compression, InputFile, open_bytes
 from orchestration.landing.source_files import (
     MENDED_COLUMNS,
@@ -25,6 +27,7 @@ from orchestration.landing.source_files import (
     reading,
     stage,
 )
+from orchestration.sources import spreadsheets
 from orchestration.sources.declaration import Source
 
 # The names that number the rows on the way.
@@ -33,16 +36,45 @@ OUR_COLUMNS = ("source_row", "file_row_number")
 MOST_COLUMNS = 1_000
 # A column of its own keeps a JSON line whole, so that a rejected row can be mended where it is.
 LINE = "line"
+# Characters of a text that are brought into UTF-8 together.
+CHARACTERS = 1_000_000
+KIND_NAMES = {"json": "jsonl"}
+
+
+@dataclass(frozen=True)
+class _Text:
+    """The text of an input file, in UTF-8 from its header on, as DuckDB can read it: the file itself, or a copy.
+
+    `path` is that of the file, for messages.
+    """
+
+    path: Path
+    read: Path
+    compression: Compression
 
 
 def open_file(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
     """Create relation `file`: the file's own columns, null where one is empty or lacking, and `source_row`."""
-    kind = "jsonl" if file.form.kind == "json" else file.form.kind
-    if kind not in source.formats:
+    is_mended = file.form.kind == "csv" and _is_mended(file)
+    kind = KIND_NAMES.get(file.form.kind, file.form.kind)
+    if kind not in source.formats and not is_mended:
         raise Refused(f"{file.path}: {source.name} takes {' and '.join(source.formats)} files.")
-    opened = (_open_csv if kind == "csv" else _open_json)(connection, source, file, scratch)
+    if is_mended:
+        # Written by us, whatever the switch's own files look like.
+        source = replace(
+            source, header=True, delimiter=",", escape='"', null=None, encoding="utf-8", skip_lines=0, line_prefix=""
+        )
+    elif kind == "xlsx":
+        source = replace(source, delimiter=",", escape='"')
+    content = _text(source, file, scratch)
+    opened = (_open_json if kind == "jsonl" else _open_csv)(connection, source, content, scratch)
     lacking = [*source.columns, *source.optional, *source.joined, *MENDED_COLUMNS]
     columns = [name for name, *_ in connection.execute("describe source").fetchall()]
+    if taken := [name for name in source.own_names if name.lower() in {column.lower() for column in columns}]:
+        raise Refused(
+            f"{file.path} has a column that is called {', '.join(taken)}, as something in {source.path} is. Give that "
+            "another name, or name the column in columns."
+        )
     absent = "".join(f", null::varchar as {identifier(name)}" for name in lacking if name not in columns)
     # Absent is absent, as an empty text too: an expression has one thing to think of.
     present = ", ".join(
@@ -53,36 +85,79 @@ def open_file(connection: duckdb.DuckDBPyConnection, source: Source, file: Input
     return opened
 
 
-def _open_csv(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
-    path, compression = file.path, file.form.compression
-    first = _first_line(source, path, compression)
-    if is_mended := set(MENDED_COLUMNS) <= set(first.split(",")):
-        # Written by us, whatever the switch's own files look like.
-        source = replace(source, header=True, delimiter=",", escape='"', null=None)
-    names, has_header = _columns(source, path, first)
-    read = file.ended(scratch)
+def _is_mended(file: InputFile) -> bool:
+    """Whether a file is one that `statements rejected --export` wrote."""
+    return set(MENDED_COLUMNS) <= set(
+        guesses.start_of(file.path, file.form.compression)
+        .decode("utf-8", "replace")
+        .partition("\n")[0]
+        .rstrip("\r")
+        .split(",")
+    )
+
+
+def _text(source: Source, file: InputFile, scratch: Path) -> _Text:
+    """The text to read: the file itself, where DuckDB can read it as it is."""
+    copy = scratch / "text.zst"
+    if file.form.kind == "xlsx":
+        spreadsheets.write_csv(file.path, source.sheet, source.skip_lines, copy)
+        return _Text(file.path, copy, "zstd")
+    is_plain = source.encoding.lower().replace("_", "-") in ("utf-8", "utf8") and not source.skip_lines
+    if is_plain and file.form.compression != "zip":
+        return _Text(file.path, file.ended(scratch), file.form.compression)
+    encoding = "utf-8-sig" if source.encoding.lower() in ("utf-8", "utf8") else source.encoding
+    try:
+        # Packed again: a bomb stays small on the disk.
+        with (
+            io.TextIOWrapper(open_bytes(file.path, file.form.compression), encoding=encoding, newline="") as characters,
+            pa.output_stream(str(copy), compression="zstd") as packed,
+        ):
+            for _ in range(source.skip_lines):
+                characters.readline(LONGEST_LINE)
+            last = ""
+            while block := characters.read(CHARACTERS):
+                packed.write(block.encode())
+                last = block[-1]
+            if last not in ("\n", "\r"):
+                packed.write(b"\n")
+    except UnicodeError as error:
+        raise Refused(f"{file.path} is not text in {source.encoding}, the encoding of {source.name}.") from error
+    return _Text(file.path, copy, "zstd")
+
+
+def _open_csv(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text, scratch: Path) -> SourceFile:
+    first = _first_line(source, content)
+    names, has_header = _columns(source, content, first)
     if source.line_prefix and first.startswith(source.line_prefix):
-        read, compression = _strip(connection, source, file, scratch), "none"
+        content = _strip(connection, source, content, scratch)
     dialect: dict[str, str | bool] = {"header": has_header, "delim": source.delimiter, "escape": source.escape}
     if source.null is not None:
         dialect["nullstr"] = source.null
-    rows = read_csv(read, compression, names, **dialect)
-    if is_mended:
+    rows = read_csv(content.read, content.compression, names, **dialect)
+    if has_header and set(MENDED_COLUMNS) <= set(names):
         own = [name for name in names if name not in MENDED_COLUMNS]
-        opened = stage(connection, path, f"select {guarded_csv.unguarded(names)} from {rows}", names, scratch)
+        opened = stage(connection, content.path, f"select {guarded_csv.unguarded(names)} from {rows}", names, scratch)
         return replace(opened, types=dict.fromkeys(own, "VARCHAR"))
-    return stage(connection, path, f"select * from {rows}", names, scratch)
+    return stage(connection, content.path, f"select * from {rows}", names, scratch)
 
 
-def _first_line(source: Source, path: Path, compression: Compression) -> str:
+def _first_line(source: Source, content: _Text) -> str:
     try:
-        with io.TextIOWrapper(open_bytes(path, compression), encoding="utf-8-sig", newline="") as handle:
+        with io.TextIOWrapper(
+            open_bytes(content.read, content.compression), encoding="utf-8-sig", newline=""
+        ) as handle:
             return handle.readline(LONGEST_LINE).rstrip("\r\n")
-    except (UnicodeDecodeError, OSError) as error:
-        raise Refused(f"{path} is not a {source.name} file in UTF-8: {error}.") from error
+    except UnicodeDecodeError as error:
+        guess = guesses.encoding(guesses.start_of(content.read, content.compression))
+        raise Refused(
+            f"{content.path} is not text in UTF-8. If it is in another encoding, write it into {source.path}, for "
+            f'example encoding = "{guess}", above its first table.'
+        ) from error
+    except OSError as error:
+        raise Refused(f"{content.path} cannot be read: {error.strerror}.") from error
 
 
-def _columns(source: Source, path: Path, first: str) -> tuple[list[str], bool]:
+def _columns(source: Source, content: _Text, first: str) -> tuple[list[str], bool]:
     """The file's columns, and whether its first line names them."""
     columns = [*source.columns, *source.optional]
     bare = first
@@ -94,17 +169,17 @@ def _columns(source: Source, path: Path, first: str) -> tuple[list[str], bool]:
         cells = bare.split(source.delimiter)
     named = set(source.columns) <= set(cells)
     if source.header is True or (source.header == "either" and named):
-        return _named_columns(source, path, cells), True
+        return _named_columns(source, content, cells), True
     if not len(source.columns) <= len(cells) <= len(columns):
         wanted = f"{len(source.columns)}" + (f" to {len(columns)}" if source.optional else "")
         raise Refused(
-            f"{path} does not fit {source.name}: its first line has {len(cells)} columns, and without a header there "
-            f"must be {wanted}: {', '.join(columns)}."
+            f"{content.path} does not fit {source.name}: its first line has {len(cells)} columns, and without a header "
+            f"there must be {wanted}: {', '.join(columns)}.{_seems(source, content)}"
         )
     return columns[: len(cells)], False
 
 
-def _named_columns(source: Source, path: Path, cells: list[str]) -> list[str]:
+def _named_columns(source: Source, content: _Text, cells: list[str]) -> list[str]:
     """The columns of a header. A name that is not declared is not shown: without a header, it is a value."""
     declared = [*source.columns, *source.optional]
     problems = []
@@ -122,21 +197,46 @@ def _named_columns(source: Source, path: Path, cells: list[str]) -> list[str]:
         problems.append(f"has {len(cells):,} columns, more than {MOST_COLUMNS:,}")
     if problems:
         raise Refused(
-            f"{path} does not fit {source.name}: it {', and '.join(problems)}. "
-            f"The columns needed are {', '.join(source.columns)}."
+            f"{content.path} does not fit {source.name}: it {', and '.join(problems)}. "
+            f"The columns needed are {', '.join(source.columns)}.{_seems(source, content) if missing else ''}"
         )
     return cells
 
 
-def _strip(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> Path:
+def _seems(source: Source, content: _Text) -> str:
+    """A sentence on what a file that lacks columns seems to be, and what to write; none without a guess."""
+    start = guesses.start_of(content.read, content.compression)
+    if guesses.is_json_array(start):
+        return f" {ARRAY}"
+    guess = guesses.header(start, source.columns)
+    if guess is None:
+        return ""
+    seems, lines = [], []
+    if guess.delimiter != source.delimiter:
+        written = guesses.WRITTEN.get(guess.delimiter, guess.delimiter)
+        seems.append("to be separated by " + ("tabs" if guess.delimiter == "\t" else f"'{guess.delimiter}'"))
+        lines.append(f'delimiter = "{written}"')
+    if guess.skip_lines:
+        seems.append(f"to have its header in line {guess.skip_lines + source.skip_lines + 1}")
+        lines.append(f"skip_lines = {guess.skip_lines + source.skip_lines}")
+    if not seems:
+        return ""
+    where = f"into {source.path}, above its first table"
+    if source.is_shipped:
+        where = f'into {source.name}.toml in the folder sources of your data, below extends = "{source.name}"'
+    return f" It seems {' and '.join(seems)}: write {' and '.join(lines)} {where}."
+
+
+ARRAY = "It seems to be one JSON array: write one object a line, for example with `jq -c '.[]' FILE > FILE.jsonl`."
+
+
+def _strip(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text, scratch: Path) -> _Text:
     """Write each line without what stands around its values, as in `INSERT INTO cdr VALUES (…);`."""
     bare = scratch / "bare.csv"
     # Without a delimiter and quotes, a line is one value.
-    lines_of_file = read_csv(
-        file.ended(scratch), file.form.compression, ["line"], header=False, delim="", quote="", escape=""
-    )
+    lines_of_file = read_csv(content.read, content.compression, ["line"], header=False, delim="", quote="", escape="")
     connection.execute("set preserve_insertion_order = true")
-    with reading(file.path):
+    with reading(content.path):
         (left,) = engine.row(
             connection,
             f"""
@@ -151,15 +251,17 @@ def _strip(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFil
     connection.execute("set preserve_insertion_order = false")
     if left != lines:
         raise Refused(
-            f"{file.path}: {lines - left} lines are not {source.line_prefix}…{source.line_suffix}, as the others are. "
-            "Nothing of the file was landed."
+            f"{content.path}: {lines - left} lines are not {source.line_prefix}…{source.line_suffix}, as the others "
+            "are. Nothing of the file was landed."
         )
-    return bare
+    return _Text(content.path, bare, "none")
 
 
-def _open_json(connection: duckdb.DuckDBPyConnection, source: Source, file: InputFile, scratch: Path) -> SourceFile:
+def _open_json(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text, scratch: Path) -> SourceFile:
     """One object a line. Each column is what its path finds, with numbers as they are spelled."""
-    path, read = file.path, read_json(file.ended(scratch), file.form.compression)
+    path, read = content.path, read_json(content.read, content.compression)
+    if guesses.is_json_array(guesses.start_of(content.read, content.compression)):
+        raise Refused(f"{path} does not fit {source.name}. {ARRAY} Nothing of it was landed.")
     with reading(path):
         (torn,) = engine.row(connection, f"select count(*) from {read} where json_type(json) <> 'OBJECT'")
     if torn:

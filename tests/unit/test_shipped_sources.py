@@ -67,7 +67,9 @@ def test_freeswitch_example_lines_have_no_header_doubled_quotes_and_local_times(
         ("freeswitch-csv:pbx1:u-1", "outbound", "2026-03-05T15:00:00.000", 66, None, None, None),
         ("freeswitch-csv:pbx1:u-3", "inbound", "2026-07-05T14:00:00.000", 0, "+12015550124", None, None),
     ]
-    assert (receipt.source, receipt.rows, receipt.ignored) == ("freeswitch-csv@pbx1", 2, {"call_between_extensions": 1})
+    assert (receipt.source, receipt.rows, receipt.ignored) == ("freeswitch-csv@pbx1", 3, {})
+    # Nothing in the template tells a call to an extension from one to a short number over a trunk.
+    assert reasons(warehouse) == {"freeswitch-csv:pbx1:u-4": "unrated"}
 
 
 def test_freeswitch_lines_with_the_sender_and_an_epoch_need_no_zone_and_skip_the_leg_the_switch_placed(land, warehouse):
@@ -292,12 +294,21 @@ def test_kamailio_transactions_become_calls(land, warehouse):
     receipt = land("kamailio-acc", "acc.csv", ACC)
     assert warehouse.usable(columns=f"{COLUMNS}, duration_seconds") == [
         # 61.000001 seconds are 62 begun, billed by six.
-        ("kamailio-acc:pbx1:k-1", "outbound", "2026-03-05T10:00:01.250", 66, None, "203.0.113.7", "big.example", 62),
-        ("kamailio-acc:pbx1:k-2", "outbound", "2026-03-05T10:02:00.000", 0, None, "203.0.113.8", None, 0),
+        (
+            "kamailio-acc:pbx1:k-1;tag=a;tag=b",
+            "outbound",
+            "2026-03-05T10:00:01.250",
+            66,
+            None,
+            "203.0.113.7",
+            "big.example",
+            62,
+        ),
+        ("kamailio-acc:pbx1:k-2;tag=c", "outbound", "2026-03-05T10:02:00.000", 0, None, "203.0.113.8", None, 0),
     ]
     assert reasons(warehouse) == {
-        "kamailio-acc:pbx1:k-3": "call_without_end",
-        "kamailio-acc:pbx1:k-4": "call_without_start",
+        "kamailio-acc:pbx1:k-3;tag=d;tag=e": "call_without_end",
+        "kamailio-acc:pbx1:k-4;tag=f;tag=g": "call_without_start",
     }
     assert (receipt.rows, receipt.ignored) == (4, {"part_of_another": 3})
 
@@ -306,8 +317,17 @@ def test_kamailio_table_without_the_finer_times_and_in_another_zone(land, wareho
     rows = [",".join(cell for at, cell in enumerate(line.split(",")) if at not in (8, 9)) for line in ACC.splitlines()]
     land("kamailio-acc", "acc.csv", "\n".join(rows[:6]) + "\n", zone="America/New_York")
     assert warehouse.usable(columns=f"{COLUMNS}, duration_seconds") == [
-        ("kamailio-acc:pbx1:k-1", "outbound", "2026-03-05T15:00:01.000", 66, None, "203.0.113.7", "big.example", 61),
-        ("kamailio-acc:pbx1:k-2", "outbound", "2026-03-05T15:02:00.000", 0, None, "203.0.113.8", None, 0),
+        (
+            "kamailio-acc:pbx1:k-1;tag=a;tag=b",
+            "outbound",
+            "2026-03-05T15:00:01.000",
+            66,
+            None,
+            "203.0.113.7",
+            "big.example",
+            61,
+        ),
+        ("kamailio-acc:pbx1:k-2;tag=c", "outbound", "2026-03-05T15:02:00.000", 0, None, "203.0.113.8", None, 0),
     ]
 
 
@@ -329,14 +349,14 @@ def test_kamailio_acc_json_has_epochs_and_names_the_call_id_otherwise(land, ware
     ]
     land("kamailio-acc", "acc.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     ((record_id, _, _, billed, _, ip, tenant, duration),) = warehouse.usable(columns=f"{COLUMNS}, duration_seconds")
-    assert (record_id, ip, tenant) == ("kamailio-acc:pbx1:k-1", "203.0.113.7", "big.example")
+    assert (record_id, ip, tenant) == ("kamailio-acc:pbx1:k-1;tag=a;tag=b", "203.0.113.7", "big.example")
     assert (duration, billed) == ((61, 66) if isinstance(first, int) else (62, 66))
 
 
 def test_a_call_over_the_end_of_a_file_is_whole_in_the_next_that_holds_both_ends(land, warehouse):
     land("kamailio-acc", "first.csv", ACC)
     land("kamailio-acc", "second.csv", ACC + "8,BYE,d,e,k-3,200,OK,2026-03-06 00:01:00,1772755260,0,203.0.113.8,,,\n")
-    assert ("kamailio-acc:pbx1:k-3", 120) in warehouse.usable(columns="record_id, duration_seconds")
+    assert ("kamailio-acc:pbx1:k-3;tag=d;tag=e", 120) in warehouse.usable(columns="record_id, duration_seconds")
 
 
 # dSIPRouter and the carrier -------------------------------------------------------------------------------------------
@@ -417,4 +437,326 @@ def test_the_table_of_a_real_dsiprouter_becomes_what_was_mapped_by_hand(land, wa
 def test_kamailio_days_of_sqlite_are_no_times(land, warehouse):
     content = "method,from_tag,to_tag,callid,sip_code,time\nINVITE,a,b,k-1,486,2461369.672517361\n"
     land("kamailio-acc", "acc.csv", content)
-    assert reasons(warehouse) == {"kamailio-acc:pbx1:k-1": "time_unreadable"}
+    assert reasons(warehouse) == {"kamailio-acc:pbx1:k-1;tag=a": "time_unreadable"}
+
+
+# Feeds from the field -------------------------------------------------------------------------------------------------
+
+FIELD = Path(__file__).with_name("field")
+FIELD_RATES = """service,prefix,price,increment,fee
+outbound_conversational,,0.012,1/1,
+outbound_conversational,=411,0.012,1/1,
+inbound_conversational,,0.006,1/1,
+"""
+NEW_YORK = "America/New_York"
+FACTS = "direction, strftime(started_at, '%Y-%m-%dT%H:%M:%S'), duration_seconds, billed_seconds, cost::varchar, number"
+
+
+def field(name: str) -> str:
+    return (FIELD / name).read_text(encoding="utf-8")
+
+
+def test_both_branches_of_a_forked_invite_are_calls(land, warehouse):
+    """RFC 3261, 12 and 13.2.2.4: each 2xx with a To tag of its own makes a dialog."""
+    receipt = land("kamailio-acc", "acc.csv", field("kamailio-fork.csv"), rates=FIELD_RATES)
+    assert warehouse.usable(columns=f"record_id, {FACTS}", order="started_at") == [
+        ("kamailio-acc:pbx1:fork-1@pbx;tag=f1;tag=tA", "outbound", "2026-10-05T10:00:00", 1, 1, "0.000200000", None),
+        (
+            "kamailio-acc:pbx1:fork-1@pbx;tag=f1;tag=tB",
+            "outbound",
+            "2026-10-05T10:00:01",
+            300,
+            300,
+            "0.060000000",
+            None,
+        ),
+    ]
+    assert receipt.ignored == {"part_of_another": 2}
+
+
+def test_a_call_id_that_is_used_again_is_another_call_in_the_same_file_and_in_the_next_month(land, warehouse):
+    land("kamailio-acc", "october.csv", field("kamailio-reuse.csv"), rates=FIELD_RATES)
+    november = land("kamailio-acc", "november.csv", field("kamailio-reuse-next-month.csv"), rates=FIELD_RATES)
+    assert warehouse.usable(columns="strftime(started_at, '%m-%d'), duration_seconds", order="started_at") == [
+        ("10-06", 60), ("10-07", 600), ("11-07", 600),
+    ]  # fmt: skip
+    assert (november.superseded, november.duplicates) == (0, 0)
+
+
+def kamailio(*rows: str) -> str:
+    """Transactions of one caller, who hears from t1: method, From tag, To tag, code, time of 5 October."""
+    lines = [f"{method},{one},{other},{call},{code},2026-10-05 {time},192.0.2.17,15555550199"
+             for method, one, other, call, code, time in (row.split() for row in rows)]  # fmt: skip
+    return "\n".join(["method,from_tag,to_tag,callid,sip_code,time,src_ip,dst_user", *lines]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "calls", "rejected"),
+    [
+        # The callee hangs up, and either side invites again meanwhile.
+        (["INVITE f t c 200 10:00:00", "INVITE t f c 200 10:00:30", "INVITE f t c 488 10:00:40", "BYE t f c 200 10:01:00"],
+         {"c;tag=f;tag=t": 60}, {}),
+        # Challenged, then answered; the BYE is challenged too, and a forged one does not end the call.
+        (["INVITE f x c 407 09:59:59", "INVITE f t c 200 10:00:00", "BYE f t c 407 10:00:10", "BYE f t c 200 10:01:00"],
+         {"c;tag=f;tag=t": 60}, {}),
+        # Both hang up at once; the first counts.
+        (["INVITE f t c 200 10:00:00", "BYE f t c 200 10:01:00", "BYE t f c 481 10:01:05"], {"c;tag=f;tag=t": 60}, {}),
+        # A branch fails, another answers, and so does a third.
+        (["INVITE f a c 486 10:00:00", "INVITE f b c 200 10:00:01", "INVITE f c c 200 10:00:02", "BYE f b c 200 10:00:03",
+          "BYE c f c 200 10:01:02"], {"c;tag=b;tag=f": 2, "c;tag=c;tag=f": 60}, {}),
+        # A failover: the last attempt of one caller is the call of no seconds, and another caller's its own.
+        (["INVITE f a c 503 10:00:00", "INVITE f b c 486 10:00:01", "INVITE g a c 486 10:00:02"],
+         {"c;tag=f": 0, "c;tag=g": 0}, {}),
+        # One branch is never heard of again; the BYE of a call that began before the file has no start.
+        (["INVITE f a c 200 10:00:00", "INVITE f b c 200 10:00:00", "BYE f b c 200 10:01:00", "BYE p q d 200 10:00:00"],
+         {"c;tag=b;tag=f": 60}, {"c;tag=a;tag=f": "call_without_end", "d;tag=p;tag=q": "call_without_start"}),
+        # A device that gives every call the same name.
+        (["INVITE f t c 200 10:00:00", "BYE f t c 200 10:01:00", "INVITE f t c 200 11:00:00", "BYE f t c 200 11:05:00"],
+         {"c;tag=f;tag=t": 60, "c;tag=f;tag=t;at=1791198000000000": 300}, {}),
+    ],
+    ids=["re-invite", "challenges", "two byes", "forks", "failures", "halves", "one name"],
+)  # fmt: skip
+def test_kamailio_dialogs_are_those_of_rfc_3261(land, warehouse, rows, calls, rejected):
+    content = kamailio(*rows)
+    receipt = land("kamailio-acc", "acc.csv", content, rates=FIELD_RATES)
+    prefix = "kamailio-acc:pbx1:"
+    assert dict(warehouse.usable(columns="record_id, duration_seconds")) == {
+        prefix + name: length for name, length in calls.items()
+    }
+    assert reasons(warehouse) == {prefix + name: reason for name, reason in rejected.items()}
+    # Every transaction is a record or a part of one.
+    assert receipt.rows + sum(receipt.ignored.values()) == len(rows)
+
+
+def test_a_kamailio_call_over_a_change_of_clocks_lasts_as_long_as_it_did(land, warehouse):
+    content = kamailio("INVITE f t c 200 10:00:00", "BYE f t c 200 10:00:00").replace(
+        "2026-10-05 10:00:00", "2026-03-08 01:59:00", 1
+    )
+    land("kamailio-acc", "acc.csv", content.replace("2026-10-05 10:00:00", "2026-03-08 03:01:00"), zone=NEW_YORK)
+    assert warehouse.usable(columns="duration_seconds") == [(120,)]
+
+
+OLD_IDS = """
+[record]
+record_id = "callid"
+"""
+
+
+@pytest.mark.parametrize("name", ["kamailio-fork.csv", "kamailio-reuse.csv"])
+def test_a_call_that_landed_under_its_call_id_keeps_that_id_and_only_what_was_lost_is_new(land, warehouse, name):
+    """Rule 18: what version 0.2.0 landed is not charged a second time under another name."""
+    first, lost = field(name).splitlines()[0:2], field(name)
+    # All that version 0.2.0 made of the file: the first dialog, under the Call-ID.
+    bye = next(
+        line for line in lost.splitlines() if line.startswith("BYE") and line.split(",")[2] == first[1].split(",")[2]
+    )
+    land_old(land, warehouse, "\n".join([*first, bye]) + "\n")
+    receipt = land("kamailio-acc", "acc.csv", lost, rates=FIELD_RATES)
+    call_id = first[1].split(",")[3]
+    assert (receipt.rows, receipt.duplicates, receipt.superseded) == (2, 1, 0)
+    latest = dict(warehouse.usable(columns="record_id, duration_seconds"))
+    assert len(latest) == 2
+    assert f"kamailio-acc:pbx1:{call_id}" in latest
+    again = land("kamailio-acc", "again.csv", lost + "\n", rates=FIELD_RATES)
+    assert (again.rows, again.duplicates) == (2, 2)
+
+
+def land_old(land, warehouse, content: str) -> None:
+    """Land transactions as version 0.2.0 did: a call's id is its Call-ID."""
+    folder = warehouse.settings.sources
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rates.csv").write_text(FIELD_RATES, encoding="utf-8")
+    shipped = PROJECT_ROOT / "orchestration" / "sources" / "shipped" / "kamailio-acc.toml"
+    text = shipped.read_text(encoding="utf-8")
+    start = text.index('record_id = """callid'), text.index("call_id = ")
+    text = text[: start[0]] + 'record_id = "callid"\n' + text[start[1] :]
+    (folder / "kamailio-acc.toml").write_text(text + '[rates]\nfile = "rates.csv"\n', encoding="utf-8")
+    path = warehouse.folder / "old.csv"
+    path.write_text(content, encoding="utf-8")
+    warehouse.land("cdrs", path, source="kamailio-acc@pbx1")
+
+
+def test_a_later_call_under_a_call_id_of_old_gets_an_id_of_its_own(land, warehouse):
+    land_old(land, warehouse, kamailio("INVITE f t c 200 10:00:00", "BYE f t c 200 10:01:00"))
+    receipt = land("kamailio-acc", "acc.csv", kamailio("INVITE g u c 200 11:00:00", "BYE g u c 200 11:05:00"))
+    assert (receipt.duplicates, receipt.superseded) == (0, 0)
+    assert dict(warehouse.usable(columns="record_id, duration_seconds")) == {
+        "kamailio-acc:pbx1:c": 60, "kamailio-acc:pbx1:c;tag=g;tag=u": 300,
+    }  # fmt: skip
+
+
+def test_what_was_rejected_under_a_call_id_clears_when_the_whole_call_lands(land, warehouse):
+    """Also a file that begins within a call: its BYE tells that it is the same one."""
+    land_old(land, warehouse, kamailio("INVITE f t c 200 10:00:00", "BYE p q d 200 10:00:05"))
+    assert reasons(warehouse) == {
+        "kamailio-acc:pbx1:c": "call_without_end", "kamailio-acc:pbx1:d": "call_without_start",
+    }  # fmt: skip
+    land("kamailio-acc", "acc.csv", kamailio(
+        "INVITE f t c 200 10:00:00", "BYE f t c 200 10:01:00", "INVITE p q d 200 09:59:00", "BYE p q d 200 10:00:05",
+    ))  # fmt: skip
+    assert dict(warehouse.usable(columns="record_id, duration_seconds")) == {
+        "kamailio-acc:pbx1:c": 60, "kamailio-acc:pbx1:d": 65,
+    }  # fmt: skip
+
+
+def test_a_call_that_landed_from_its_middle_on_is_the_same_when_it_lands_whole(land, warehouse):
+    land_old(land, warehouse, kamailio("INVITE f t c 200 10:30:00", "BYE f t c 200 11:00:00"))
+    receipt = land("kamailio-acc", "acc.csv", kamailio(
+        "INVITE f t c 200 10:00:00", "INVITE f t c 200 10:30:00", "BYE f t c 200 11:00:00",
+    ))  # fmt: skip
+    assert (receipt.superseded, warehouse.usable(columns="record_id, duration_seconds", order="batch_id")[-1]) == (
+        1, ("kamailio-acc:pbx1:c", 3600),
+    )  # fmt: skip
+
+
+def test_freepbx_inbound_calls_are_told_by_did_and_by_the_trunks_channel(land, warehouse):
+    content = field("freepbx-inbound.csv")
+    row = content.splitlines()[1]
+    # A second row without did, of a ring group; the leg that FreePBX placed itself; an extension in the same queue.
+    content += row.replace("12015550101", "").replace("ext-queues", "ext-group").replace(",100", ",101") + "\n"
+    content += (
+        row.replace("PJSIP/trunk-0007", "Local/102@from-queue-000a;2")
+        .replace("12015550101", "")
+        .replace("Local/102@from-queue-000a;1", "PJSIP/102-000b")
+        .replace(",100", ",102")
+        + "\n"
+    )
+    content += (
+        row.replace("PJSIP/trunk-0007", "PJSIP/103-000c").replace("12015550101", "").replace(",100", ",103") + "\n"
+    )
+    receipt = land("asterisk-db", "cdr.csv", content, zone=NEW_YORK, rates=FIELD_RATES)
+    assert warehouse.usable(columns=FACTS) == [
+        ("inbound", "2026-09-22T16:00:00", 70, 60, "0.006000000", "+12015550101")
+    ]
+    # Without a number that was called, nobody can be charged; the row is not lost.
+    assert reasons(warehouse) == {"asterisk-db:pbx1:1727000700.1/101": "unrated"}
+    assert receipt.ignored == {"call_between_extensions": 2}
+
+
+@pytest.mark.parametrize("number", ["411", "911", "118118"])
+@pytest.mark.parametrize("is_rated", [True, False])
+def test_a_short_number_over_a_trunk_is_a_charge_rated_or_rejected(land, warehouse, number, is_rated):
+    rates = FIELD_RATES.replace("=411", f"={number}" if is_rated else "=311")
+    receipt = land(
+        "asterisk-db",
+        "cdr.csv",
+        field("short-number-over-trunk.csv").replace(",411,", f",{number},"),
+        zone=NEW_YORK,
+        rates=rates,
+    )
+    assert receipt.ignored == {}
+    if is_rated:
+        assert warehouse.usable(columns=FACTS) == [("outbound", "2026-09-22T16:00:00", 70, 60, "0.012000000", None)]
+    else:
+        assert list(reasons(warehouse).values()) == ["unrated"]
+
+
+def test_a_short_number_is_a_charge_in_master_csv_and_freeswitch_too(land, warehouse):
+    master = MASTER.replace("12015550123", "411") + ',"1772701200.1","","","","42"\n'
+    receipts = [
+        land("asterisk-csv", "Master.csv", master, zone=NEW_YORK, rates=FIELD_RATES),
+        land("freeswitch-csv", "Master.csv", field("short-number-freeswitch.csv"), zone=NEW_YORK, rates=FIELD_RATES),
+        land(
+            "freeswitch-json",
+            "cdrs.jsonl",
+            json_cdr("j-1", "default").replace("%2B12015550123", "411") + "\n",
+            rates=FIELD_RATES,
+        ),
+    ]
+    assert [receipt.ignored for receipt in receipts] == [{}, {}, {}]
+    assert warehouse.usable(columns="direction, billed_seconds, cost::varchar") == [
+        ("outbound", 61, "0.012200000"), ("outbound", 59, "0.011800000"), ("outbound", 61, "0.012200000"),
+    ]  # fmt: skip
+
+
+def test_calls_between_extensions_are_told_by_their_channels(land, warehouse):
+    internal = MASTER.replace("PJSIP/trunk-00000002", "PJSIP/1002-00000002").replace("12015550123", "1002")
+    application = MASTER.replace('"PJSIP/trunk-00000002","Dial"', '"","VoiceMailMain"').replace("12015550123", "*97")
+    unreachable = MASTER.replace('"PJSIP/trunk-00000002"', '""').replace("66,61", "6,0")
+    receipt = land(
+        "asterisk-csv", "Master.csv", "".join(f"{row}\n" for row in (internal, application, unreachable)), zone=NEW_YORK
+    )
+    assert receipt.ignored == {"call_between_extensions": 2}
+    assert warehouse.usable(columns="to_number, billed_seconds") == [("12015550123", 0)]
+    json_calls = (
+        json_cdr("j-1", "default", bridge_channel="sofia/internal/1002%40192.0.2.5%3A5060")
+        + "\n"
+        + json_cdr("j-2", "default", bridge_channel="sofia/external/12015550123")
+        + "\n"
+    )
+    assert land("freeswitch-json", "cdrs.jsonl", json_calls).ignored == {"call_between_extensions": 1}
+    line = EXAMPLE.splitlines()[0]
+    both = f'{line},"","","","inbound","","sofia/internal/1002@192.0.2.5","internal","1002"\n'
+    assert land("freeswitch-csv", "Master.csv", both, zone=NEW_YORK).ignored == {"call_between_extensions": 1}
+
+
+def test_an_inbound_call_of_freeswitch_that_was_transferred_is_still_inbound(land, warehouse):
+    transferred = json.loads(json_cdr("j-1", "default"))
+    transferred["callflow"].append({"caller_profile": {"context": "public", "destination_number": "12015550124"}})
+    land("freeswitch-json", "cdrs.jsonl", json.dumps(transferred) + "\n")
+    line = EXAMPLE.splitlines()[0].replace('"12015550123"', '"1000"')
+    land(
+        "freeswitch-csv",
+        "Master.csv",
+        f'{line},"","","","inbound","","sofia/internal/1000@192.0.2.5","external","12015550124"\n',
+        zone=NEW_YORK,
+    )
+    assert warehouse.usable(columns="direction, number") == [("inbound", "+12015550124"), ("inbound", "+12015550124")]
+
+
+def test_a_sequence_that_is_always_zero_tells_no_calls_apart(land, warehouse):
+    receipt = land("asterisk-db", "cdr.csv", field("sequence-zero.csv"), zone=NEW_YORK, rates=FIELD_RATES)
+    assert warehouse.usable(columns="billed_seconds", order="started_at") == [(2,), (45,)]
+    assert (receipt.superseded, receipt.duplicates) == (0, 0)
+
+
+def test_what_landed_as_sequence_zero_keeps_its_id(land, warehouse):
+    content = field("sequence-zero.csv")
+    folder = warehouse.settings.sources
+    folder.mkdir(parents=True, exist_ok=True)
+    old = f'extends = "asterisk-db"\nzone = "{NEW_YORK}"\n[rates]\nfile = "rates.csv"\n'
+    old += "[record]\nrecord_id = \"uniqueid || '/' || sequence\"\n"
+    (folder / "old.toml").write_text(old, encoding="utf-8")
+    (folder / "rates.csv").write_text(FIELD_RATES, encoding="utf-8")
+    path = warehouse.folder / "old.csv"
+    path.write_text(content, encoding="utf-8")
+    (folder / "asterisk-db.toml").write_text(
+        old.replace('extends = "asterisk-db"', 'extends = "asterisk-db"'), encoding="utf-8"
+    )
+    (first,) = warehouse.land("cdrs", path, source="asterisk-db@pbx1")
+    # Version 0.2.0 kept the later one of the two.
+    assert first.receipt.superseded_in_file == 1
+    receipt = land("asterisk-db", "cdr.csv", content, zone=NEW_YORK, rates=FIELD_RATES)
+    assert (receipt.duplicates, receipt.superseded) == (1, 0)
+    assert len({record_id for (record_id,) in warehouse.usable(columns="record_id")}) == 2
+
+
+def test_legs_of_ring_groups_and_agents_are_no_charges_of_their_own(land, warehouse):
+    receipt = land("fusionpbx", "v_xml_cdr.csv", field("fusionpbx-legs.csv"), rates=FIELD_RATES)
+    assert warehouse.usable(columns="record_id, billed_seconds") == [("fusionpbx:pbx1:u-1", 60)]
+    assert receipt.ignored == {"agent_leg": 1, "leg_placed_by_the_switch": 1}
+
+
+def test_the_transactions_of_a_real_switch_become_the_calls_that_its_own_procedure_made(land, warehouse):
+    """dSIPRouter joins its table acc to cdrs by Call-ID and tags; the two tables are of one switch."""
+    folder = PROJECT_ROOT / "tests" / "dsiprouter" / "data"
+    transactions = list(csv.DictReader((folder / "acc.csv").read_text(encoding="utf-8").splitlines()))
+    receipt = land("kamailio-acc", "acc.csv", (folder / "acc.csv").read_text(encoding="utf-8"), rates=FIELD_RATES)
+    theirs = {
+        (row["sip_call_id"], *sorted((row["sip_from_tag"], row["sip_to_tag"]))): int(row["duration"])
+        for row in csv.DictReader((folder / "cdrs.csv").read_text(encoding="utf-8").splitlines())
+    }
+    found = [
+        (record_id.removeprefix("kamailio-acc:pbx1:").split(";tag="), seconds)
+        for record_id, seconds in [
+            *warehouse.usable(columns="record_id, duration_seconds"),
+            *warehouse.rejected("record_id, null"),
+        ]
+    ]
+    ours = {tuple(name): seconds for name, seconds in found if len(name) == 3}
+    assert receipt.rows + sum(receipt.ignored.values()) == len(transactions) == 553
+    assert set(theirs) <= set(ours)
+    # The others went to extensions, which no line of the rate table is for.
+    lengths = {name: ours[name] for name in theirs if ours[name] is not None}
+    assert lengths == {name: theirs[name] for name in lengths}
+    assert (len(theirs), len(lengths)) == (225, 193)

@@ -75,7 +75,7 @@ def call(name: str, **changes: str) -> dict[str, str]:
         ('extends = "nothing"', "extends 'nothing', and there is no such source"),
         ("joined = ['ended']\n" + SIMPLE, "joined names what rows takes from other rows, and there is no rows"),
         ("header = 'maybe'\n" + SIMPLE, 'header is true, false or "either"'),
-        ("formats = ['xls']\n" + SIMPLE, "formats may name csv and jsonl"),
+        ("formats = ['xls']\n" + SIMPLE, "formats may name csv, jsonl and xlsx"),
     ],
 )
 def test_a_declaration_that_will_not_do_says_where_and_why(warehouse, declare, content, sentence):
@@ -151,14 +151,70 @@ def test_the_same_file_is_another_delivery_under_other_rules_and_another_record_
     assert {record_id for (record_id,) in warehouse.usable(columns="record_id")} == {"mine:main:a", "mine:second:a"}
 
 
-def test_an_expression_that_fails_for_a_row_is_the_declarations_fault_and_tells_no_value(warehouse, declare, tmp_path):
-    path = declare(SIMPLE.replace('"seconds"\n', '"seconds::integer"\n'))
-    file = write_csv(tmp_path / "a.csv", call("a"), call("b", seconds="a secret"))
-    with pytest.raises(Refused) as refused:
-        warehouse.land("cdrs", file, source="mine")
-    assert str(refused.value).startswith(
-        f"{path}: an expression fails for a row of {file}: Conversion Error: Could not"
+def test_an_expression_that_fails_for_a_row_rejects_that_row_with_its_name(warehouse, declare, tmp_path):
+    """Rule 19."""
+    declare(
+        SIMPLE.replace('"seconds"\n', '"seconds::integer"\n')
+        + "cost = \"'0.01'\"\n[ignore]\nlong = 'seconds::integer > 900'\n[derived]\nshort = 'right(began, 6)::date'\n"
     )
+    file = write_csv(
+        tmp_path / "a.csv", call("a"), call("b", seconds="a secret"), call("c", seconds="901"), call("d", seconds="")
+    )
+    (landing,) = warehouse.land("cdrs", file, source="mine")
+    assert landing.receipt.ignored == {"long": 1}
+    # A derived column comes before what is made of it.
+    assert set(warehouse.rejected("record_id, reason")) == {
+        ("mine:main:a", "derived.short_failed"),
+        ("mine:main:b", "derived.short_failed"),
+        ("mine:main:d", "derived.short_failed"),
+    }
+    declare(SIMPLE.replace('"seconds"\n', '"seconds::integer"\n') + "cost = \"'0.01'\"\n")
+    warehouse.land("cdrs", file, source="mine@again")
+    assert {row for row in warehouse.rejected("record_id, reason") if ":again:" in row[0]} == {
+        ("mine:again:b", "record.duration_seconds_failed")
+    }
+    assert len([row for row in warehouse.usable(columns="record_id") if ":again:" in row[0]]) == 3
+
+
+def test_an_id_a_time_and_a_rule_that_fail_are_named_too(warehouse, declare, tmp_path):
+    declare(SIMPLE.replace('"id"\n\n', "").replace('record_id = "id"', 'record_id = "id::integer"'))
+    file = write_csv(tmp_path / "a.csv", call("1"), call("x"))
+    warehouse.land("cdrs", file, source="mine")
+    assert warehouse.rejected("record_id, reason") == [
+        ("mine:main:1", "cost_missing"), (None, "record.record_id_failed"),
+    ]  # fmt: skip
+    declare(
+        SIMPLE.replace('{ instant = "began" }', '{ epoch_s = "began::integer" }')
+        + "[reject]\nodd = 'id::integer > 5'\n"
+    )
+    warehouse.land("cdrs", file, source="mine@b")
+    assert [reason for record_id, reason in warehouse.rejected("record_id, reason") if "b:" in str(record_id)] == [
+        "record.started_at.epoch_s_failed", "record.started_at.epoch_s_failed",
+    ]  # fmt: skip
+
+
+def test_a_mistake_in_a_declaration_is_told_with_its_line_also_where_it_is_inherited(warehouse, declare, tmp_path):
+    file = write_csv(tmp_path / "a.csv", call("a"))
+    path = declare(SIMPLE.replace('"seconds"\n', '"secnods"\n'))
+    with pytest.raises(Refused, match=rf"{path}, line 10: record.duration_seconds cannot be evaluated"):
+        warehouse.land("cdrs", file, source="mine")
+    declare('extends = "mine"\n[ignore]\nall = "id = 1 +"\n', name="heir")
+    with pytest.raises(Refused, match=rf"{path}, line 10: record.duration_seconds"):
+        warehouse.land("cdrs", file, source="heir")
+    path = declare(SIMPLE + "\n[ignore]\n# A comment.\nb_leg = 'leg = 1'\n")
+    with pytest.raises(Refused, match=rf"{path}, line 15: ignore.b_leg"):
+        warehouse.land("cdrs", file, source="mine")
+    path = declare("titel = 'x'\n" + SIMPLE)
+    with pytest.raises(Refused, match=rf"{path}, line 1: titel is unknown"):
+        warehouse.land("cdrs", file, source="mine")
+
+
+def test_an_expression_with_a_query_fails_for_the_file(warehouse, declare, tmp_path):
+    """DuckDB cannot try such an expression row by row."""
+    path = declare(SIMPLE.replace('"seconds"\n', '"(select max(x::integer) from (select seconds as x))"\n'))
+    with pytest.raises(Refused) as refused:
+        warehouse.land("cdrs", write_csv(tmp_path / "a.csv", call("a", seconds="a secret")), source="mine")
+    assert str(refused.value).startswith(f"{path}: rows, or an expression with a query in it, fails for a row of")
     assert "secret" not in str(refused.value)
 
 
