@@ -36,10 +36,15 @@ def unguarded(names: Sequence[str]) -> str:
     )
 
 
+def instant(column: str) -> str:
+    """SQL of an instant as text, in UTC, with microseconds and Z."""
+    return f"strftime({column} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+
+
 def _cell(name: str, kind: str) -> str:
     column = f"wanted.{identifier(name)}"
     if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"strftime({column} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ') as {identifier(name)}"
+        return f"{instant(column)} as {identifier(name)}"
     if kind != "VARCHAR":
         return f"{column} as {identifier(name)}"
     return (
