@@ -207,10 +207,7 @@ def _entries(connection: duckdb.DuckDBPyConnection, table: Table, folder: Path) 
 
 def _value(name: str, kind: str) -> str:
     """A column as a CSV has it, without the guard of cells; a boolean stays one."""
-    column = identifier(name)
-    if kind == "BOOLEAN":
-        return column
-    return guarded_csv.instant(column) if kind == "TIMESTAMP WITH TIME ZONE" else f"cast({column} as varchar)"
+    return identifier(name) if kind == "BOOLEAN" else guarded_csv.cell_text(identifier(name), kind)
 
 
 def _repaired(document: str) -> str:
