@@ -12,7 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from orchestration import engine, files, frozen, guarded_csv
-from orchestration.close import logical, manifests, statement_documents, tables, versions
+from orchestration.close import logical, manifests, month_readme, statement_documents, tables, versions
 from orchestration.close.content import (
     FORMAT,
     NO_PREVIOUS,
@@ -145,6 +145,9 @@ def write_month(settings: Settings, inputs: Inputs, build: Build) -> Content:
         salts = Salts.of(inputs.close.month, inputs.close.batches)
         statements_root = statement_documents.write(connection, build.folder, salts)
         table_hashes = logical.of_statements(connection, build.folder)
+    last = inputs.close.chain.last
+    readme = month_readme.text(inputs.close.month, last.month if last else None)
+    (build.folder / month_readme.README).write_text(readme, encoding="ascii")
     figures = read_back(build.folder, build.counts)
     return compose(
         inputs,
