@@ -14,6 +14,7 @@ from orchestration.close.manifests import Manifest
 from orchestration.close.tables import Table
 from orchestration.errors import Refused
 from orchestration.months import Month
+from orchestration.reports import proofs
 from orchestration.settings import Settings
 
 WRITERS = {"csv": guarded_csv.write, "parquet": tables.copy_parquet}
@@ -35,7 +36,17 @@ def export(settings: Settings, month: Month, account_id: str | None, formats: li
         for target, (table, name) in targets.items():
             with data_folder.file_to_hand_out(settings, target) as staged:
                 WRITERS[name](connection, _query(connection, manifest, table, account_id), table.key, staged)
-        return list(targets)
+    return [*targets, *(_export_proof(settings, month, account_id, folder) if account_id is not None else [])]
+
+
+def _export_proof(settings: Settings, month: Month, account_id: str, folder: Path) -> list[Path]:
+    """Write a tenant's statement and its proof; nothing in a month that was frozen before there were any."""
+    proof = proofs.of(settings, month, account_id)
+    contents = dict(zip((folder / proofs.STATEMENT, folder / proofs.PROOF), proof, strict=True)) if proof else {}
+    for target, content in contents.items():
+        with files.disk_errors(), data_folder.file_to_hand_out(settings, target) as staged:
+            staged.write_bytes(content)
+    return list(contents)
 
 
 def _require_statement(connection: duckdb.DuckDBPyConnection, manifest: Manifest, account_id: str) -> None:

@@ -22,6 +22,7 @@ NEED_A_DATA_FOLDER = [
     "close 2026-03 --dry-run",
     "list",
     "show 2026-03",
+    "manifest 2026-03",
     "explain in-alpha",
     "status",
     "rejected",
@@ -38,7 +39,7 @@ NEED_A_DATA_FOLDER = [
     "tenant archive alpha",
 ]
 # These begin a data folder, or need none.
-OTHERS = {"demo", "land", "ui", "tenant add", "feeds", "sources list", "sources show", "sources check"}
+OTHERS = {"demo", "land", "ui", "tenant add", "feeds", "sources list", "sources show", "sources check", "prove"}
 
 
 def nothing(data: Path) -> None:
