@@ -160,13 +160,28 @@ def reconcile_bill(
 def export_month(
     month: Annotated[str, typer.Argument(help="YYYY-MM")],
     account: Annotated[str | None, typer.Option(help="One tenant's part of the month.")] = None,
-    formats: Annotated[list[str] | None, typer.Option("--format", help="csv or parquet; may be repeated.")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="csv, parquet, html, pdf, xlsx or focus; with commas, or repeated."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
+    detail: Annotated[bool, typer.Option("--detail", help="List every call in HTML, PDF and XLSX.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="Write every tenant's statement, with an index.")] = False,
+    as_zip: Annotated[bool, typer.Option("--zip", help="With --each: a ZIP per statement.")] = False,
 ) -> None:
-    """Write a closed month, or one tenant's part of it, as files to hand out."""
-    from orchestration.reports import export
+    """Write a closed month, one tenant's part of it, or all statements of it, as files to hand out."""
+    from orchestration.reports import export, packs
 
+    if (each and account is not None) or (as_zip and not each):
+        raise typer.BadParameter("--each goes without --account, and --zip goes with --each.")
+    settings, closed = STATE.existing, Month.parse(month)
+    choice = export.Choice(export.formats(formats or ["csv"]), with_detail=detail)
+    if each:
+        with screen.progress(f"Writing the statements of {month}") as step:
+            pack = packs.write(settings, packs.Order(closed, choice, out, is_zipped=as_zip), step)
+        screen.say(f"{pack.statements:,} statements in {pack.folder}; index.csv lists them, SHA256SUMS their hashes.")
+        return
     with screen.progress(f"Exporting {month}"):
-        paths = export.export(STATE.existing, Month.parse(month), account, formats or ["csv"], out)
+        paths = export.export(settings, closed, account, choice, out)
     for path in paths:
         screen.say(str(path))
