@@ -22,6 +22,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "close": close.close_months,
     "list": reports.list_closed_months,
     "show": reports.show_statement,
+    "find": reports.find_records,
     "explain": reports.explain_record,
     "status": reports.show_status,
     "rejected": reports.list_rejected,

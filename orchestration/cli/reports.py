@@ -1,5 +1,5 @@
-"""The commands that only read: `feeds`, `list`, `show`, `explain`, `status`, `rejected`, `ignored`, `reconcile`,
-`export`.
+"""The commands that only read: `feeds`, `list`, `show`, `find`, `explain`, `status`, `rejected`, `ignored`,
+`reconcile`, `export`.
 
 What belongs here: their arguments, help and sentences. What does not: how an answer is computed (`reports`).
 """
@@ -44,11 +44,19 @@ def list_closed_months(as_json: AsJson = False) -> None:
 def show_statement(
     month: Annotated[str, typer.Argument(help="YYYY-MM")],
     account_id: Annotated[str | None, typer.Argument(help="A tenant; the organization without one.")] = None,
+    tenants: Annotated[bool, typer.Option("--tenants", help="Every tenant's total, one line each.")] = False,
+    sort: Annotated[str, typer.Option(help="With --tenants: the column by which the lines are ordered.")] = "account",
+    as_csv: Annotated[bool, typer.Option("--csv", help="With --tenants: print CSV.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """A statement, on the terminal."""
+    """A statement, on the terminal; or every tenant's total."""
     from orchestration.reports import show
 
+    if tenants:
+        _show_tenants(Month.parse(month), account_id, sort, as_csv=as_csv, as_json=as_json)
+        return
+    if as_csv or sort != "account":
+        raise typer.BadParameter("--csv and --sort go with --tenants.")
     statement = show.read(STATE.existing, Month.parse(month), account_id)
     if as_json:
         screen.as_json(statement)
@@ -56,11 +64,43 @@ def show_statement(
     show.render(statement)
 
 
-def explain_record(record_id: str, as_json: AsJson = False) -> None:
-    """Why a record went where it went."""
-    from orchestration.reports import explain
+def _show_tenants(month: Month, account_id: str | None, sort: str, *, as_csv: bool, as_json: bool) -> None:
+    from orchestration.reports import tenants
 
-    answer = explain.explain(STATE.existing, record_id)
+    if account_id is not None or (as_csv and as_json):
+        raise typer.BadParameter("--tenants goes without an account, and either --csv or --json with it.")
+    if as_csv:
+        screen.say(tenants.as_csv(STATE.existing, month, sort))
+        return
+    print_rows(f"Statements of {month}", tenants.rows(STATE.existing, month, sort), as_json)
+
+
+def find_records(
+    number: Annotated[str, typer.Option(help="A number that called, was called, or holds the charge.")],
+    day: Annotated[str, typer.Option(help="YYYY-MM-DD, in UTC.")],
+    min_cost: Annotated[str | None, typer.Option(help="Those that cost this much or more, credits too.")] = None,
+    account: Annotated[str | None, typer.Option(help="Those on this tenant's statements.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The records of a number on a day, as statements have them; `explain` tells why each is where it is."""
+    from orchestration.reports import find
+
+    print_rows(
+        f"Records of {number} on {day}", find.find(STATE.existing, find.Wanted(number, day, min_cost, account)), as_json
+    )
+
+
+def explain_record(
+    record_id: str,
+    for_tenant: Annotated[
+        bool, typer.Option("--for-tenant", help="In words that can be sent to the tenant whose record it is.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Why a record went where it went."""
+    from orchestration.reports import explain, explain_to_tenant
+
+    answer = (explain_to_tenant if for_tenant else explain).explain(STATE.existing, record_id)
     if as_json:
         screen.as_json(answer)
         return
