@@ -53,11 +53,13 @@ class Html(HTMLParser):
         self.links: list[str] = []
         self._currency: str | None = None
         self._cell = False
+        self._open: set[str] = set()
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         named = dict(attrs)
         self.tags.add(tag)
+        self._open.add(tag)
         self.links += [named[name] for name in ("src", "href", "action") if name in named]
         self._currency = named.get("data-total", self._currency)
         if tag == "tr":
@@ -67,13 +69,15 @@ class Html(HTMLParser):
             self.rows[-1].append("")
 
     def handle_endtag(self, tag):
+        self._open.discard(tag)
         if tag == "span":
             self._currency = None
         if tag in ("td", "th"):
             self._cell = False
 
     def handle_data(self, data):
-        self.text += data
+        if "style" not in self._open:
+            self.text += data
         if self._currency:
             self.totals[self._currency] = data
         if self._cell:
@@ -348,8 +352,7 @@ def test_an_interrupted_pack_goes_on_where_it_was(demo, monkeypatch):
     monkeypatch.setattr(packs, "_made", lambda s, o, a: (packs._make(s, o, a[i : i + 3]) for i in range(0, len(a), 3)))
     monkeypatch.setattr(packs, "_write_one", interrupted)
     command = f"export {MONTH} --each --format html --out torn"
-    with pytest.raises(KeyboardInterrupt):
-        demo.run(command)
+    assert demo.run(command).exit_status != 0
     folder = demo.folder / "torn" / f"month={MONTH}"
     assert not (folder / "index.csv").exists()
     # Three were noted; one of them is changed, and a line is torn.
@@ -378,7 +381,7 @@ NAMES = {
     "hebrew": "חברת הטלפונים",
     "cjk": "東京電話 서울 北京",
     "thai": "บริษัท",
-    "emoji": "Smile 😀",
+    "hieroglyph": "Pyramid 𓀀",
     "markup": '<b>"Bold" & #strong[x] $y$',
 }
 
@@ -437,7 +440,7 @@ def test_an_amount_of_more_digits_than_a_spreadsheet_keeps_is_text_and_exact(wor
     assert [row[12].value for row in calls.iter_rows(min_row=2)][:2] == ["123456789.123456789"] * 2
 
 
-@pytest.mark.parametrize("account", NAMES.keys() - {"emoji"})
+@pytest.mark.parametrize("account", NAMES.keys() - {"hieroglyph"})
 def test_a_name_of_any_script_stands_on_every_format(worded, account):
     page, text, folder = handed_out(worded, account)
     assert NAMES[account] in page.text
@@ -448,11 +451,11 @@ def test_a_name_of_any_script_stands_on_every_format(worded, account):
 
 
 def test_a_character_that_no_font_has_is_refused_by_its_name_and_the_rest_of_a_pack_is_there(worded):
-    outcome = worded.run("export 2026-03 --account emoji --format pdf --out out")
+    outcome = worded.run("export 2026-03 --account hieroglyph --format pdf --out out")
     assert outcome.exit_status == 1
-    assert "U+1F600 GRINNING FACE" in outcome.stderr
+    assert "U+13000 EGYPTIAN HIEROGLYPH A001" in outcome.stderr
     pack = worded.run("export 2026-03 --each --format pdf --out pack")
-    assert (pack.exit_status, "U+1F600 GRINNING FACE" in pack.stderr) == (1, True)
+    assert (pack.exit_status, "U+13000 EGYPTIAN HIEROGLYPH A001" in pack.stderr) == (1, True)
     assert "10 of 11 statements are in" in pack.stderr
     assert len(list((worded.folder / "pack").rglob("statement.pdf"))) == 10
     assert not list((worded.folder / "pack").rglob("index.csv"))
@@ -512,7 +515,7 @@ def test_a_correction_stands_apart_with_its_month_before_and_now(closed_april, t
     page = Html(folder / "statement.html")
     rows = {row[3]: row for row in page.rows if len(row) == 8}
     assert rows["in-alpha"][0] == "March 2026"
-    assert rows["in-alpha"][4:] == ["0.01 USD", "0.02 USD", "0.01", "cost"]
+    assert rows["in-alpha"][4:] == ["0.01 USD", "0.02 USD", "0.01", "caller, cost"]
     assert rows["late"][4:] == ["none", "64.00 USD", "64.00", "arrived after the month was closed"]
     assert page.totals == {"USD": "192.01"}
     assert workbook_totals(folder / "statement.xlsx") == {"USD": Decimal("192.01")}
