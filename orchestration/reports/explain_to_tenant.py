@@ -32,9 +32,7 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
         [record_id],
     )
     if not entries:
-        raise Refused(
-            f"The record {record_id!r} is on no tenant's statement. `explain` without --for-tenant says why."
-        )
+        raise Refused(f"The record {record_id!r} is on no tenant's statement. `explain` without --for-tenant says why.")
     account = entries[-1]["account_id"]
     own = [entry for entry in entries if entry["account_id"] == account]
     stated = [entry for entry in own if entry["entry"] != "reversal"]

@@ -3,6 +3,8 @@
 What belongs here: what only a browser can tell. What does not: the words and amounts (`tests/orchestration/test_documents.py`).
 """
 
+import dataclasses
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pypdfium2
 import pytest
+import typst
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from orchestration.months import Month
@@ -225,6 +228,8 @@ def test_pictures(browser: Browser, folder: Path):
     phone = browser.new_page(viewport={"width": 360, "height": 760})
     phone.goto((folder / "statement.html").as_uri())
     phone.screenshot(path=target / "statement-html.png")
-    with pypdfium2.PdfDocument(folder / "statement.pdf") as document:
-        document[0].render(scale=0.9).to_pil().save(target / "statement-pdf.png", optimize=True)
+    fonts, families = pdf._fonts()
+    inputs = {"page": json.dumps(dataclasses.asdict(page.of(statement(), ISSUER))), "fonts": families, "logo": ""}
+    sheets = typst.compile(pdf.TEMPLATE, format="png", ppi=65, sys_inputs=inputs, font_paths=fonts)
+    (target / "statement-pdf.png").write_bytes(sheets[0])
     assert (target / "statement-html.png").stat().st_size > 10_000

@@ -22,11 +22,19 @@ EXACT_DIGITS = 15
 # A sheet has 1,048,576 rows; some stay for the head and the totals.
 MOST_ROWS = 1_000_000
 FORMATS: dict[str, dict[str, Any]] = {
-    "title": {"bold": True, "font_size": 16},
-    "head": {"bold": True, "bottom": 2, "text_wrap": True, "valign": "top"},
+    "title": {"bold": True, "font_size": 16, "font_color": "#0B5C7A"},
+    "head": {"bold": True, "bottom": 2, "text_wrap": True, "valign": "top", "bg_color": "#F3F6F9"},
+    "number head": {
+        "bold": True,
+        "bottom": 2,
+        "text_wrap": True,
+        "valign": "top",
+        "bg_color": "#F3F6F9",
+        "align": "right",
+    },
+    "group": {"bold": True, "bottom": 2, "bg_color": "#F3F6F9"},
     "label": {"font_color": "#4C5A69"},
     "text": {},
-    "wrapped": {"text_wrap": True, "valign": "top"},
     "count": {"num_format": "#,##0"},
     "amount": {"num_format": "#,##0.00#######"},
     "day": {"num_format": "yyyy-mm-dd", "align": "left"},
@@ -49,6 +57,8 @@ CALL_COLUMNS = [
     ("Other party", 22), ("Seconds", 10), ("Billed seconds", 10), ("Count", 7), ("Currency", 9), ("Cost", 16),
     ("Record", 28),
 ]  # fmt: skip
+# The columns of numbers, whose heads stand to the right as they do.
+NUMBERS = {"Count", "Minutes", "Cost", "Total", "Before", "Now", "Seconds", "Billed seconds"}
 Value = str | int | Decimal | date | datetime | None
 
 
@@ -57,6 +67,10 @@ class _Sheet:
 
     def __init__(self, workbook: Any, formats: dict[str, Any], name: str) -> None:
         self._sheet = workbook.add_worksheet(name)
+        # On paper: A4 across, as wide as one page.
+        self._sheet.set_paper(9)
+        self._sheet.set_landscape()
+        self._sheet.fit_to_pages(1, 0)
         self._formats = formats
         self.next_row = 0
 
@@ -64,7 +78,8 @@ class _Sheet:
         """The names of the columns, with their widths in characters."""
         for place, (label, width) in enumerate(columns):
             self._sheet.set_column(place, place, width)
-            self._sheet.write_string(self.next_row, place, label, self._formats["head"])
+            style = "number head" if label in NUMBERS else "head"
+            self._sheet.write_string(self.next_row, place, label, self._formats[style])
         self._sheet.freeze_panes(self.next_row + 1, 0)
         self._sheet.repeat_rows(self.next_row)
         self.next_row += 1
@@ -145,7 +160,7 @@ def write(page: Page, contents: Contents, calls: Iterable[Call] | None, target: 
 
 
 def _summary(sheet: _Sheet, page: Page, contents: Contents) -> None:
-    sheet.widths(34, 26)
+    sheet.widths(48, 26)
     sheet.row([page.title], "title")
     sheet.row([])
     for line in (page.issuer_name, *page.issuer_address):
@@ -156,7 +171,7 @@ def _summary(sheet: _Sheet, page: Page, contents: Contents) -> None:
             sheet.row([label, value])
     for account in contents.accounts:
         sheet.row([])
-        sheet.row([f"Statement {account.statement_id}", account.currency], "head")
+        sheet.row([f"Statement {account.statement_id}", account.currency], "group")
         first = sheet.next_row + 1
         parts = [(section.capitalize(), cost) for section, cost in account.sections.items()]
         parts.append(("Corrections of earlier months", account.correction_cost))
@@ -194,7 +209,7 @@ def _lines(sheet: _Sheet, contents: Contents) -> None:
 
 
 def _assets(sheet: _Sheet, contents: Contents) -> None:
-    sheet.head([("By", 16), ("Number or IP", 24), ("Currency", 9), ("Count", 10), ("Minutes", 14), ("Cost", 18)])
+    sheet.head([("By", 16), ("Number or IP", 40), ("Currency", 9), ("Count", 10), ("Minutes", 14), ("Cost", 18)])
     for account in contents.accounts:
         first = sheet.next_row + 1
         for asset in account.assets:
