@@ -36,12 +36,17 @@ def unguarded(names: Sequence[str]) -> str:
     )
 
 
+def cell_text(column: str, kind: str) -> str:
+    """SQL of a value of this type as the text that a cell shows: an instant in UTC, with microseconds and Z."""
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"strftime({column} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+    return f"cast({column} as varchar)"
+
+
 def _cell(name: str, kind: str) -> str:
     column = f"wanted.{identifier(name)}"
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"strftime({column} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ') as {identifier(name)}"
     if kind != "VARCHAR":
-        return f"{column} as {identifier(name)}"
+        return f"{cell_text(column, kind)} as {identifier(name)}"
     return (
         f"case when regexp_matches({column}, '{RUNNABLE}') and not regexp_full_match({column}, '{E164}') "
         f"then '''' || {column} else {column} end as {identifier(name)}"

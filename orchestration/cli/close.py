@@ -74,6 +74,7 @@ def _close_month(settings: Settings, month: Month, *, accept_rejected: bool) -> 
         f"Closed {month}: {counts.accepted:,} records, {counts.unattributed:,} unattributed, "
         f"{corrections:,} corrections, total {totals or '0'}. Head {manifest.sha256}"
     )
+    screen.say(f"Root of the statements {manifest.content.statements_root_sha256}")
     for warning in manifest.content.warnings:
         screen.complain(f"Warning: {warning}")
     rejected = manifest.content.rejected.left_out
@@ -121,6 +122,9 @@ def verify_months(
         f"Verified {len(months)} frozen months and everything landed: "
         f"every byte and every sum is as it was.{recomputed}{f' Head {head}' if head else ''}"
     )
+    without_root = [one for one in months if manifests.read(settings, one).content.statements_root_sha256 is None]
+    if without_root:
+        screen.say(f"Frozen before statements had proofs, so without a root: {', '.join(map(str, without_root))}.")
 
 
 def rebuild_warehouse() -> None:

@@ -1,15 +1,16 @@
-"""The commands that only read: `feeds`, `list`, `show`, `find`, `explain`, `status`, `rejected`, `ignored`,
-`reconcile`, `export`.
+"""The commands that only read: `feeds`, `list`, `show`, `manifest`, `find`, `explain`, `status`, `rejected`,
+`ignored`, `reconcile`, `export`, `prove`.
 
 What belongs here: their arguments, help and sentences. What does not: how an answer is computed (`reports`).
 """
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestration import screen
+from orchestration import screen, shape
 from orchestration.cli.command import STATE, AsJson, print_rows
 from orchestration.errors import Refused
 from orchestration.months import Month
@@ -62,6 +63,21 @@ def show_statement(
         screen.as_json(statement)
         return
     show.render(statement)
+
+
+def show_manifest(month: Annotated[str, typer.Argument(help="YYYY-MM")], as_json: AsJson = False) -> None:
+    """A closed month's manifest: its inputs, files, counts, totals and versions, with their hashes."""
+    from orchestration.close import manifests
+    from orchestration.reports import month_manifest
+
+    manifest = manifests.require_closed(STATE.existing, Month.parse(month))
+    if as_json:
+        screen.as_json(shape.as_json(manifest.content))
+        return
+    for title, rows in month_manifest.sections(manifest).items():
+        screen.table(title, rows)
+        if not rows:
+            screen.say(f"{title}: none")
 
 
 def _show_tenants(month: Month, account_id: str | None, sort: str, *, as_csv: bool, as_json: bool) -> None:
@@ -210,7 +226,7 @@ def export_month(
     as_zip: Annotated[bool, typer.Option("--zip", help="With --each: a ZIP per statement.")] = False,
 ) -> None:
     """Write a closed month, one tenant's part of it, or all statements of it, as files to hand out."""
-    from orchestration.reports import export, packs
+    from orchestration.reports import export, packs, proofs
 
     if (each and account is not None) or (as_zip and not each):
         raise typer.BadParameter("--each goes without --account, and --zip goes with --each.")
@@ -225,3 +241,39 @@ def export_month(
         paths = export.export(settings, closed, account, choice, out)
     for path in paths:
         screen.say(str(path))
+    if account and proofs.PROOF not in {path.name for path in paths}:
+        screen.say(f"{month} was frozen before statements had proofs, so there is no {proofs.PROOF}.")
+
+
+def prove_statement(
+    folder: Annotated[Path, typer.Argument(help="An export of one tenant, with statement.json and proof.json.")],
+    expect_root: Annotated[
+        str | None, typer.Option(help="The month's root as it was published, or its first 16 digits or more.")
+    ] = None,
+    expect_head: Annotated[
+        str | None, typer.Option(help="The month's head as it was published, or its first 16 digits or more.")
+    ] = None,
+    manifest: Annotated[Path | None, typer.Option(help="The month's manifest.json, where it was handed out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a tenant's statement against the root of its month, and the tables beside it; no data folder is needed."""
+    from orchestration.reports import proving
+
+    for name, digits in (("--expect-root", expect_root), ("--expect-head", expect_head)):
+        if digits is not None and not re.fullmatch("[0-9A-Fa-f]{16,64}", digits):
+            raise typer.BadParameter(f"{name} takes 64 hex digits, or the first 16 at least.")
+    expected = proving.Expected(expect_root, expect_head, manifest)
+    with screen.progress(f"Proving {folder}"):
+        proved = proving.prove(STATE.settings, folder, expected)
+    if as_json:
+        screen.as_json(shape.as_json(proved))
+        return
+    proof = proved.proof
+    screen.say(
+        f"Proved: the statement of {proof.account_id} for {proof.month} is number {proof.leaf_index + 1} of the "
+        f"{proof.tree_size} under the root {proof.root_sha256}. Head {proof.manifest_sha256}"
+    )
+    if proved.tables:
+        screen.say(f"It agrees with {', '.join(proved.tables)}.")
+    if not expected.is_anchored:
+        screen.say("Compare the root and the head with those that were published: a folder alone cannot prove them.")

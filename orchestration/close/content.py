@@ -16,7 +16,9 @@ from orchestration.close.versions import Versions
 from orchestration.landing.services import Services
 from orchestration.months import Month
 
-FORMAT = 1
+FORMAT = 2
+# Format 1 has no root of the statements; its months hold no documents, no README.txt and fewer CSV files.
+FORMAT_WITHOUT_ROOT = 1
 NO_PREVIOUS = "0" * 64
 
 
@@ -135,7 +137,8 @@ class Content:
     `landed_up_to` is the landing sequence of the last batch that had landed when the month was closed. `ignored` counts
     the rows that sources left out of what had landed since the close before, by source and rule; versions before 0.2.0
     did not say. `services` are those of the month, also for later corrections of it; a manifest without any is from
-    before they were pinned.
+    before they were pinned. `statements_root_sha256` is the root of the tenants' statements (rule 30), in hex; format 1
+    has none.
     """
 
     format: int
@@ -158,6 +161,7 @@ class Content:
     totals_since_first_month: dict[str, str]
     rejected: Rejected
     ignored: dict[str, int] | None = None
+    statements_root_sha256: str | None = None
     warnings: list[str]
     versions: Versions
 

@@ -230,6 +230,17 @@ def contract(model: str) -> dict[str, str]:
     return {name: column["data_type"] for name, column in node["columns"].items()}
 
 
+def description(model: str) -> str:
+    """The sentences that describe a model, its grain included."""
+    return " ".join(_nodes()[f"model.tenant_statements.{model}"]["description"].split())
+
+
+def column_descriptions(model: str) -> dict[str, str]:
+    """Column → the sentences that describe it."""
+    columns = _nodes()[f"model.tenant_statements.{model}"]["columns"]
+    return {name: " ".join(column["description"].split()) for name, column in columns.items()}
+
+
 @functools.cache
 def _nodes() -> dict[str, Any]:
     """Every node of the prepared manifest, by its unique id."""

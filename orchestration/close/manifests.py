@@ -6,6 +6,7 @@ not: what a manifest says (`content`), or proving that it is true (`verify`).
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +15,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from orchestration import frozen
-from orchestration.close.content import FORMAT, Content, canonical
+from orchestration.close.content import FORMAT, FORMAT_WITHOUT_ROOT, Content, canonical
 from orchestration.errors import Damaged
 from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.shape import build
 
 MANIFEST = "manifest.json"
+SHA256 = "[0-9a-f]{64}"
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,20 @@ def read(settings: Settings, month: Month) -> Manifest:
         if canonical(parsed) != raw:
             raise ValueError("another form")
         content = build(parsed, Content)
-        if (content.format, content.month) != (FORMAT, month):
+        if not _is_of_a_known_format(content) or content.month != month:
             raise ValueError("another format, or another month's")
         for amount in content.amounts:
             Decimal(amount)
         return Manifest(month, content, hashlib.sha256(raw).hexdigest(), folder)
     except (OSError, ValueError, ArithmeticError, RecursionError) as error:
         raise Damaged(f"{folder / MANIFEST} is not the manifest that was frozen. Restore it from a backup.") from error
+
+
+def _is_of_a_known_format(content: Content) -> bool:
+    root = content.statements_root_sha256
+    if content.format == FORMAT_WITHOUT_ROOT:
+        return root is None
+    return content.format == FORMAT and root is not None and re.fullmatch(SHA256, root) is not None
 
 
 def require_closed(settings: Settings, month: Month) -> Manifest:

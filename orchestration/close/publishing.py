@@ -12,7 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from orchestration import engine, files, frozen, guarded_csv
-from orchestration.close import logical, manifests, tables, versions
+from orchestration.close import logical, manifests, month_readme, statement_documents, tables, versions
 from orchestration.close.content import (
     FORMAT,
     NO_PREVIOUS,
@@ -32,6 +32,7 @@ from orchestration.close.manifests import MANIFEST, Manifest
 from orchestration.close.month_build import Build
 from orchestration.close.readback import Figures, read_back
 from orchestration.close.readiness import ignored, pinned_files
+from orchestration.close.statement_documents import Salts
 from orchestration.landing.receipts import RECEIPT
 from orchestration.settings import Settings
 from orchestration.shape import as_json
@@ -39,11 +40,15 @@ from orchestration.shape import as_json
 
 @dataclass(frozen=True)
 class Written:
-    """A month as it was written to a folder: the hash of each file and table, what was counted, what is odd."""
+    """A month as it was written to a folder: the hash of each file and table, what was counted, what is odd.
+
+    `statements_root` is the root of the tenants' statements.
+    """
 
     folder: Path
     hashes: dict[str, str]
     tables: dict[str, TableHash]
+    statements_root: str
     counts: Counts
     warnings: list[str]
     figures: Figures
@@ -101,6 +106,7 @@ def compose(inputs: Inputs, written: Written) -> Content:
             [AnsweredRow(row.batch_id, row.source_row, row.reason, row.cleared) for row in inputs.rejected],
         ),
         ignored=ignored(inputs.close),
+        statements_root_sha256=written.statements_root,
         warnings=written.warnings,
         versions=versions.installed(),
     )
@@ -136,7 +142,12 @@ def write_month(settings: Settings, inputs: Inputs, build: Build) -> Content:
     """Finish a build's files, read them back, and give the content of the manifest that lists them."""
     with engine.connect(settings) as connection:
         write_csv(connection, build.folder)
+        salts = Salts.of(inputs.close.month, inputs.close.batches)
+        statements_root = statement_documents.write(connection, build.folder, salts)
         table_hashes = logical.of_statements(connection, build.folder)
+    last = inputs.close.chain.last
+    readme = month_readme.text(inputs.close.month, last.month if last else None)
+    (build.folder / month_readme.README).write_text(readme, encoding="ascii")
     figures = read_back(build.folder, build.counts)
     return compose(
         inputs,
@@ -144,6 +155,7 @@ def write_month(settings: Settings, inputs: Inputs, build: Build) -> Content:
             folder=build.folder,
             hashes=files.hashes_below(build.folder),
             tables=table_hashes,
+            statements_root=statements_root,
             counts=build.counts,
             warnings=warnings(inputs, build.folder),
             figures=figures,

@@ -12,7 +12,7 @@ import duckdb
 
 from orchestration import engine, files, guarded_csv
 from orchestration.close import logical, manifests, month_build, publishing, readiness, tables, versions
-from orchestration.close.content import Content
+from orchestration.close.content import FORMAT_WITHOUT_ROOT, Content
 from orchestration.close.inputs import Close, Inputs
 from orchestration.close.manifests import Chain, Manifest
 from orchestration.errors import Refused
@@ -21,7 +21,7 @@ from orchestration.months import Month
 from orchestration.settings import Settings
 
 # Not made from the month's records: when it was closed, by which versions, and the bytes that a writer chooses.
-NOT_COMPUTED = ("closed_at", "versions", "outputs", "tables")
+NOT_COMPUTED = ("format", "closed_at", "versions", "outputs", "tables")
 
 
 def problems(settings: Settings, month: Month, progress: Callable[[str], None]) -> list[str]:
@@ -93,9 +93,9 @@ def _are_there(frozen: Content, close: Close) -> bool:
 
 def _figures(frozen: Content, again: Content) -> list[str]:
     """The parts of the manifest that come out otherwise."""
-    # Versions before 0.2.0 did not say what sources left out.
-    left_out = (*NOT_COMPUTED, "ignored") if frozen.ignored is None else NOT_COMPUTED
-    names = [field.name for field in fields(Content) if field.name not in left_out]
+    # Versions before 0.2.0 did not say what sources left out, and format 1 has no root.
+    unsaid = {name for name in ("ignored", "statements_root_sha256") if getattr(frozen, name) is None}
+    names = [field.name for field in fields(Content) if field.name not in unsaid.union(NOT_COMPUTED)]
     return [f"{name} of the manifest" for name in names if getattr(again, name) != getattr(frozen, name)]
 
 
@@ -135,6 +135,9 @@ def _texts(frozen: Content, again: Content) -> list[str]:
         {name: digest for name, digest in content.hashes.items() if name.endswith(".csv")}
         for content in (frozen, again)
     )
+    if frozen.format == FORMAT_WITHOUT_ROOT:
+        # It has fewer of them.
+        now = {name: digest for name, digest in now.items() if name in then}
     return [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
 
 

@@ -24,15 +24,17 @@ class Table:
 _LINE = ("currency", "line_type", "usage_month", "service", "direction")
 STATEMENTS = Table("statements", ("account_id", "currency"), also_csv=True, tenants=True)
 USAGE = Table("usage", ("account_id", "started_at", "record_id", "entry"), tenants=True)
+LINES = Table("statement_lines", ("account_id", *_LINE), also_csv=True, tenants=True)
+INVENTORY = Table("number_inventory", ("account_id", "number"), also_csv=True, tenants=True)
 TABLES = (
     STATEMENTS,
-    Table("statement_lines", ("account_id", *_LINE), also_csv=True, tenants=True),
+    LINES,
     Table("organization_statement", _LINE, also_csv=True),
-    Table("organization", ("currency",)),
+    Table("organization", ("currency",), also_csv=True),
     Table("usage_by_asset", ("account_id", *_LINE, "attributed_by", "asset"), tenants=True),
-    Table("unattributed", (*_LINE, "reason", "asset")),
-    Table("number_inventory", ("account_id", "number"), tenants=True),
-    Table("reconciliation", ("check_name", "compared")),
+    Table("unattributed", (*_LINE, "reason", "asset"), also_csv=True),
+    INVENTORY,
+    Table("reconciliation", ("check_name", "compared"), also_csv=True),
 )
 # The auditor finds a row's origin in the warehouse, and the route of a call is not the tenant's business.
 NOT_EXPORTED = ("routed_to", "batch_id", "source_row", "assignment_id")

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
-from orchestration import files, frozen
-from orchestration.close import manifests, net_counts
+from orchestration import engine, files, frozen
+from orchestration.close import manifests, net_counts, statement_documents
 from orchestration.close.content import NO_PREVIOUS
 from orchestration.close.manifests import MANIFEST, Chain, Manifest
 from orchestration.close.readback import read_back
@@ -23,7 +24,9 @@ from orchestration.months import Month
 from orchestration.settings import Settings
 
 # The errors that damaged Parquet raises while it is read, and its values while they are added.
-UNREADABLE = (OSError, pa.ArrowException, KeyError, TypeError, ValueError, ArithmeticError)
+UNREADABLE = (OSError, pa.ArrowException, duckdb.Error, KeyError, TypeError, ValueError, ArithmeticError)
+# The tenants that a sentence names.
+SHOWN = 3
 
 
 def require_intact(settings: Settings, month: Month) -> None:
@@ -56,7 +59,7 @@ def all_problems(settings: Settings, months: list[Month], progress: Callable[[st
     problems = []
     for month in months:
         progress(f"Verifying {month}")
-        problems += month_problems(settings, month)
+        problems += month_problems(settings, month) or document_problems(settings, month)
     problems += strays(settings)
     progress("Verifying what has landed")
     problems += landed_problems(settings)
@@ -99,11 +102,36 @@ def month_problems(settings: Settings, month: Month) -> list[str]:
         problems = [
             f"{folder / name} does not match the hash in its manifest" for name in sums if sums[name] != listed[name]
         ]
-        return problems or _figure_problems(manifest)
+        return problems or _figure_problems(manifest) or _root_problems(manifest)
     except (Damaged, Refused) as error:
         return [str(error)]
     except UNREADABLE as error:
         return [f"the files of {month} cannot be added up ({type(error).__name__})"]
+
+
+def document_problems(settings: Settings, month: Month) -> list[str]:
+    """The documents of tenants that do not say what the tables of a frozen month say; each byte of both is as frozen.
+
+    Computing them anew takes a close too long, so `statements verify` alone asks.
+    """
+    manifest = manifests.read(settings, month)
+    if manifest.content.statements_root_sha256 is None:
+        return []
+    try:
+        with engine.connect(settings) as connection:
+            differing = statement_documents.differing(connection, manifest.folder, month)
+    except UNREADABLE as error:
+        return [f"the statement documents of {month} cannot be compared with its tables ({type(error).__name__})"]
+    if not differing:
+        return []
+    more = f" and {len(differing) - SHOWN} others" if len(differing) > SHOWN else ""
+    return [f"the statement documents of {month} do not say what its tables say: {', '.join(differing[:SHOWN])}{more}"]
+
+
+def _root_problems(manifest: Manifest) -> list[str]:
+    """Format 1 has no documents, and no root to hold them against."""
+    root = manifest.content.statements_root_sha256
+    return statement_documents.problems(manifest.folder, root) if root is not None else []
 
 
 def _figure_problems(manifest: Manifest) -> list[str]:

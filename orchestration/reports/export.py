@@ -16,7 +16,7 @@ from orchestration.close.manifests import Manifest
 from orchestration.close.tables import Table
 from orchestration.errors import Refused
 from orchestration.months import Month
-from orchestration.reports import focus
+from orchestration.reports import focus, proofs
 from orchestration.reports.documents import html, page, pdf, reading, workbook
 from orchestration.reports.documents.contents import Call, Contents
 from orchestration.reports.documents.reading import Source
@@ -75,6 +75,17 @@ def write(
     if documents := [name for name in choice.formats if name in DOCUMENTS]:
         stated = ready or _contents(source, account_id)
         targets += [_write_document(source, stated, choice, folder, name) for name in documents]
+    return targets + (_write_proof(source, account_id, folder) if account_id is not None else [])
+
+
+def _write_proof(source: Source, account_id: str, folder: Path) -> list[Path]:
+    """Write a tenant's statement and its proof; nothing in a month that was frozen before there were any."""
+    if source.proofs is None:
+        return []
+    targets = [folder / proofs.STATEMENT, folder / proofs.PROOF]
+    for target, content in zip(targets, source.proofs.of(account_id), strict=True):
+        with data_folder.file_to_hand_out(source.settings, target) as staged:
+            staged.write_bytes(content)
     return targets
 
 

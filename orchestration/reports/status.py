@@ -27,6 +27,7 @@ def closed_months(settings: Settings) -> list[dict[str, Any]]:
             "unattributed": manifest.content.counts.unattributed,
             "totals": manifest.content.totals,
             "manifest_sha256": manifest.sha256,
+            "statements_root_sha256": manifest.content.statements_root_sha256,
         }
         for manifest in manifests.load(settings)
     ]

@@ -7,7 +7,7 @@ open session never blocks a close. What does not belong here: anything that exis
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from orchestration import engine, files
-from orchestration.close import dbt_build, manifests, pinning, tables
+from orchestration.close import dbt_build, manifests, pinning, statement_documents, tables
 from orchestration.close.content import Counts
 from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
@@ -23,6 +23,7 @@ from orchestration.errors import Refused
 from orchestration.landing import receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt
+from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.warehouse import late_records, reader
 
@@ -58,6 +59,7 @@ CLOSE_COLUMNS = (
         "closed_at": "timestamptz",
         "manifest_sha256": "varchar",
         "previous_manifest_sha256": "varchar",
+        "statements_root_sha256": "varchar",
     }
     | {count.name: "bigint" for count in fields(Counts)}
     | {"accepted_rejected": "boolean", "totals": "json", "warnings": "json", "versions": "json"}
@@ -154,18 +156,32 @@ def _assets_of(settings: Settings) -> str | None:
 
 def _create_statements(connection: duckdb.DuckDBPyConnection, chain: Chain) -> None:
     for table in (tables.USAGE, *tables.TABLES):
-        selects = []
-        columns = dbt_build.contract(table.name)
-        for manifest in chain:
-            names = [manifest.folder / f"{table.name}.parquet"]
-            if table is tables.USAGE:
-                names = manifest.usage_files
-            month = "" if "month" in columns else f"{text(manifest.month)} as month, "
-            selects.append(f"select {month}* from {engine.parquet(names)}")
-        if not selects:
-            selects = [_select(columns if "month" in columns else {"month": "varchar"} | columns, [])]
-        query = " union all by name ".join(selects)
-        connection.execute(f"create view warehouse.statements.{identifier(table.name)} as {query}")
+        paths = {
+            manifest.month: manifest.usage_files
+            if table is tables.USAGE
+            else [manifest.folder / f"{table.name}.parquet"]
+            for manifest in chain
+        }
+        _create_statements_view(connection, table.name, dbt_build.contract(table.name), paths)
+    # Months that were frozen in format 1 have none.
+    with_documents = [manifest for manifest in chain if manifest.content.statements_root_sha256]
+    paths = {manifest.month: [manifest.folder / statement_documents.FILE] for manifest in with_documents}
+    columns = dict.fromkeys(statement_documents.SCHEMA.names, "varchar")
+    _create_statements_view(connection, "statement_documents", columns, paths)
+
+
+def _create_statements_view(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: dict[str, str], paths: Mapping[Month, Sequence[Path]]
+) -> None:
+    """A view of a table over all closed months, with the month of each row."""
+    selects = []
+    for month, of_month in paths.items():
+        added = "" if "month" in columns else f"{text(month)} as month, "
+        selects.append(f"select {added}* from {engine.parquet(of_month)}")
+    if not selects:
+        selects = [_select(columns if "month" in columns else {"month": "varchar"} | columns, [])]
+    query = " union all by name ".join(selects)
+    connection.execute(f"create view warehouse.statements.{identifier(name)} as {query}")
 
 
 def _create_assets(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
@@ -241,8 +257,8 @@ def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batc
         [
             [
                 str(m.month), m.month.start, m.month.end, m.closed_at, m.sha256, m.content.previous_manifest_sha256,
-                *astuple(m.content.counts), m.content.rejected.accepted_by_operator, json.dumps(m.content.totals),
-                json.dumps(m.content.warnings), json.dumps(m.content.versions),
+                m.content.statements_root_sha256, *astuple(m.content.counts), m.content.rejected.accepted_by_operator,
+                json.dumps(m.content.totals), json.dumps(m.content.warnings), json.dumps(m.content.versions),
             ]
             for m in chain
         ],

@@ -76,7 +76,8 @@ def test_every_tenant_has_its_name_and_nothing_else_is_there(hostile):
     with duckdb.connect(str(hostile.data / "warehouse.duckdb"), read_only=True) as connection:
         found = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
         assert {name for schema, name in found if schema == "statements"} == {
-            table.name for table in (*tables.TABLES, tables.USAGE)
+            "statement_documents",
+            *(table.name for table in (*tables.TABLES, tables.USAGE)),
         }
         assert connection.execute("select count(*) from statements.usage").fetchone() == (2 * len(PAYLOADS),)
         assert connection.execute("select number from assets.numbers").fetchall() == [("+12015550101",)]
@@ -165,6 +166,11 @@ ARGUMENTS = [
     "close {} --dry-run",
     "show {}",
     "show 2026-03 {}",
+    "manifest {}",
+    "prove {}",
+    "prove nowhere --expect-root {}",
+    "prove nowhere --expect-head {}",
+    "prove nowhere --manifest {}",
     "explain {}",
     "show 2026-03 --tenants --sort {}",
     "find --number {} --day 2026-03-05",
@@ -210,7 +216,7 @@ def test_no_argument_is_more_than_an_argument(hostile, line, frozen_bytes, comma
         # An option where a value should be is wrong usage, or help; a record that is named like its payload is not there.
         # No system hands a NUL over. A text that is no hash cannot be a head.
         usage = text.startswith("-") or "\x00" in text
-        meant = (2,) if "--expect-head" in command else (1, 3)
+        meant = (2,) if "--expect-" in command else (1, 3)
         assert outcome.exit_status in ((0, 1, 2, 3) if usage else meant), (name, outcome)
         assert "Traceback" not in outcome.stderr
         assert screen.OBEYED.findall(outcome.stdout + outcome.stderr) == [], name

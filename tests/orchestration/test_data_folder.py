@@ -22,6 +22,7 @@ NEED_A_DATA_FOLDER = [
     "close 2026-03 --dry-run",
     "list",
     "show 2026-03",
+    "manifest 2026-03",
     "show 2026-03 --tenants",
     "find --number +12015550101 --day 2026-03-05",
     "explain in-alpha",
@@ -41,7 +42,7 @@ NEED_A_DATA_FOLDER = [
     "tenant archive alpha",
 ]
 # These begin a data folder, or need none.
-OTHERS = {"demo", "land", "ui", "tenant add", "feeds", "sources list", "sources show", "sources check"}
+OTHERS = {"demo", "land", "ui", "tenant add", "feeds", "sources list", "sources show", "sources check", "prove"}
 
 
 def nothing(data: Path) -> None:

@@ -330,11 +330,12 @@ def test_the_same_month_gives_the_same_bytes_also_in_a_zip(demo, folder):
     before = {line.split("  ")[1]: line for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()}
     # Without call detail, which the first pack has.
     again = sums("again").splitlines()
-    assert len(again) == 3 * len([name for name in before if name.endswith("statement.pdf")]) + 1
+    assert len(again) == 5 * len([name for name in before if name.endswith("statement.pdf")]) + 1
     (archive, *_) = sorted((demo.folder / "zips" / f"month={MONTH}").glob("*.zip"))
     with zipfile.ZipFile(archive) as packed:
         assert [name.split("/") for name in packed.namelist()] == [
-            [archive.stem, f"statement.{form}"] for form in DOCUMENTS.split(",")
+            [archive.stem, name]
+            for name in ("statement.html", "statement.pdf", "statement.xlsx", "statement.json", "proof.json")
         ]
         for name in packed.namelist():
             unpacked = demo.folder / "again" / f"month={MONTH}" / name

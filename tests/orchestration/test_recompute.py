@@ -13,6 +13,7 @@ from orchestration.close import manifests, versions
 from orchestration.close.content import canonical
 from orchestration.errors import Refused
 from orchestration.landing import services
+from tests.orchestration import outsider
 from tests.orchestration.conftest import AFTER_APRIL, APRIL, IN_APRIL, LATE, MARCH, closing, land, settings_of
 from tests.unit.deliveries import tree, write_csv
 from tests.unit.stored import LATE_COUNTS
@@ -62,6 +63,7 @@ def refrozen(folder, change):
         path.chmod(0o755 if path.is_dir() else 0o644)
     change(folder)
     content = json.loads((folder / "manifest.json").read_bytes())
+    content["statements_root_sha256"] = documents_made_again(folder)
     for output in content["outputs"]:
         output["sha256"] = files.sha256(folder / output["name"])
         output["bytes"] = (folder / output["name"]).stat().st_size
@@ -70,6 +72,16 @@ def refrozen(folder, change):
     (folder / "manifest.json").write_bytes(canonical(content))
     (folder / "SHA256SUMS").unlink()
     files.seal_folder(folder, files.hashes_below(folder))
+
+
+def documents_made_again(folder):
+    """Write the tenants' documents as the changed tables make them, and give their root."""
+    path = folder / "statement_documents.parquet"
+    salts = {row["account_id"]: json.loads(row["document"])["salt"] for row in pq.read_table(path).to_pylist()}
+    made = outsider.documents(folder, salts)
+    columns = [sorted(salts), [one.decode() for one in made], [outsider.root([one]).hex() for one in made]]
+    pq.write_table(pa.table(columns, schema=pq.read_schema(path)), path)
+    return outsider.root(made).hex()
 
 
 def rename_tenant(folder):

@@ -77,7 +77,7 @@ def counts(**given: int) -> dict[str, int]:
 def content(month: Month, **given: Any) -> dict[str, Any]:
     """What a manifest says at least, of a month in which nothing happened."""
     return {
-        "format": 1,
+        "format": 2,
         "month": str(month),
         "period_start": month.start.isoformat(),
         "period_end": month.end.isoformat(),
@@ -93,6 +93,7 @@ def content(month: Month, **given: Any) -> dict[str, Any]:
         "tables": {},
         "counts": counts(),
         "ignored": {},
+        "statements_root_sha256": HASH,
         "totals": {},
         "totals_by_service": [],
         "totals_since_first_month": {},

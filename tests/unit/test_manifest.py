@@ -69,14 +69,15 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
 
 
 def test_what_manifests_of_the_first_version_do_not_say_is_nothing(tmp_path):
-    said = content(MARCH)
-    del said["settings"], said["services"], said["tables"]
+    said = content(MARCH, format=1)
+    del said["settings"], said["services"], said["tables"], said["statements_root_sha256"]
     for name in LATE_COUNTS:
         del said["counts"][name]
     said["counts"]["landed"] = 3
     read = manifests.read(written(tmp_path, canonical(said)), MARCH)
     assert read.content.settings == CloseSettings(grace_hours=None, default_currency=None)
     assert read.content.services == Services(rows=[], own_sha256=None)
+    assert read.content.statements_root_sha256 is None
     assert read.content.counts.landed == 3
     assert {getattr(read.content.counts, name) for name in LATE_COUNTS} == {0}
 
@@ -85,7 +86,13 @@ def test_what_manifests_of_the_first_version_do_not_say_is_nothing(tmp_path):
     "given",
     [
         {"month": "2026-04"},
-        {"format": 2},
+        {"format": 0},
+        {"format": 3},
+        {"format": 1},
+        {"statements_root_sha256": None},
+        {"statements_root_sha256": ""},
+        {"statements_root_sha256": HASH[:-1]},
+        {"statements_root_sha256": HASH.upper()},
         {"first_month": "2026-3"},
         {"previous_month": "2026-13"},
         {"totals": {"USD": "much"}},
@@ -209,7 +216,7 @@ def test_each_batch_that_was_read_is_named_with_the_files_that_were_opened(batch
 def composed(given: Inputs, folder: Path, figures: Figures) -> dict:
     (folder / "a.csv").write_text("a\n", encoding="utf-8")
     hashes, tables = {"a.csv": HASH}, {"usage": TableHash(1, "0")}
-    written = Written(folder, hashes, tables, Counts(**counts(landed=1)), ["odd"], figures)
+    written = Written(folder, hashes, tables, HASH, Counts(**counts(landed=1)), ["odd"], figures)
     return as_json(publishing.compose(given, written))
 
 
@@ -222,7 +229,8 @@ def test_the_first_manifest_begins_the_chain(batches, tmp_path):
     said = composed(inputs(receipts=list(reversed(batches)), rows=[row]), tmp_path, figures)
     chained = {name: said[name] for name in ("first_month", "previous_month", "previous_manifest_sha256")}
     assert chained == {"first_month": "2026-05", "previous_month": None, "previous_manifest_sha256": NO_PREVIOUS}
-    assert (said["format"], said["month"], said["landed_up_to"]) == (1, "2026-05", 5)
+    assert (said["format"], said["month"], said["landed_up_to"]) == (2, "2026-05", 5)
+    assert said["statements_root_sha256"] == HASH
     assert said["totals"] == said["totals_since_first_month"] == {"USD": "1.50", "EUR": "2"}
     assert said["totals_by_service"] == [
         {"service": "sms", "direction": "in", "currency": "EUR", "records": 2, "cost": "2"},

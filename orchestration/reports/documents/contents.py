@@ -133,7 +133,7 @@ class UnattributedTotal:
 
 @dataclass(frozen=True)
 class Contents:
-    """A statement. `account_id` is None on the organization's."""
+    """A statement. `account_id` is None on the organization's; `leaf_sha256` also where a month has no proofs."""
 
     month: Month
     account_id: str | None
@@ -150,3 +150,4 @@ class Contents:
     tenants: list[TenantTotal]
     unattributed: list[UnattributedTotal]
     manifest_sha256: str
+    leaf_sha256: str | None

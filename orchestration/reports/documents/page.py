@@ -27,6 +27,8 @@ MOST_ROWS = 500
 MOST_CALLS = 1_000
 CHART_UNITS = 1_000
 NOTHING = "none"
+# As many digits of a hash as nobody forges by trying.
+SHORT = 16
 REASONS = {
     "number_missing": "No number on the record",
     "number_malformed": "Not a possible number",
@@ -198,7 +200,14 @@ def _contact(contents: Contents, issuer: Issuer) -> str:
 
 
 def _proof(contents: Contents) -> list[str]:
-    return [f"Made from the frozen month {contents.month}, head {contents.manifest_sha256[:16]}."]
+    """How a reader checks that the figures are the frozen ones (rule 30)."""
+    proof = [f"Made from the frozen month {contents.month}, head {contents.manifest_sha256[:SHORT]}."]
+    if contents.leaf_sha256:
+        proof.append(
+            f"Hash of this statement {contents.leaf_sha256[:SHORT]}: statement.json and proof.json, beside it, "
+            "prove its figures against that head."
+        )
+    return proof
 
 
 def _total(account: Account, wording: Wording) -> Total:

@@ -13,12 +13,13 @@ from typing import Any
 import duckdb
 
 from orchestration import engine
-from orchestration.close import manifests, month_services
+from orchestration.close import manifests, merkle, month_services
 from orchestration.close.manifests import Manifest
 from orchestration.close.month_services import MonthServices
 from orchestration.engine import text
 from orchestration.landing import services
 from orchestration.months import Month
+from orchestration.reports import proofs
 from orchestration.reports.documents import issuer
 from orchestration.reports.documents.contents import (
     Account,
@@ -33,6 +34,7 @@ from orchestration.reports.documents.contents import (
     UnattributedTotal,
 )
 from orchestration.reports.documents.issuer import Issuer
+from orchestration.reports.proofs import MonthProofs
 from orchestration.settings import SEEDS, Settings
 from orchestration.warehouse import reader
 
@@ -65,6 +67,7 @@ class Source:
     titles: dict[tuple[str, str], str]
     units: MonthServices
     sections: list[str]
+    proofs: MonthProofs | None
 
     def records(self, query: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         return engine.records(self.connection, query, parameters)
@@ -104,7 +107,16 @@ def opened(settings: Settings, month: Month) -> Iterator[Source]:
             connection.executemany("insert into call_services values (?, ?)", [row.key for row in calls])
         _make_history(settings, connection, month)
         titles = services.titles(settings)
-        yield Source(settings, manifest, connection, issuer.load(settings), titles, units, services.sections())
+        yield Source(
+            settings=settings,
+            manifest=manifest,
+            connection=connection,
+            issuer=issuer.load(settings),
+            titles=titles,
+            units=units,
+            sections=services.sections(),
+            proofs=proofs.of_month(settings, month),
+        )
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[Any]) -> None:
@@ -198,7 +210,13 @@ def _of_tenant(
         tenants=[],
         unattributed=[],
         manifest_sha256=source.manifest.sha256,
+        leaf_sha256=_leaf(source, first["account_id"]),
     )
+
+
+def _leaf(source: Source, account_id: str) -> str | None:
+    """The leaf of a tenant's statement in the month's Merkle tree (rule 30), in hex."""
+    return merkle.leaf(source.proofs.of(account_id)[0]).hex() if source.proofs else None
 
 
 def of_organization(source: Source) -> Contents:
@@ -230,6 +248,7 @@ def of_organization(source: Source) -> Contents:
         tenants=[TenantTotal(**row) for row in tenants],
         unattributed=[UnattributedTotal(**row) for row in unattributed],
         manifest_sha256=source.manifest.sha256,
+        leaf_sha256=None,
     )
 
 
@@ -329,12 +348,6 @@ def _holdings(source: Source, accounts: Sequence[str]) -> dict[str, list[Holding
     warehouse tells the same of the month for ever.
     """
     month = source.manifest.month
-    types = {
-        row["number"]: row["number_type"]
-        for row in source.records(
-            "select number, number_type from number_inventory where account_id in (select unnest(?))", [list(accounts)]
-        )
-    }
     rows = reader.records(
         source.settings,
         """
@@ -350,6 +363,13 @@ def _holdings(source: Source, accounts: Sequence[str]) -> dict[str, list[Holding
         from held where held_from < held_until order by account_id, number, held_from
         """,
         [month.start, month.end, list(accounts)],
+    )
+    # A number has one type in a month, whoever holds it at the end; it is not stated of one that nobody holds then.
+    types = dict(
+        source.connection.execute(
+            "select number, number_type from number_inventory where number in (select unnest(?))",
+            [[row["number"] for row in rows]],
+        ).fetchall()
     )
     grouped = _grouped(rows)
     return defaultdict(
