@@ -155,7 +155,7 @@ def hashes_below(folder: Path) -> dict[str, str]:
 
 def seal_folder(folder: Path, hashes: dict[str, str]) -> None:
     """Write SHA256SUMS over everything in a finished folder, make it read-only, and have the disk hold it."""
-    (folder / SUMS).write_text(_sums(hashes), encoding="utf-8")
+    (folder / SUMS).write_text(sums_text(hashes), encoding="utf-8")
     for path in files_below(folder):
         sync(path)
         path.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
@@ -165,7 +165,8 @@ def seal_folder(folder: Path, hashes: dict[str, str]) -> None:
     sync(folder)
 
 
-def _sums(hashes: dict[str, str]) -> str:
+def sums_text(hashes: dict[str, str]) -> str:
+    """The lines of a SHA256SUMS, from name → SHA-256."""
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
 
 
@@ -175,7 +176,7 @@ def sums(folder: Path) -> dict[str, str]:
     pairs = (line.partition("  ") for line in written.removesuffix("\n").split("\n"))
     listed = {name: digest for digest, _, name in pairs}
     # The text is fixed by what it says, so a single bit that is off in it shows.
-    if written != _sums(listed) or not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in listed.values()):
+    if written != sums_text(listed) or not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in listed.values()):
         raise ValueError(f"{folder / SUMS} is not as it was written")
     return listed
 

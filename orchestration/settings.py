@@ -61,6 +61,11 @@ class Settings:
         return self.data / "services.csv"
 
     @property
+    def issuer(self) -> Path:
+        """The operator's words on the statements: name, address, contact, logo, language."""
+        return self.data / "statement.toml"
+
+    @property
     def inbox(self) -> Path:
         """Files to be landed, in a folder for each feed or source; and where they are moved to."""
         return self.data / "inbox"

@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "list": reports.list_closed_months,
     "show": reports.show_statement,
     "manifest": reports.show_manifest,
+    "find": reports.find_records,
     "explain": reports.explain_record,
     "status": reports.show_status,
     "rejected": reports.list_rejected,

@@ -1,5 +1,5 @@
-"""The commands that only read: `feeds`, `list`, `show`, `manifest`, `explain`, `status`, `rejected`, `ignored`,
-`reconcile`, `export`, `prove`.
+"""The commands that only read: `feeds`, `list`, `show`, `manifest`, `find`, `explain`, `status`, `rejected`,
+`ignored`, `reconcile`, `export`, `prove`.
 
 What belongs here: their arguments, help and sentences. What does not: how an answer is computed (`reports`).
 """
@@ -45,11 +45,19 @@ def list_closed_months(as_json: AsJson = False) -> None:
 def show_statement(
     month: Annotated[str, typer.Argument(help="YYYY-MM")],
     account_id: Annotated[str | None, typer.Argument(help="A tenant; the organization without one.")] = None,
+    tenants: Annotated[bool, typer.Option("--tenants", help="Every tenant's total, one line each.")] = False,
+    sort: Annotated[str, typer.Option(help="With --tenants: the column by which the lines are ordered.")] = "account",
+    as_csv: Annotated[bool, typer.Option("--csv", help="With --tenants: print CSV.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """A statement, on the terminal."""
+    """A statement, on the terminal; or every tenant's total."""
     from orchestration.reports import show
 
+    if tenants:
+        _show_tenants(Month.parse(month), account_id, sort, as_csv=as_csv, as_json=as_json)
+        return
+    if as_csv or sort != "account":
+        raise typer.BadParameter("--csv and --sort go with --tenants.")
     statement = show.read(STATE.existing, Month.parse(month), account_id)
     if as_json:
         screen.as_json(statement)
@@ -72,11 +80,43 @@ def show_manifest(month: Annotated[str, typer.Argument(help="YYYY-MM")], as_json
             screen.say(f"{title}: none")
 
 
-def explain_record(record_id: str, as_json: AsJson = False) -> None:
-    """Why a record went where it went."""
-    from orchestration.reports import explain
+def _show_tenants(month: Month, account_id: str | None, sort: str, *, as_csv: bool, as_json: bool) -> None:
+    from orchestration.reports import tenants
 
-    answer = explain.explain(STATE.existing, record_id)
+    if account_id is not None or (as_csv and as_json):
+        raise typer.BadParameter("--tenants goes without an account, and either --csv or --json with it.")
+    if as_csv:
+        screen.say(tenants.as_csv(STATE.existing, month, sort))
+        return
+    print_rows(f"Statements of {month}", tenants.rows(STATE.existing, month, sort), as_json)
+
+
+def find_records(
+    number: Annotated[str, typer.Option(help="A number that called, was called, or holds the charge.")],
+    day: Annotated[str, typer.Option(help="YYYY-MM-DD, in UTC.")],
+    min_cost: Annotated[str | None, typer.Option(help="Those that cost this much or more, credits too.")] = None,
+    account: Annotated[str | None, typer.Option(help="Those on this tenant's statements.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The records of a number on a day, as statements have them; `explain` tells why each is where it is."""
+    from orchestration.reports import find
+
+    print_rows(
+        f"Records of {number} on {day}", find.find(STATE.existing, find.Wanted(number, day, min_cost, account)), as_json
+    )
+
+
+def explain_record(
+    record_id: str,
+    for_tenant: Annotated[
+        bool, typer.Option("--for-tenant", help="In words that can be sent to the tenant whose record it is.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Why a record went where it went."""
+    from orchestration.reports import explain, explain_to_tenant
+
+    answer = (explain_to_tenant if for_tenant else explain).explain(STATE.existing, record_id)
     if as_json:
         screen.as_json(answer)
         return
@@ -176,14 +216,29 @@ def reconcile_bill(
 def export_month(
     month: Annotated[str, typer.Argument(help="YYYY-MM")],
     account: Annotated[str | None, typer.Option(help="One tenant's part of the month.")] = None,
-    formats: Annotated[list[str] | None, typer.Option("--format", help="csv or parquet; may be repeated.")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="csv, parquet, html, pdf, xlsx or focus; with commas, or repeated."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
+    detail: Annotated[bool, typer.Option("--detail", help="List every call in HTML, PDF and XLSX.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="Write every tenant's statement, with an index.")] = False,
+    as_zip: Annotated[bool, typer.Option("--zip", help="With --each: a ZIP per statement.")] = False,
 ) -> None:
-    """Write a closed month, or one tenant's part of it, as files to hand out."""
-    from orchestration.reports import export, proofs
+    """Write a closed month, one tenant's part of it, or all statements of it, as files to hand out."""
+    from orchestration.reports import export, packs, proofs
 
+    if (each and account is not None) or (as_zip and not each):
+        raise typer.BadParameter("--each goes without --account, and --zip goes with --each.")
+    settings, closed = STATE.existing, Month.parse(month)
+    choice = export.Choice(export.formats(formats or ["csv"]), with_detail=detail)
+    if each:
+        with screen.progress(f"Writing the statements of {month}") as step:
+            pack = packs.write(settings, packs.Order(closed, choice, out, is_zipped=as_zip), step)
+        screen.say(f"{pack.statements:,} statements in {pack.folder}; index.csv lists them, SHA256SUMS their hashes.")
+        return
     with screen.progress(f"Exporting {month}"):
-        paths = export.export(STATE.existing, Month.parse(month), account, formats or ["csv"], out)
+        paths = export.export(settings, closed, account, choice, out)
     for path in paths:
         screen.say(str(path))
     if account and proofs.PROOF not in {path.name for path in paths}:

@@ -108,7 +108,7 @@ def land(
     feed = _feed(feed_name)
     if delivery.source and feed is not CDRS:
         raise Refused(f"--source belongs to cdrs: {feed.name} come in the columns of their feed.")
-    rules = _rules(settings, feed, delivery.source)
+    rules = rules_of(settings, feed, delivery.source)
     formats = rules.source.formats if rules.source else ()
     inputs = [input_files.look_at(path, formats) for path in paths]
     if delivery.cutoff and not feed.sealed:
@@ -136,7 +136,7 @@ def record(settings: Settings, feed_name: str, verb: str, *rows: Mapping[str, st
         file = input_files.look_at(path)
         delivery = Delivery(landed_by="registry")
         feed = _feed(feed_name)
-        call = Call(settings, feed, delivery, _rules(settings, feed, None), [file.sha256], now)
+        call = Call(settings, feed, delivery, rules_of(settings, feed, None), [file.sha256], now)
         (landing,) = _land_all(call, [file], lambda _: None)
     finally:
         files.remove(folder)
@@ -149,7 +149,8 @@ def _feed(name: str) -> Feed:
     return FEEDS[name]
 
 
-def _rules(settings: Settings, feed: Feed, reference: str | None) -> Rules:
+def rules_of(settings: Settings, feed: Feed, reference: str | None) -> Rules:
+    """The rules that a file of this feed, or of a source `NAME[@INSTANCE]`, lands with today."""
     if feed is not CDRS:
         return Rules(receipts.CANONICAL_SOURCE, None, None, normalization.rules_sha256())
     set_by_operator = record_rules.load(settings)

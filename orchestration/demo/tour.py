@@ -11,13 +11,13 @@ from orchestration.demo import carrier
 from orchestration.errors import Refused
 from orchestration.landing import receipts
 from orchestration.months import Month
-from orchestration.reports import show
+from orchestration.reports import export, packs, show
 from orchestration.settings import Settings
 from orchestration.warehouse import reader
 
 
 def run(settings: Settings) -> None:
-    """Land, close, show. Running it again lands nothing and verifies."""
+    """Land, close, show, hand out. Running it again lands nothing and verifies."""
     feeds = settings.data / "demo"
     if receipts.load(settings) and not feeds.exists():
         raise Refused(
@@ -49,7 +49,12 @@ def run(settings: Settings) -> None:
     last = Month.parse(carrier_files.months[-1])
     screen.say("")
     show.render(show.read(settings, last, carrier_files.showcase_account))
+    pack = _hand_out(settings, last)
     _say_where(settings, last, carrier_files.showcase_account)
+    statement = export.account_folder(pack.folder.parent, last, carrier_files.showcase_account)
+    screen.say(f"Every statement     {pack.folder}      listed in index.csv")
+    screen.say(f"Open one            {statement / 'statement.html'}")
+    screen.say(f"                    {statement / 'statement.pdf'}")
     screen.say(f"{landed:,} records in {time.monotonic() - started:.0f} s.")
 
 
@@ -63,6 +68,13 @@ def _close(settings: Settings, month: Month) -> None:
         f"  {'verified' if was_frozen else 'closed'} {month}: {counts.accepted:,} records, "
         f"{counts.unattributed:,} unattributed, head {manifest.sha256[:16]}…"
     )
+
+
+def _hand_out(settings: Settings, month: Month) -> packs.Pack:
+    """Write every statement of a month in the formats that people read."""
+    choice = export.Choice(export.DOCUMENTS)
+    with screen.progress(f"Writing the statements of {month}") as step:
+        return packs.write(settings, packs.Order(month, choice, settings.data / "handout"), step)
 
 
 def _say_where(settings: Settings, month: Month, account: str) -> None:

@@ -18,6 +18,9 @@ from orchestration.errors import Refused
 from orchestration.settings import SEEDS, Settings
 
 SHIPPED = SEEDS / "services.csv"
+SHIPPED_TITLES = SEEDS / "service_titles.csv"
+TITLE = "title"
+MOST_TITLE = 80
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 # More than ten thousand rows: whatever is larger is another file.
 MOST_BYTES = 1_000_000
@@ -61,6 +64,21 @@ def load(settings: Settings) -> Services:
     return Services(_in_order([*shipped, *own]), hashlib.sha256(content).hexdigest())
 
 
+def titles(settings: Settings) -> dict[tuple[str, str], str]:
+    """A service in plain words, by its name and direction, for whoever reads a statement.
+
+    The shipped words are in `service_titles.csv`, the operator's in the column `title` of their own file, which may be
+    left out. No record is judged by them, so they are no part of the rules that a file lands with.
+    """
+    with SHIPPED_TITLES.open(encoding="utf-8", newline="") as handle:
+        shipped = {(row["service"], row["direction"]): row[TITLE] for row in csv.DictReader(handle)}
+    if not os.path.lexists(settings.services):
+        return shipped
+    content = _read(settings.services)
+    own = {row.key: title for _, row, title in _lines(settings.services, content) if title}
+    return own | shipped
+
+
 def relation(rows: Sequence[Service]) -> str:
     """SQL of services as a relation with the columns of `services.csv`."""
     listed = ", ".join(f"({', '.join(map(text, astuple(row)))})" for row in rows)
@@ -101,7 +119,7 @@ def _own(path: Path, content: bytes, shipped: Sequence[Service]) -> list[Service
     filed = {row.service: (row.unit, row.section) for row in shipped}
     lines: dict[tuple[str, str], int] = {}
     added = []
-    for line, row in _lines(path, content):
+    for line, row, _ in _lines(path, content):
         _require_possible(path, line, row)
         if row.key in lines:
             raise Refused(
@@ -114,18 +132,24 @@ def _own(path: Path, content: bytes, shipped: Sequence[Service]) -> list[Service
     return added
 
 
-def _lines(path: Path, content: bytes) -> Iterator[tuple[int, Service]]:
-    """The rows of the file with their line numbers."""
+def _lines(path: Path, content: bytes) -> Iterator[tuple[int, Service, str]]:
+    """The rows of the file with their line numbers and titles."""
     head = ",".join(COLUMNS)
     try:
         rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        if tuple(next(rows, ())) != COLUMNS:
-            raise Refused(f"{path}: the first line of a table of services is {head}.")
+        columns = tuple(next(rows, ()))
+        if columns not in (COLUMNS, (*COLUMNS, TITLE)):
+            raise Refused(f"{path}: the first line of a table of services is {head}, or {head},{TITLE}.")
         for row in rows:
-            if row and len(row) != len(COLUMNS):
-                raise Refused(f"{path}, line {rows.line_num}: a row has {len(COLUMNS)} values, {head}.")
+            if row and len(row) != len(columns):
+                raise Refused(f"{path}, line {rows.line_num}: a row has {len(columns)} values, {','.join(columns)}.")
             if row:
-                yield rows.line_num, Service(*row)
+                title = row[len(COLUMNS)].strip() if len(row) > len(COLUMNS) else ""
+                if not title.isprintable() or len(title) > MOST_TITLE:
+                    raise Refused(
+                        f"{path}, line {rows.line_num}: a title is printable text of up to {MOST_TITLE} characters."
+                    )
+                yield rows.line_num, Service(*row[: len(COLUMNS)]), title
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{path} is no CSV in UTF-8, so it cannot be read as a table of services.") from error
 

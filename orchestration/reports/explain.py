@@ -34,7 +34,7 @@ REASONS = {
 
 def explain(settings: Settings, record_id: str) -> dict[str, Any]:
     """All evidence about a record: deliveries, entries on statements, and sentences that say why."""
-    deliveries = _deliveries(settings, record_id)
+    deliveries = deliveries_of(settings, record_id)
     rejected = reader.records(
         settings,
         "select batch_id, source_row, reason, month from operations.rejected_rows where record_id = ? order by all",
@@ -79,7 +79,8 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
     }
 
 
-def _deliveries(settings: Settings, record_id: str) -> list[dict[str, Any]]:
+def deliveries_of(settings: Settings, record_id: str) -> list[dict[str, Any]]:
+    """Every delivery of a record, withdrawals too, in the order of landing."""
     landed = [batch for batch in receipts.load(settings) if batch.feed == CDRS.name]
     with engine.connect(settings) as connection:
         return engine.records(
@@ -110,7 +111,7 @@ def _of_deliveries(deliveries: list[dict[str, Any]]) -> list[str]:
         if last[name]
     )
     sentences = [
-        f"It is a charge for {last['service']} ({last['direction']}) at {_when(last['started_at'])}: "
+        f"It is a charge for {last['service']} ({last['direction']}) at {when(last['started_at'])}: "
         f"{measure}{amount(last['cost'])} {last['currency']}{', ' + parties if parties else ''}."
     ]
     if len(deliveries) > 1:
@@ -194,7 +195,7 @@ def _reason(entry: dict[str, Any]) -> str:
     return REASONS[why].format(asset="number" if kind == "number" else "source IP", value=value)
 
 
-def _spell(settings: Settings, kind: str, asset: str | None, instant: datetime) -> dict[str, Any] | None:
+def spell(settings: Settings, kind: str, asset: str | None, instant: datetime) -> dict[str, Any] | None:
     """The holder that an asset was assigned to at an instant, released spells included; none before its first event."""
     if asset is None:
         return None
@@ -210,18 +211,18 @@ def _spell(settings: Settings, kind: str, asset: str | None, instant: datetime) 
 def _holding(settings: Settings, kind: str, asset: str | None, instant: datetime) -> str:
     """One sentence about who held an asset at an instant."""
     name = "number" if kind == "number" else "source IP"
-    spell = _spell(settings, kind, asset, instant)
+    held = spell(settings, kind, asset, instant)
     if asset is None:
         return f"The record carries no {name}."
-    if spell is None:
+    if held is None:
         return f"The {name} {asset} had been given to nobody by then."
-    until = f" until {_when(spell['valid_to'])}" if spell["valid_to"] else ""
-    recorded = f"recorded at {_when(spell['recorded_at'])} as {spell['assignment_id']}"
-    late = ", which came late and acts from the seal on" if spell["is_late"] else ""
-    if spell["account_id"] is None:
-        return f"The {name} {asset} belonged to nobody from {_when(spell['valid_from'])} on{until} ({recorded}{late})."
-    since = _when(spell["valid_from"])
-    return f"The {name} {asset} was held by {spell['account_id']} from {since}{until} ({recorded}{late})."
+    until = f" until {when(held['valid_to'])}" if held["valid_to"] else ""
+    recorded = f"recorded at {when(held['recorded_at'])} as {held['assignment_id']}"
+    late = ", which came late and acts from the seal on" if held["is_late"] else ""
+    if held["account_id"] is None:
+        return f"The {name} {asset} belonged to nobody from {when(held['valid_from'])} on{until} ({recorded}{late})."
+    since = when(held["valid_from"])
+    return f"The {name} {asset} was held by {held['account_id']} from {since}{until} ({recorded}{late})."
 
 
 def _otherwise(settings: Settings, entry: dict[str, Any], decided_by: str) -> list[str]:
@@ -274,6 +275,7 @@ def _of_no_entry(
     return sentences
 
 
-def _when(instant: datetime) -> str:
+def when(instant: datetime) -> str:
+    """An instant as sentences have it: UTC, to the microsecond if it has any."""
     text = f"{instant:%Y-%m-%d %H:%M:%S}"
     return f"{text}.{instant.microsecond:06d} UTC" if instant.microsecond else f"{text} UTC"

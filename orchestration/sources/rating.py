@@ -3,7 +3,10 @@
 What belongs here: reading the table, and the arithmetic of increments. What does not: any price.
 """
 
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -184,6 +187,54 @@ def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
             end as "record.reason"
         from costed
     """
+
+
+def rate_of(connection: duckdb.DuckDBPyConnection, call: Mapping[str, Any]) -> dict[str, str | None] | None:
+    """The line of the rate table, as it is written, that a record is priced by; None when no prefix fits.
+
+    The tables of `create_rates` are there. `call` has the columns by which numbers are looked up.
+    """
+    found = engine.records(
+        connection,
+        f"""
+        with looked_up as (
+            select e164({NUMBER_MACRO}({", ".join("?" for _ in NUMBER_COLUMNS)})) as called
+        )
+
+        select service, prefix, price, increment, fee
+        from written_rate
+        cross join looked_up
+        where service = ?
+            and starts_with(
+                case when is_e164(called) then substr(called, 2) else '' end, ltrim(coalesce(prefix, ''), '+')
+            )
+        order by len(ltrim(coalesce(prefix, ''), '+')) desc
+        limit 1
+        """,
+        [*(call[name] or "" for name in NUMBER_COLUMNS), call["service"]],
+    )
+    return found[0] if found else None
+
+
+def price_of(
+    connection: duckdb.DuckDBPyConnection, rates: Rates, lengths: list[int], call: Mapping[str, Any]
+) -> tuple[int, Decimal] | None:
+    """The billed seconds and the cost that the rates give a record; None when they give it none."""
+    columns = [*NUMBER_COLUMNS, "duration_seconds", "billed_seconds"]
+    values = ", ".join(f"?::varchar as {identifier('record.' + name)}" for name in columns)
+    row = engine.row(
+        connection,
+        f"""
+        with given as (select {values}, null::varchar as "record.cost", null::varchar as "made.reason")
+        {rated("given", rates, lengths)}
+        """,
+        [None if call[name] is None else str(call[name]) for name in columns],
+    )
+    names = [column[0] for column in connection.description or []]
+    priced = dict(zip(names, row, strict=True))
+    if priced["record.cost"] is None:
+        return None
+    return int(priced["record.billed_seconds"] or 0), Decimal(priced["record.cost"])
 
 
 def _priced(lengths: list[int]) -> str:

@@ -53,6 +53,7 @@ rebuild
 show 2026-03
 explain in
 export 2026-03 --format csv --format parquet --out out
+export 2026-03 --format html,pdf,xlsx,focus --out out
 """.strip()
 ADDRESS = re.compile(r'sin6?_(?:addr=inet_addr\("([^"]+)"\)|addr=inet_pton\(AF_INET6, "([^"]+)")')
 

@@ -23,6 +23,8 @@ NEED_A_DATA_FOLDER = [
     "list",
     "show 2026-03",
     "manifest 2026-03",
+    "show 2026-03 --tenants",
+    "find --number +12015550101 --day 2026-03-05",
     "explain in-alpha",
     "status",
     "rejected",
@@ -30,6 +32,7 @@ NEED_A_DATA_FOLDER = [
     "ignored",
     "reconcile 2026-03 bill.csv",
     "export 2026-03",
+    "export 2026-03 --each",
     "verify",
     "verify 2026-03",
     "verify --recompute",
@@ -130,6 +133,9 @@ def test_the_folder_of_a_fresh_checkout_is_a_data_folder_in_which_nothing_has_la
 HAND_OUT = [
     "export 2026-03 --out '{}'",
     "export 2026-03 --account alpha --format parquet --out '{}'",
+    "export 2026-03 --account alpha --format html,pdf,xlsx,focus --out '{}'",
+    "export 2026-03 --each --format html --out '{}'",
+    "export 2026-03 --each --zip --format html --out '{}'",
     "reconcile 2026-03 bill.csv --out '{}/out.csv'",
     "rejected --export '{}/out.csv'",
 ]
