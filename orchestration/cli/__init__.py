@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from orchestration import screen
-from orchestration.cli import close, command, land, registry, reports, ui
+from orchestration.cli import close, command, land, registry, reports, sql, ui
 
 Commands = dict[str, Callable[..., None]]
 
@@ -39,6 +39,7 @@ GROUPS: dict[str, Commands] = {
         "ignored": reports.list_ignored,
         "reconcile": reports.reconcile_bill,
         "export": reports.export_month,
+        "sql": sql.query_warehouse,
     },
     "Look around": {
         "demo": ui.run_demo,
