@@ -5,14 +5,17 @@ What belongs here: their arguments, help and sentences. What does not: how a fil
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestration import screen
-from orchestration.cli.command import STATE, AsJson, print_rows
+from orchestration.cli import completion
+from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows
 from orchestration.errors import Refused
+from orchestration.layout import Look, amount, counted
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,14 +24,21 @@ if TYPE_CHECKING:
 
 
 def land_files(
-    feed: Annotated[str | None, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")] = None,
+    feed: Annotated[
+        str | None,
+        typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.", autocompletion=completion.feeds),
+    ] = None,
     files: Annotated[
         list[Path] | None,
         typer.Argument(help="CSV (.csv) or JSON Lines (.jsonl), plain or with .gz or .zst, or Parquet (.parquet)."),
     ] = None,
     inbox: Annotated[bool, typer.Option("--inbox", help="Land what lies in the inbox of the data folder.")] = False,
     source: Annotated[
-        str | None, typer.Option(help="NAME[@INSTANCE]: the cdrs are a switch's own files; `statements sources`.")
+        str | None,
+        typer.Option(
+            help="NAME[@INSTANCE]: the cdrs are a switch's own files; `statements sources`.",
+            autocompletion=completion.sources,
+        ),
     ] = None,
     accept_late: Annotated[
         bool, typer.Option("--accept-late", help="Let changes recorded before the seal act from the seal on.")
@@ -38,7 +48,10 @@ def land_files(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Validate, normalize and land files of one feed."""
+    """Validate, normalize and land files of one feed.
+
+    Example: statements land cdrs cdrs-2026-09.csv
+    """
     from orchestration.commands import land
 
     settings = STATE.settings
@@ -127,13 +140,17 @@ def _print_landing(landing: "Landing") -> None:
                 "that counts."
             )
         return
-    summary = f"{figures['file']}: {figures['rows']:,} rows, of which {figures['landed']:,} landed"
-    summary += f", {figures['duplicate']:,} of them duplicates, {figures['superseded']:,} superseded earlier ones"
-    if figures["superseded"]:
-        summary += f" (cost {figures['cost_difference']})"
-    screen.say(f"{summary}; {figures['rejected']:,} rejected. Batch {figures['batch_id']}.")
-    if figures["withdrawn"]:
-        screen.say(f"  {figures['withdrawn']:,} of the rows take a record back.")
+    notes = [counted(figures["duplicate"], "duplicate")] if figures["duplicate"] else []
+    if superseding := figures["superseded"]:
+        earlier = "an earlier one" if superseding == 1 else "earlier ones"
+        notes.append(f"{superseding:,} superseding {earlier}, cost {amount(Decimal(figures['cost_difference']))}")
+    noted = f" ({', '.join(notes)})" if notes else ""
+    screen.say(
+        f"{figures['file']}: {counted(figures['rows'], 'row')}, of which {figures['landed']:,} landed{noted}; "
+        f"{figures['rejected']:,} rejected. Batch {figures['batch_id']}."
+    )
+    if withdrawn := figures["withdrawn"]:
+        screen.say(f"  {withdrawn:,} of the rows {'takes' if withdrawn == 1 else 'take'} a record back.")
     for sentence in readiness.superseded_in_files([landing.receipt]):
         screen.say(f"  {sentence}")
     if figures["ignored"]:
@@ -142,13 +159,10 @@ def _print_landing(landing: "Landing") -> None:
     if figures["rejected"]:
         screen.say("  `statements rejected` shows the rejected rows; they stand against closing their month.")
     if figures["late"]:
-        screen.say(
-            f"  {figures['late']:,} late changes act from the seal on; {figures['overtaken']:,} of them are overtaken."
-        )
+        changes = f"{counted(figures['late'], 'late change')} {'acts' if figures['late'] == 1 else 'act'}"
+        screen.say(f"  {changes} from the seal on; {figures['overtaken']:,} overtaken.")
     if figures["unusable_assets"]:
-        screen.say(
-            f"  {figures['unusable_assets']:,} numbers or IPs are not possible ones; nothing is attributed to them."
-        )
+        screen.say(f"  Not a possible number or IP: {figures['unusable_assets']:,}; nothing is attributed to them.")
 
 
 def _instant(text: str) -> datetime:
@@ -164,11 +178,14 @@ def _instant(text: str) -> datetime:
 def sources_group(context: typer.Context) -> None:
     """The switches whose own files can be landed."""
     if context.invoked_subcommand is None:
-        list_sources(as_json=False)
+        list_sources()
 
 
-def list_sources(as_json: AsJson = False) -> None:
-    """The declared sources, shipped and your own."""
+def list_sources(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """The declared sources, shipped and your own.
+
+    Example: statements sources list
+    """
     from orchestration.sources import declaration
 
     rows = [
@@ -182,7 +199,8 @@ def list_sources(as_json: AsJson = False) -> None:
         }
         for source in declaration.available(STATE.settings)
     ]
-    print_rows("Sources", rows, as_json)
+    look = Look(may_go=("rates", "declared_in"))
+    print_rows("Sources", rows, Form.chosen(as_json=as_json, as_csv=as_csv), look=look)
 
 
 def _zone_wanted(times: Mapping[str, str]) -> str:
@@ -191,16 +209,26 @@ def _zone_wanted(times: Mapping[str, str]) -> str:
     return "to be declared" if list(times) == ["local"] else "to be declared, unless the file has epochs"
 
 
-def show_source(name: str) -> None:
-    """What a source's files are, how to make them, and how it is declared."""
+def show_source(
+    name: Annotated[str, typer.Argument(help="NAME", autocompletion=completion.sources)], as_json: AsJson = False
+) -> None:
+    """What a source's files are, how to make them, and how it is declared.
+
+    Example: statements sources show asterisk-csv
+    """
     from orchestration.sources import declaration
 
     source = declaration.load(STATE.settings, name)
+    if as_json:
+        text = source.path.read_text(encoding="utf-8")
+        about = {"source": source.name, "title": source.title, "about": source.about}
+        screen.as_json({**about, "path": str(source.path), "declaration": text})
+        return
     screen.say(f"{source.title}\n\n{source.about}\n{source.path}:\n\n{source.path.read_text(encoding='utf-8')}")
 
 
 def check_source(
-    name: Annotated[str, typer.Argument(help="NAME[@INSTANCE]")],
+    name: Annotated[str, typer.Argument(help="NAME[@INSTANCE]", autocompletion=completion.sources)],
     file: Path,
     rows: Annotated[int, typer.Option(help="How many rows are shown.")] = 10,
     ignored: Annotated[
@@ -208,7 +236,10 @@ def check_source(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What a file would become; nothing lands."""
+    """What a file would become; nothing lands.
+
+    Example: statements sources check asterisk-csv@pbx1 Master.csv
+    """
     from orchestration.sources import checking
 
     of_each = rows if ignored else checking.OF_EACH
@@ -226,7 +257,7 @@ def _print_check(trial: "Check", file: Path) -> None:
         screen.table("Rejected: the first rows of each reason", trial.rejected_rows)
     if trial.ignored_rows:
         screen.table("No records of their own: the first rows of each rule", trial.ignored_rows)
-    screen.say(f"{trial.rows:,} records, of which {trial.usable:,} usable. Nothing was landed.")
+    screen.say(f"{counted(trial.rows, 'record')}, of which {trial.usable:,} usable. Nothing was landed.")
     for title, counts in (("Rejected", trial.rejected), ("No records of their own", trial.ignored)):
         if counts:
             screen.say(f"{title}: {', '.join(f'{count:,} × {reason}' for reason, count in counts.items())}.")

@@ -11,62 +11,92 @@ from typing import Annotated
 import typer
 
 from orchestration import screen, shape
-from orchestration.cli.command import STATE, AsJson, print_rows
+from orchestration.cli import completion
+from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows
 from orchestration.errors import Refused
+from orchestration.layout import Look, counted
 from orchestration.months import Month
+
+ClosedMonth = Annotated[str, typer.Argument(help="YYYY-MM", autocompletion=completion.closed_months)]
 
 
 def list_feeds(
-    feed: Annotated[str | None, typer.Argument(help="One feed; all without one.")] = None,
+    feed: Annotated[
+        str | None, typer.Argument(help="One feed; all without one.", autocompletion=completion.feeds)
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/feeds.md.")] = False,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """The columns that the files of a feed have: type, unit, required, default, an example."""
+    """The columns that the files of a feed have: type, unit, required, default, an example.
+
+    Example: statements feeds cdrs
+    """
     from orchestration.reports import feeds
 
     chosen = feeds.chosen(feed)
+    form = Form.chosen(as_json=as_json, as_csv=as_csv)
     if markdown:
-        screen.say(feeds.markdown(chosen))
-    elif as_json:
-        screen.as_json([column for one in chosen for column in feeds.columns(one)])
+        screen.line(feeds.markdown(chosen))
+    elif form is not Form.TABLE:
+        print_rows("Columns", [column for one in chosen for column in feeds.columns(one)], form)
     else:
         shown = ["column", "type", "unit", "required", "default", "example"]
         for one in chosen:
-            screen.table(f"{one.name}: {one.description}", feeds.columns(one), shown)
+            screen.table(f"{one.name}: {one.description}", feeds.columns(one), shown, Look(may_go=("example",)))
 
 
-def list_closed_months(as_json: AsJson = False) -> None:
-    """The closed months."""
+def list_closed_months(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """The closed months.
+
+    Example: statements list
+    """
     from orchestration.reports import status
 
-    print_rows("Closed months", status.closed_months(STATE.existing), as_json)
+    form = Form.chosen(as_json=as_json, as_csv=as_csv)
+    print_rows("Closed months", status.closed_months(STATE.existing), form, look=Look(may_go=("manifest_sha256",)))
 
 
 def show_statement(
-    month: Annotated[str, typer.Argument(help="YYYY-MM")],
-    account_id: Annotated[str | None, typer.Argument(help="A tenant; the organization without one.")] = None,
+    month: ClosedMonth,
+    account_id: Annotated[
+        str | None,
+        typer.Argument(help="A tenant; the organization without one.", autocompletion=completion.accounts),
+    ] = None,
     tenants: Annotated[bool, typer.Option("--tenants", help="Every tenant's total, one line each.")] = False,
     sort: Annotated[str, typer.Option(help="With --tenants: the column by which the lines are ordered.")] = "account",
-    as_csv: Annotated[bool, typer.Option("--csv", help="With --tenants: print CSV.")] = False,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """A statement, on the terminal; or every tenant's total."""
+    """A statement, on the terminal; as CSV, its lines. Or every tenant's total.
+
+    Example: statements show 2026-09 bigcustomer.mypbx.com
+    """
     from orchestration.reports import show
+    from orchestration.reports import tenants as tenants_of_month
 
+    form, closed = Form.chosen(as_json=as_json, as_csv=as_csv), Month.parse(month)
     if tenants:
-        _show_tenants(Month.parse(month), account_id, sort, as_csv=as_csv, as_json=as_json)
+        if account_id is not None:
+            raise typer.BadParameter("--tenants goes without an account.")
+        print_rows(f"Statements of {month}", tenants_of_month.rows(STATE.existing, closed, sort), form)
         return
-    if as_csv or sort != "account":
-        raise typer.BadParameter("--csv and --sort go with --tenants.")
+    if sort != "account":
+        raise typer.BadParameter("--sort goes with --tenants.")
     statement = show.read(STATE.existing, Month.parse(month), account_id)
-    if as_json:
+    if form is Form.JSON:
         screen.as_json(statement)
-        return
-    show.render(statement)
+    elif form is Form.CSV:
+        print_rows("Lines", statement["lines"], form)
+    else:
+        show.render(statement)
 
 
-def show_manifest(month: Annotated[str, typer.Argument(help="YYYY-MM")], as_json: AsJson = False) -> None:
-    """A closed month's manifest: its inputs, files, counts, totals and versions, with their hashes."""
+def show_manifest(month: ClosedMonth, as_json: AsJson = False) -> None:
+    """A closed month's manifest: its inputs, files, counts, totals and versions, with their hashes.
+
+    Example: statements manifest 2026-09
+    """
     from orchestration.close import manifests
     from orchestration.reports import month_manifest
 
@@ -80,40 +110,39 @@ def show_manifest(month: Annotated[str, typer.Argument(help="YYYY-MM")], as_json
             screen.say(f"{title}: none")
 
 
-def _show_tenants(month: Month, account_id: str | None, sort: str, *, as_csv: bool, as_json: bool) -> None:
-    from orchestration.reports import tenants
-
-    if account_id is not None or (as_csv and as_json):
-        raise typer.BadParameter("--tenants goes without an account, and either --csv or --json with it.")
-    if as_csv:
-        screen.say(tenants.as_csv(STATE.existing, month, sort))
-        return
-    print_rows(f"Statements of {month}", tenants.rows(STATE.existing, month, sort), as_json)
-
-
 def find_records(
     number: Annotated[str, typer.Option(help="A number that called, was called, or holds the charge.")],
     day: Annotated[str, typer.Option(help="YYYY-MM-DD, in UTC.")],
     min_cost: Annotated[str | None, typer.Option(help="Those that cost this much or more, credits too.")] = None,
-    account: Annotated[str | None, typer.Option(help="Those on this tenant's statements.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Those on this tenant's statements.", autocompletion=completion.accounts)
+    ] = None,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """The records of a number on a day, as statements have them; `explain` tells why each is where it is."""
+    """The records of a number on a day, as statements have them; `explain` tells why each is where it is.
+
+    Example: statements find --number +12025550100 --day 2026-09-14 --min-cost 0.5
+    """
     from orchestration.reports import find
 
+    form = Form.chosen(as_json=as_json, as_csv=as_csv)
     print_rows(
-        f"Records of {number} on {day}", find.find(STATE.existing, find.Wanted(number, day, min_cost, account)), as_json
+        f"Records of {number} on {day}", find.find(STATE.existing, find.Wanted(number, day, min_cost, account)), form
     )
 
 
 def explain_record(
-    record_id: str,
+    record_id: Annotated[str, typer.Argument(help="The carrier's key of the record.")],
     for_tenant: Annotated[
         bool, typer.Option("--for-tenant", help="In words that can be sent to the tenant whose record it is.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Why a record went where it went."""
+    """Why a record went where it went.
+
+    Example: statements explain c-6
+    """
     from orchestration.reports import explain, explain_to_tenant
 
     answer = (explain_to_tenant if for_tenant else explain).explain(STATE.existing, record_id)
@@ -125,21 +154,25 @@ def explain_record(
 
 
 def show_status(as_json: AsJson = False) -> None:
-    """What is landed, late, rejected, waiting and due."""
+    """What is landed, late, rejected, waiting and due.
+
+    Example: statements status
+    """
     from orchestration.reports import status
 
     overview = status.status(STATE.existing)
     if as_json:
         screen.as_json(overview)
         return
-    screen.table("Feeds", overview["feeds"])
+    feeds = overview["feeds"]
+    screen.table("Feeds", feeds, [name for name in feeds[0] if any(row[name] for row in feeds)])
     screen.table("Months", overview["months"])
     screen.table("Late records", overview["late_records"])
     screen.table("Rows that sources leave out", overview["ignored"])
     if overview["withdrawals_waiting"]:
-        screen.say(
-            f"{overview['withdrawals_waiting']:,} withdrawals wait for the next close, which takes back what they name."
-        )
+        waiting = counted(overview["withdrawals_waiting"], "withdrawal")
+        verb, names = ("waits", "it names") if overview["withdrawals_waiting"] == 1 else ("wait", "they name")
+        screen.say(f"{waiting} {verb} for the next close, which takes back what {names}.")
     for sentence in overview["to_look_at"]:
         screen.say(sentence)
     if overview["accounts_not_landed"]:
@@ -154,32 +187,50 @@ def list_rejected(
     ] = None,
     source: Annotated[str | None, typer.Option(help="Write those of one source, as the list names it.")] = None,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """The rejected rows of landed files, with reason and row; or a file of them to mend."""
+    """The rejected rows of landed files, with reason and row; or a file of them to mend.
+
+    Example: statements rejected --month 2026-09 --export mend.csv
+    """
     from orchestration.reports import rejected
 
     only = Month.parse(month) if month else None
     if export is None:
-        print_rows("Rejected rows", rejected.rows(STATE.existing, only), as_json)
+        look = Look(may_go=("batch_id", "source"))
+        form = Form.chosen(as_json=as_json, as_csv=as_csv)
+        print_rows("Rejected rows", rejected.rows(STATE.existing, only), form, look=look)
         return
     count = rejected.export(STATE.existing, only, source, export)
-    screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
+    if as_json:
+        screen.as_json({"file": str(export), "rows": count})
+        return
+    screen.say(f"{export}: {counted(count, 'row')}. Mend the values in place, and land it like the first file.")
 
 
 def list_ignored(
     month: Annotated[str | None, typer.Option(help="YYYY-MM: those whose own time lies in this month.")] = None,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """The rows of landed files that a source's rules leave out, with the rule and the row."""
+    """The rows of landed files that a source's rules leave out, with the rule and the row.
+
+    Example: statements ignored --month 2026-09
+    """
     from orchestration.reports import ignored
 
-    print_rows("Ignored rows", ignored.rows(STATE.existing, Month.parse(month) if month else None), as_json)
+    rows = ignored.rows(STATE.existing, Month.parse(month) if month else None)
+    look = Look(may_go=("batch_id", "source"))
+    print_rows("Ignored rows", rows, Form.chosen(as_json=as_json, as_csv=as_csv), look=look)
 
 
 def reconcile_bill(
-    month: Annotated[str, typer.Argument(help="YYYY-MM")],
+    month: ClosedMonth,
     bill: Annotated[Path, typer.Argument(help="The carrier's bill: totals per service, or records.")],
-    source: Annotated[str | None, typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.", autocompletion=completion.sources),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The CSV to write [reconciliation-YYYY-MM.csv].")] = None,
     with_corrections: Annotated[
         bool,
@@ -190,7 +241,10 @@ def reconcile_bill(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """A closed month beside the carrier's bill; exit status 1 on any difference."""
+    """A closed month beside the carrier's bill; exit status 1 on any difference.
+
+    Example: statements reconcile 2026-09 bill.csv
+    """
     from orchestration.reports import reconcile
 
     closed = Month.parse(month)
@@ -214,8 +268,10 @@ def reconcile_bill(
 
 
 def export_month(
-    month: Annotated[str, typer.Argument(help="YYYY-MM")],
-    account: Annotated[str | None, typer.Option(help="One tenant's part of the month.")] = None,
+    month: ClosedMonth,
+    account: Annotated[
+        str | None, typer.Option(help="One tenant's part of the month.", autocompletion=completion.accounts)
+    ] = None,
     formats: Annotated[
         list[str] | None,
         typer.Option("--format", help="csv, parquet, html, pdf, xlsx or focus; with commas, or repeated."),
@@ -224,8 +280,12 @@ def export_month(
     detail: Annotated[bool, typer.Option("--detail", help="List every call in HTML, PDF and XLSX.")] = False,
     each: Annotated[bool, typer.Option("--each", help="Write every tenant's statement, with an index.")] = False,
     as_zip: Annotated[bool, typer.Option("--zip", help="With --each: a ZIP per statement.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a closed month, one tenant's part of it, or all statements of it, as files to hand out."""
+    """Write a closed month, one tenant's part of it, or all statements of it, as files to hand out.
+
+    Example: statements export 2026-09 --account smallcustomer --format html,pdf --out handout
+    """
     from orchestration.reports import export, packs, proofs
 
     if (each and account is not None) or (as_zip and not each):
@@ -239,8 +299,11 @@ def export_month(
         return
     with screen.progress(f"Exporting {month}"):
         paths = export.export(settings, closed, account, choice, out)
+    if as_json:
+        screen.as_json([str(path) for path in paths])
+        return
     for path in paths:
-        screen.say(str(path))
+        screen.line(str(path))
     if account and proofs.PROOF not in {path.name for path in paths}:
         screen.say(f"{month} was frozen before statements had proofs, so there is no {proofs.PROOF}.")
 
@@ -256,7 +319,10 @@ def prove_statement(
     manifest: Annotated[Path | None, typer.Option(help="The month's manifest.json, where it was handed out.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a tenant's statement against the root of its month, and the tables beside it; no data folder is needed."""
+    """Check a tenant's statement against the root of its month, and the tables beside it; no data folder is needed.
+
+    Example: statements prove handout/month=2026-09/account=smallcustomer
+    """
     from orchestration.reports import proving
 
     for name, digits in (("--expect-root", expect_root), ("--expect-head", expect_head)):

@@ -14,7 +14,7 @@ from orchestration.errors import Refused
 from orchestration.landing import normalization, receipts, services
 from orchestration.landing.feeds import CDRS
 from orchestration.reports.explain import deliveries_of, spell, when
-from orchestration.screen import amount
+from orchestration.layout import amount
 from orchestration.settings import Settings
 from orchestration.sources import rating
 from orchestration.warehouse import reader

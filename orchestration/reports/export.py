@@ -14,7 +14,7 @@ from orchestration import data_folder, engine, files, guarded_csv
 from orchestration.close import tables
 from orchestration.close.manifests import Manifest
 from orchestration.close.tables import Table
-from orchestration.errors import Refused
+from orchestration.errors import Refused, did_you_mean
 from orchestration.months import Month
 from orchestration.reports import focus, proofs
 from orchestration.reports.documents import html, page, pdf, reading, workbook
@@ -50,8 +50,12 @@ def export(settings: Settings, month: Month, account_id: str | None, choice: Cho
     with files.disk_errors(), reading.opened(settings, month) as source:
         if account_id is None:
             return write(source, None, choice, month_folder(out, month))
-        if account_id not in reading.account_ids(source):
-            raise Refused(f"{account_id!r} has no statement for {month}. `statements show {month}` shows the month.")
+        accounts = reading.account_ids(source)
+        if account_id not in accounts:
+            raise Refused(
+                f"{account_id!r} has no statement for {month}. `statements show {month}` shows the month."
+                f"{did_you_mean(account_id, accounts)}"
+            )
         return write(source, account_id, choice, account_folder(out, month, account_id))
 
 

@@ -4,11 +4,8 @@ What belongs here: the list with its flags and its order. What does not: a singl
 printed (`cli`).
 """
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from orchestration import guarded_csv
 from orchestration.close import manifests
 from orchestration.engine import text
 from orchestration.errors import Refused
@@ -23,16 +20,6 @@ TEXTS = ("account", "name", "currency", "flags")
 def rows(settings: Settings, month: Month, sort: str) -> list[dict[str, Any]]:
     """One entry per tenant and currency. `change` is to the month before, NULL where that has no such statement."""
     return reader.records(settings, f"{_query(settings, month)} order by {_order(sort)}")
-
-
-def as_csv(settings: Settings, month: Month, sort: str) -> str:
-    """The same as CSV, each line with its place in the order, and no cell that a spreadsheet would run."""
-    with reader.reading(settings) as connection, tempfile.TemporaryDirectory(prefix="tenant-statements-") as folder:
-        target = Path(folder, "tenants.csv")
-        connection.execute(f"create temp table listed as {_query(settings, month)}")
-        query = f"select row_number() over (order by {_order(sort)}) as place, * from listed"
-        guarded_csv.write(connection, query, ("place",), target)
-        return target.read_text(encoding="utf-8").rstrip("\n")
 
 
 def _order(sort: str) -> str:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -53,6 +54,27 @@ def test_show_tells_a_tenants_month(line):
     said = line.must("show 2026-03 alpha").stdout
     assert "Statement alpha/2026-03/USD: =Alpha, Inc" in said
     assert "Total 0.76 USD" in said
+
+
+def test_show_tells_each_correction_from_what_was_stated_to_what_holds(line):
+    """Rule 26: a reversal and a restatement add up to nothing but the difference, and their line to no record."""
+    found = json_of(line, "show 2026-04 alpha")
+    told = [(row["record_id"], row["cost_before"], row["cost_now"], row["difference"]) for row in found["corrections"]]
+    assert told == [
+        ("late", None, "64.000000000", "64.000000000"),
+        ("in-alpha", "0.010000000", "0.020000000", "0.010000000"),
+    ]
+    assert {row["usage_month"] for row in found["corrections"]} == {"2026-03-01"}
+    assert sum(Decimal(row["difference"]) for row in found["corrections"]) == Decimal(
+        found["statements"][0]["correction_cost"]
+    )
+    said = line.must("show 2026-04 alpha").stdout
+    assert re.search(r"2026-03 │ in-alpha │ inbound_conversational │ inbound +│ +0\.01 +│ +0\.02 +│ +0\.01", said)
+    whole = json_of(line, "show 2026-04")["corrections"]
+    assert [(row["record_id"], row["account_before"], row["account_now"]) for row in whole] == [
+        ("late", None, "alpha"),
+        ("in-alpha", "alpha", "alpha"),
+    ]
 
 
 def test_show_tells_a_month_without_usage(line):

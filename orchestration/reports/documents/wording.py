@@ -13,12 +13,12 @@ from functools import cached_property
 from babel import Locale, dates, numbers
 
 from orchestration.months import Month
-from orchestration.screen import amount
+from orchestration.layout import amount
 
 
 def places(values: Iterable[Decimal]) -> int:
     """The most places that one of these amounts has; two at least."""
-    return max((len(amount(value).partition(".")[2]) for value in values), default=2)
+    return max((len(amount(value, grouped=False).partition(".")[2]) for value in values), default=2)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Wording:
 
     def amount(self, value: Decimal) -> str:
         """An exact amount: every digit that is not zero stands there."""
-        whole, _, digits = amount(value).partition(".")
+        whole, _, digits = amount(value, grouped=False).partition(".")
         return f"{self._grouped(whole)}{self._point}{digits.ljust(self.least_places, '0')}"
 
     def count(self, value: int) -> str:
