@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from orchestration import files
+from orchestration import files, screen
 from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
 from orchestration.settings import Settings
@@ -132,17 +132,21 @@ def serve(settings: Settings, port: int) -> int:
     Refused, with the servers stopped, when the web server answers a request that `runtime.ui_guard` should refuse.
     """
     prepare_home(settings)
-    arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
+    # Errors alone: each tick stands in the UI, and a library's warning is nothing an operator can act on.
+    quiet = ["--log-level", "error", "--code-server-log-level", "error"]
+    arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port), *quiet]
     # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. A shell's
     # background job would start with interrupts ignored.
     child = subprocess.Popen(
         [sys.executable, "-m", "dagster", "dev", *arguments],
         cwd=settings.data,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
     try:
         _require_guard(child, port)
+        screen.say(f"Open http://127.0.0.1:{port}, stop with Ctrl-C.")
         return child.wait()
     except KeyboardInterrupt:
         return child.wait()

@@ -24,14 +24,15 @@ def key(feed: str) -> dg.AssetKey:
     return dg.AssetKey(["landing", feed])
 
 
-def _look() -> Iterator[dg.ObserveResult]:
-    """Observe every feed by its receipts alone. A damaged receipt is shown, and turns the checks red."""
+def _look(context: dg.AssetExecutionContext) -> Iterator[dg.ObserveResult]:
+    """Observe the selected feeds by their receipts alone. A damaged receipt is shown, and turns the checks red."""
     try:
         latest = observations(load())
     except Damaged as error:
         latest = [dg.AssetObservation(asset_key=key(feed), metadata={"damaged": str(error)}) for feed in FEEDS]
     for observation in latest:
-        yield dg.ObserveResult(asset_key=observation.asset_key, metadata=observation.metadata)
+        if observation.asset_key in context.selected_asset_keys:
+            yield dg.ObserveResult(asset_key=observation.asset_key, metadata=observation.metadata)
 
 
 def observations(settings: Settings) -> list[dg.AssetObservation]:
@@ -56,6 +57,8 @@ def observations(settings: Settings) -> list[dg.AssetObservation]:
 # Called, and not written above its function: Dagster declares no type for what this decorator returns.
 landed_feeds: dg.AssetsDefinition = dg.multi_observable_source_asset(
     name="look_at_what_landed",
+    # The button *Observe* on a feed's page selects that feed alone.
+    can_subset=True,
     specs=[
         dg.AssetSpec(
             key=key(feed.name),

@@ -75,8 +75,8 @@ class Models:
         return [spec.key for spec in self.specs if spec.group_name in ("statements", "figures")]
 
 
-def load() -> Models:
-    """The models of the prepared manifest, which dbt makes now if the code has changed since."""
+def load(months: dg.PartitionsDefinition) -> Models:
+    """The models of the prepared manifest, which dbt makes now if the code has changed since; checks are of a month."""
     manifest = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))
     nodes = manifest["nodes"]
     order = TopologicalSorter({unique_id: node["depends_on"].get("nodes", []) for unique_id, node in nodes.items()})
@@ -94,6 +94,7 @@ def load() -> Models:
                 asset=asset_keys[_tested_model(node)],
                 blocking=True,
                 description=node.get("description"),
+                partitions_def=months,
             )
             for unique_id, node in nodes.items()
             if node["resource_type"] == "test"
