@@ -3,6 +3,7 @@
 What belongs here: the guard of a cell and how values are written. What does not: which rows or columns are written.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from orchestration.engine import identifier, ordered, text
 # the quote that guards is guarded too, so that reading strips one from each cell that begins with one. E.164 numbers
 # are harmless and stay readable.
 RUNNABLE = r"^[=+\-@\t\r\n\x00\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}'']"
+# The same for Python, which spells the wide forms in another way.
+RUNNABLE_HERE = re.compile(re.sub(r"\\x\{(\w{4})\}", r"\\u\1", RUNNABLE.replace("''", "'")))
 E164 = r"\+[1-9][0-9]{6,14}"
 
 
@@ -25,6 +28,11 @@ def write(connection: duckdb.DuckDBPyConnection, query: str, order: Sequence[str
         f"copy (select {cells} from ({query}) as wanted order by {ordered(order)}) to {text(target)} "
         "(format csv, header true, nullstr '')"
     )
+
+
+def guarded(text: str) -> str:
+    """A text as a cell that no spreadsheet runs."""
+    return f"'{text}" if RUNNABLE_HERE.match(text) and not re.fullmatch(E164, text) else text
 
 
 def unguarded(names: Sequence[str]) -> str:

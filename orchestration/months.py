@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from orchestration.errors import Refused
 
+DAY = r"\d{4}-\d\d-\d\d"
+
 
 @dataclass(frozen=True, order=True)
 class Month:
@@ -49,3 +51,18 @@ class Month:
 
     def __str__(self) -> str:
         return f"{self.year:04d}-{self.number:02d}"
+
+
+def with_ranges(sentence: str) -> str:
+    """A sentence whose lists of days name the days in a row by the first and the last of them."""
+    return re.sub(rf"{DAY}(, {DAY})+", lambda listed: ", ".join(_ranges(listed[0].split(", "))), sentence)
+
+
+def _ranges(days: list[str]) -> list[str]:
+    rows: list[list[date]] = []
+    for day in map(date.fromisoformat, days):
+        if rows and rows[-1][-1] + timedelta(days=1) == day:
+            rows[-1].append(day)
+        else:
+            rows.append([day])
+    return [row[0].isoformat() if len(row) == 1 else f"{row[0]} to {row[-1]}" for row in rows]

@@ -1,49 +1,69 @@
-"""Output for people and programs: tables and sentences on a terminal, JSON on request.
+"""Output for people and programs: tables and sentences on a terminal, JSON and CSV on request.
 
-What belongs here: rendering values that others have looked up. What does not: reading a file or a database.
+What belongs here: printing values that others have looked up. What does not: the layout of a table (`layout`), or
+reading a file or a database.
+
+Whoever reads through a pipe may stop reading: the rest is printed for nobody, and the command ends as it would have.
 """
 
+import csv
+import io
 import json
-import re
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-# Piped output keeps whole lines: a table that breaks at 80 columns cannot be searched.
-WIDE = 220
-# Characters that a terminal obeys instead of showing, or that turn text around: escapes, other controls, bidi marks,
-# line separators, and halves of characters, which it cannot be sent.
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+from orchestration import guarded_csv, layout
+from orchestration.layout import Look, shown
+
+# Piped output keeps whole lines, which can be searched: no table is wider.
+WIDEST = 100_000
+
+
+class _Console(Console):
+    """Rich's console, which would end the program when its reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        _read_by_nobody(self.file)
+
+
+def _read_by_nobody(stream: IO[str]) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _console(stream: TextIO, *, stderr: bool) -> Console:
-    return Console(
+    return _Console(
         stderr=stderr,
         highlight=False,
         # Brackets and colons in a name are a name's.
         markup=False,
         emoji=False,
         soft_wrap=True,
-        width=None if stream.isatty() else WIDE,
+        width=None if stream.isatty() else WIDEST,
     )
 
 
-def shown(text: str) -> str:
-    """Text as it can be shown: a character that a terminal would obey stands there as its code."""
-    return OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+def _write(text: str) -> None:
+    """Print text for programs."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _read_by_nobody(sys.stdout)
 
 
 def as_json(value: Any) -> None:
     """Print as JSON: amounts as text with all their places, times in ISO 8601."""
     # A code that stands in JSON for a character is that character to whoever reads it.
-    print(shown(json.dumps(value, default=_json_value, indent=2, ensure_ascii=False)))
+    _write(shown(json.dumps(value, default=_json_value, indent=2, ensure_ascii=False)))
 
 
 def _json_value(value: Any) -> str:
@@ -54,47 +74,67 @@ def _json_value(value: Any) -> str:
     return str(value)
 
 
+def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print as CSV with a header: amounts with all their places, times with Z, null as empty, no cell that runs."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_csv_value(row[name]) for name in columns] for row in rows)
+    _write(shown(text.getvalue().removesuffix("\n")))
+
+
+def _csv_value(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%S.%f}{'Z' if value.tzinfo else ''}"
+    if isinstance(value, Mapping | list):
+        return guarded_csv.guarded(json.dumps(value, default=_json_value, ensure_ascii=False))
+    return guarded_csv.guarded(value) if isinstance(value, str) else _json_value(value)
+
+
 def say(sentence: str) -> None:
-    _console(sys.stdout, stderr=False).print(shown(sentence))
+    """Print a sentence; on a terminal, in lines of whole words."""
+    _print(sys.stdout, sentence)
 
 
 def complain(sentence: str) -> None:
     """Say it on stderr."""
-    _console(sys.stderr, stderr=True).print(shown(sentence))
+    _print(sys.stderr, sentence)
 
 
-def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
-    """Rows as a table; numbers to the right, nothing cut off."""
+def line(text: str) -> None:
+    """Print a line that is to be copied, such as a command: it is one line, however narrow the terminal is."""
+    _console(sys.stdout, stderr=False).print(shown(text))
+
+
+def _print(stream: TextIO, sentence: str) -> None:
+    console = _console(stream, stderr=stream is sys.stderr)
+    for line in shown(sentence).split("\n"):
+        for part in layout.wrapped(line, console.width) if console.is_terminal else [line]:
+            console.print(part)
+
+
+def table(
+    title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, look: Look | None = None
+) -> None:
+    """Rows as a table, or as a block for each where no table fits; nothing cut off.
+
+    Columns for which a narrow terminal has no room are named below.
+    """
     if not rows:
         return
-    names = list(columns or rows[0])
-    laid_out = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False)
-    for name in names:
-        numeric = any(isinstance(row[name], int | Decimal) and not isinstance(row[name], bool) for row in rows)
-        laid_out.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        laid_out.add_row(*(shown(cell(row[name])) for name in names))
-    _console(sys.stdout, stderr=False).print(laid_out)
-
-
-def cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, Decimal):
-        return amount(value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {cell(inner)}" for key, inner in value.items())
-    return str(value)
-
-
-def amount(value: Decimal) -> str:
-    """An exact decimal without needless zeros, two places at least."""
-    whole, _, places = f"{value:f}".partition(".")
-    return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
+    console = _console(sys.stdout, stderr=False)
+    width = console.width if console.is_terminal else None
+    laid_out, gone = layout.table(rows, list(columns or rows[0]), look or Look(), width)
+    if title:
+        say(title)
+    console.print(laid_out)
+    if gone:
+        names = ", ".join(name.replace("_", " ") for name in gone)
+        say(f"This terminal has no room for {names}; --json has all of it.")
 
 
 def is_watched() -> bool:

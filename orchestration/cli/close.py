@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from orchestration import screen
-from orchestration.cli.command import STATE
+from orchestration.cli.command import STATE, print_rows
 from orchestration.errors import Damaged
-from orchestration.months import Month
+from orchestration.layout import amount, counted
+from orchestration.months import Month, with_ranges
 from orchestration.settings import Settings
 
 
@@ -45,10 +46,14 @@ def _rehearse(settings: Settings, month: Month) -> None:
     with screen.progress(f"Rehearsing the close of {month}") as step:
         figures = close.rehearse(settings, month, step)
     screen.say(f"Rehearsed {month}; nothing was published.")
+    (counts,) = figures.pop("Records")
+    screen.table(
+        "Records", [{"figure": name.replace("_", " "), "count": count} for name, count in counts.items() if count]
+    )
     for title, rows in figures.items():
-        screen.table(title, rows)
-        if not rows:
-            screen.say(f"{title}: none")
+        if title == "Warnings":
+            rows = [{"warning": with_ranges(row["warning"])} for row in rows]
+        print_rows(title, rows, as_json=False)
 
 
 def _close_month(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
@@ -66,19 +71,17 @@ def _close_month(settings: Settings, month: Month, *, accept_rejected: bool) -> 
             f"{month} is frozen already, and verified: every byte and every sum is as it was. Head {manifest.sha256}"
         )
         return
-    totals = ", ".join(
-        f"{screen.amount(Decimal(cost))} {currency}" for currency, cost in manifest.content.totals.items()
-    )
+    totals = ", ".join(f"{amount(Decimal(cost))} {currency}" for currency, cost in manifest.content.totals.items())
     corrections = counts.late + counts.reversal + counts.restatement
     screen.say(
-        f"Closed {month}: {counts.accepted:,} records, {counts.unattributed:,} unattributed, "
-        f"{corrections:,} corrections, total {totals or '0'}. Head {manifest.sha256}"
+        f"Closed {month}: {counted(counts.accepted, 'record')}, {counts.unattributed:,} unattributed, "
+        f"{counted(corrections, 'correction')}, total {totals or '0'}. Head {manifest.sha256}"
     )
     for warning in manifest.content.warnings:
-        screen.complain(f"Warning: {warning}")
-    rejected = manifest.content.rejected.left_out
-    if rejected:
-        screen.say(f"  {len(rejected)} rejected rows were left out, as accepted; the manifest names them.")
+        screen.complain(f"Warning: {with_ranges(warning)}")
+    if left_out := len(manifest.content.rejected.left_out):
+        verb = "was" if left_out == 1 else "were"
+        screen.say(f"  {counted(left_out, 'rejected row')} {verb} left out, as accepted; the manifest names them.")
 
 
 def verify_months(
@@ -118,7 +121,7 @@ def verify_months(
         return
     recomputed = " Computed again, each month comes to the same." if again else ""
     screen.say(
-        f"Verified {len(months)} frozen months and everything landed: "
+        f"Verified {counted(len(months), 'frozen month')} and everything landed: "
         f"every byte and every sum is as it was.{recomputed}{f' Head {head}' if head else ''}"
     )
 

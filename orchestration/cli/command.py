@@ -16,6 +16,7 @@ import typer
 from orchestration import data_folder, screen
 from orchestration.errors import Damaged, Refused
 from orchestration.files import PRIVATE
+from orchestration.layout import Look
 from orchestration.settings import Settings, load
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -90,11 +91,13 @@ def _require_text(named: dict[str, Any]) -> None:
                 raise Refused(f"{text!a} is not text in UTF-8.")
 
 
-def print_rows(title: str, rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None = None) -> None:
+def print_rows(
+    title: str, rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None = None, look: Look | None = None
+) -> None:
     """A list as JSON or as a table; a sentence when it is empty."""
     if as_json:
         screen.as_json(rows)
     elif rows:
-        screen.table(title, rows, columns)
+        screen.table(title, rows, columns, look)
     else:
         screen.say(f"{title}: none.")

@@ -5,6 +5,7 @@ What belongs here: their arguments, help and sentences. What does not: how a fil
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 from orchestration import screen
 from orchestration.cli.command import STATE, AsJson, print_rows
 from orchestration.errors import Refused
+from orchestration.layout import amount, counted
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -126,13 +128,17 @@ def _print_landing(landing: "Landing") -> None:
                 "that counts."
             )
         return
-    summary = f"{figures['file']}: {figures['rows']:,} rows, of which {figures['landed']:,} landed"
-    summary += f", {figures['duplicate']:,} of them duplicates, {figures['superseded']:,} superseded earlier ones"
-    if figures["superseded"]:
-        summary += f" (cost {figures['cost_difference']})"
-    screen.say(f"{summary}; {figures['rejected']:,} rejected. Batch {figures['batch_id']}.")
-    if figures["withdrawn"]:
-        screen.say(f"  {figures['withdrawn']:,} of the rows take a record back.")
+    notes = [counted(figures["duplicate"], "duplicate")] if figures["duplicate"] else []
+    if superseding := figures["superseded"]:
+        earlier = "an earlier one" if superseding == 1 else "earlier ones"
+        notes.append(f"{superseding:,} superseding {earlier}, cost {amount(Decimal(figures['cost_difference']))}")
+    noted = f" ({', '.join(notes)})" if notes else ""
+    screen.say(
+        f"{figures['file']}: {counted(figures['rows'], 'row')}, of which {figures['landed']:,} landed{noted}; "
+        f"{figures['rejected']:,} rejected. Batch {figures['batch_id']}."
+    )
+    if withdrawn := figures["withdrawn"]:
+        screen.say(f"  {withdrawn:,} of the rows {'takes' if withdrawn == 1 else 'take'} a record back.")
     for sentence in readiness.superseded_in_files([landing.receipt]):
         screen.say(f"  {sentence}")
     if figures["ignored"]:
@@ -141,13 +147,10 @@ def _print_landing(landing: "Landing") -> None:
     if figures["rejected"]:
         screen.say("  `statements rejected` shows the rejected rows; they stand against closing their month.")
     if figures["late"]:
-        screen.say(
-            f"  {figures['late']:,} late changes act from the seal on; {figures['overtaken']:,} of them are overtaken."
-        )
+        changes = f"{counted(figures['late'], 'late change')} {'acts' if figures['late'] == 1 else 'act'}"
+        screen.say(f"  {changes} from the seal on; {figures['overtaken']:,} overtaken.")
     if figures["unusable_assets"]:
-        screen.say(
-            f"  {figures['unusable_assets']:,} numbers or IPs are not possible ones; nothing is attributed to them."
-        )
+        screen.say(f"  Not a possible number or IP: {figures['unusable_assets']:,}; nothing is attributed to them.")
 
 
 def _instant(text: str) -> datetime:
@@ -213,7 +216,7 @@ def check_source(
         screen.as_json(vars(trial))
         return
     screen.table(f"The first rows of {file.name}", trial.first)
-    screen.say(f"{trial.rows:,} records, of which {trial.usable:,} usable. Nothing was landed.")
+    screen.say(f"{counted(trial.rows, 'record')}, of which {trial.usable:,} usable. Nothing was landed.")
     for title, counts in (("Rejected", trial.rejected), ("No records of their own", trial.ignored)):
         if counts:
             screen.say(f"{title}: {', '.join(f'{count:,} × {reason}' for reason, count in counts.items())}.")

@@ -11,6 +11,7 @@ import typer
 from orchestration import screen
 from orchestration.cli.command import STATE, AsJson, print_rows
 from orchestration.errors import Refused
+from orchestration.layout import counted
 from orchestration.settings import Settings
 
 
@@ -21,9 +22,8 @@ def add_tenants(
     from orchestration.commands import registry
 
     landing = registry.add_tenants(STATE.settings, from_file)
-    screen.say(
-        f"Created {landing.receipt.rows} tenants, recorded at {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S} UTC."
-    )
+    created = counted(landing.receipt.rows, "tenant")
+    screen.say(f"Created {created}, recorded at {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S} UTC.")
 
 
 def archive_tenant(account_id: str) -> None:

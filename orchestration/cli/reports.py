@@ -12,6 +12,7 @@ import typer
 from orchestration import screen
 from orchestration.cli.command import STATE, AsJson, print_rows
 from orchestration.errors import Refused
+from orchestration.layout import Look, counted
 from orchestration.months import Month
 
 
@@ -38,7 +39,7 @@ def list_closed_months(as_json: AsJson = False) -> None:
     """The closed months."""
     from orchestration.reports import status
 
-    print_rows("Closed months", status.closed_months(STATE.existing), as_json)
+    print_rows("Closed months", status.closed_months(STATE.existing), as_json, look=Look(may_go=("manifest_sha256",)))
 
 
 def show_statement(
@@ -76,14 +77,15 @@ def show_status(as_json: AsJson = False) -> None:
     if as_json:
         screen.as_json(overview)
         return
-    screen.table("Feeds", overview["feeds"])
+    feeds = overview["feeds"]
+    screen.table("Feeds", feeds, [name for name in feeds[0] if any(row[name] for row in feeds)])
     screen.table("Months", overview["months"])
     screen.table("Late records", overview["late_records"])
     screen.table("Rows that sources leave out", overview["ignored"])
     if overview["withdrawals_waiting"]:
-        screen.say(
-            f"{overview['withdrawals_waiting']:,} withdrawals wait for the next close, which takes back what they name."
-        )
+        waiting = counted(overview["withdrawals_waiting"], "withdrawal")
+        verb, names = ("waits", "it names") if overview["withdrawals_waiting"] == 1 else ("wait", "they name")
+        screen.say(f"{waiting} {verb} for the next close, which takes back what {names}.")
     for sentence in overview["to_look_at"]:
         screen.say(sentence)
     if overview["accounts_not_landed"]:
@@ -107,7 +109,7 @@ def list_rejected(
         print_rows("Rejected rows", rejected.rows(STATE.existing, only), as_json)
         return
     count = rejected.export(STATE.existing, only, source, export)
-    screen.say(f"{export}: {count:,} rows. Mend them where they are, and land the file as the first one was landed.")
+    screen.say(f"{export}: {counted(count, 'row')}. Mend the values in place, and land it like the first file.")
 
 
 def list_ignored(

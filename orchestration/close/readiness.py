@@ -17,6 +17,7 @@ from orchestration.landing import landed_rows
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt, RecordsFile, cdrs_files
 from orchestration.landing.services import Services
+from orchestration.layout import counted
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -84,7 +85,7 @@ def months_with_records(batches: Sequence[Receipt]) -> str:
             counts[file.month] += file.rows
     if not counts:
         return "No cdrs have landed at all."
-    listed = ", ".join(f"{month} ({rows:,} records)" for month, rows in sorted(counts.items()))
+    listed = ", ".join(f"{month} ({counted(rows, 'record')})" for month, rows in sorted(counts.items()))
     return f"Landed are {listed}."
 
 

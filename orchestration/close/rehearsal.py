@@ -20,7 +20,8 @@ QUERIES = {
         from {unattributed} group by all order by all
     """,
     "Corrections": """
-        select currency, usage_month, sum(record_count)::bigint as records, sum(cost)::decimal(38, 9) as cost
+        select currency, strftime(usage_month, '%Y-%m') as usage_month, sum(record_count)::bigint as records,
+            sum(cost)::decimal(38, 9) as cost
         from {organization_statement} where line_type = 'correction' group by all order by all
     """,
 }

@@ -73,12 +73,12 @@ def _say_where(settings: Settings, month: Month, account: str) -> None:
         [str(month), account],
     ) or [("",)]
     command = sys.argv[0] if settings.data == Path("data").absolute() else f"{sys.argv[0]} --data-dir {settings.data}"
-    screen.say(f"Frozen statements   {frozen.month_folder(settings, month)}")
-    screen.say(f"Query them          duckdb -readonly {settings.warehouse}")
-    screen.say("                    select account_id, total_cost from statements.statements where month = "
+    screen.line(f"Frozen statements   {frozen.month_folder(settings, month)}")
+    screen.line(f"Query them          duckdb -readonly {settings.warehouse}")
+    screen.line("                    select account_id, total_cost from statements.statements where month = "
                f"'{month}' order by 2 desc;")  # fmt: skip
-    screen.say(f"A statement         {command} show {month} {account}")
-    screen.say(f"Why a record        {command} explain {record[0]}")
-    screen.say(f"Hand it out         {command} export {month} --account {account}")
-    screen.say(f"Prove it            {command} verify")
-    screen.say(f"The UI              {command} ui      then open http://127.0.0.1:3000")
+    screen.line(f"A statement         {command} show {month} {account}")
+    screen.line(f"Why a record        {command} explain {record[0]}")
+    screen.line(f"Hand it out         {command} export {month} --account {account}")
+    screen.line(f"Prove it            {command} verify")
+    screen.line(f"The UI              {command} ui      then open http://127.0.0.1:3000")

@@ -14,8 +14,8 @@ from orchestration.close.month_services import MonthServices
 from orchestration.errors import Refused
 from orchestration.landing import identity, receipts, services
 from orchestration.landing.feeds import CDRS
+from orchestration.layout import amount
 from orchestration.months import Month
-from orchestration.screen import amount
 from orchestration.settings import Settings
 from orchestration.warehouse import reader
 

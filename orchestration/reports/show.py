@@ -3,17 +3,23 @@
 What belongs here: reading one from the warehouse and laying it out. What does not: computing any figure.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from orchestration import screen
 from orchestration.close import manifests
 from orchestration.engine import text
 from orchestration.errors import Refused
+from orchestration.layout import Look, amount, counted
 from orchestration.months import Month
 from orchestration.settings import SEEDS, Settings
 from orchestration.warehouse import reader
 
 LINE = ["section", "service", "direction", "record_count", "minutes", "cost"]
+# The organization's lines say besides whose the costs are.
+SPLIT = ["attributed_cost", "unattributed_cost"]
+# A service is of one section.
+NARROW = Look(may_go=("section", "minutes", "attributed_cost"))
 SECTIONS = f"read_csv({text(SEEDS / 'sections.csv')}, columns = {{'section': 'varchar', 'position': 'integer'}})"
 
 
@@ -53,20 +59,23 @@ def render(stated: dict[str, Any]) -> None:
     for statement in stated["statements"]:
         _head(stated, statement)
         lines = [line for line in stated["lines"] if line["currency"] == statement["currency"]]
-        columns = LINE if stated["account_id"] else [*LINE, "attributed_cost", "unattributed_cost"]
+        columns = LINE if stated["account_id"] else [*LINE, *SPLIT]
         for line_type, title in (("usage", "Usage"), ("correction", "Corrections of earlier months")):
-            chosen = [line for line in lines if line["line_type"] == line_type]
+            chosen = [_with_month(line) for line in lines if line["line_type"] == line_type]
             extra = ["usage_month"] if line_type == "correction" else []
-            screen.table(title, chosen, [*extra, *columns])
+            screen.table(title, chosen, [*extra, *columns], NARROW)
         if not lines:
             screen.say("No usage.")
         screen.say(
-            f"Total {screen.amount(statement['total_cost'])} {statement['currency']} "
-            f"(usage {screen.amount(statement['usage_cost'])}, "
-            f"corrections {screen.amount(statement['correction_cost'])}); "
-            f"at most {statement['peak_channels']} calls at once; {statement['local_numbers']} local and "
-            f"{statement['toll_free_numbers']} toll-free numbers held at the month's end.\n"
+            f"Total {amount(statement['total_cost'])} {statement['currency']} "
+            f"(usage {amount(statement['usage_cost'])}, corrections {amount(statement['correction_cost'])}); "
+            f"at most {counted(statement['peak_channels'], 'call')} at once; {statement['local_numbers']:,} local and "
+            f"{counted(statement['toll_free_numbers'], 'toll-free number')} held at the month's end.\n"
         )
+
+
+def _with_month(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {**line, "usage_month": f"{line['usage_month']:%Y-%m}"}
 
 
 def _head(stated: dict[str, Any], statement: dict[str, Any]) -> None:
@@ -76,7 +85,7 @@ def _head(stated: dict[str, Any], statement: dict[str, Any]) -> None:
     screen.say(f"Statement {statement['statement_id']}: {statement['tenant_name']}")
     screen.say(
         f"{statement['period_start']:%Y-%m-%d} to {statement['period_end']:%Y-%m-%d} UTC, the end not included; "
-        f"{statement['asset_changes']} changes of numbers and IPs in the month."
+        f"{counted(statement['asset_changes'], 'change')} of numbers and IPs in the month."
     )
     if statement["is_partial_month"]:
         screen.say(f"A partial month: the tenant exists since {statement['first_effective_at']:%Y-%m-%d %H:%M:%S} UTC.")

@@ -5,6 +5,7 @@ What belongs here: reading and summing up. What does not: how it is shown (`cli`
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from orchestration.close import due, manifests, readiness
@@ -25,7 +26,7 @@ def closed_months(settings: Settings) -> list[dict[str, Any]]:
             "closed_at": manifest.closed_at,
             "records": manifest.content.counts.accepted,
             "unattributed": manifest.content.counts.unattributed,
-            "totals": manifest.content.totals,
+            "totals": {currency: Decimal(cost) for currency, cost in manifest.content.totals.items()},
             "manifest_sha256": manifest.sha256,
         }
         for manifest in manifests.load(settings)
@@ -111,7 +112,7 @@ def _late_records(settings: Settings) -> list[dict[str, Any]]:
         return []
     return reader.records(
         settings,
-        "select status, month, count(*) as records, sum(cost)::varchar as cost, currency "
+        "select status, month, count(*) as records, sum(cost)::decimal(38, 9) as cost, currency "
         "from operations.late_records group by all order by all",
     )
 

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import dagster_run, screen, settings
+from orchestration import dagster_run, layout, screen, settings
 from orchestration.close import tables
 from orchestration.commands.land import Delivery, land
 from orchestration.errors import Refused
@@ -122,7 +122,7 @@ def test_exports_run_nothing_and_read_back(hostile, line):
 @pytest.mark.parametrize("command", ["tenant list", "show 2026-03", "show 2026-03 p7", "status", "list", "rejected"])
 def test_what_is_printed_is_shown_and_not_obeyed(line, command):
     for printed in (line.must(command).stdout, line.must(f"{command} --json").stdout):
-        assert screen.OBEYED.findall(printed) == []
+        assert layout.OBEYED.findall(printed) == []
         assert PRODUCT not in printed
 
 
@@ -208,7 +208,7 @@ def test_no_argument_is_more_than_an_argument(hostile, line, frozen_bytes, comma
         meant = (2,) if "--expect-head" in command else (1, 3)
         assert outcome.exit_status in ((0, 1, 2, 3) if usage else meant), (name, outcome)
         assert "Traceback" not in outcome.stderr
-        assert screen.OBEYED.findall(outcome.stdout + outcome.stderr) == [], name
+        assert layout.OBEYED.findall(outcome.stdout + outcome.stderr) == [], name
         assert PRODUCT not in outcome.stdout + outcome.stderr
     assert_no_effect(hostile.folder)
     assert tree(hostile.data) == frozen_bytes

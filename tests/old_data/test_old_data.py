@@ -118,7 +118,7 @@ def test_a_delivery_without_an_optional_column_equals_one_with_it_empty(line_on_
         again = f"{','.join([header, *columns])}\n{row}{',' * len(columns)}\n"
         (line_on_old.folder / "again.csv").write_text(again, encoding="utf-8")
         printed = line_on_old.must(f"land {feed} again.csv").stdout
-        assert "1 rows, of which 1 landed, 1 of them duplicates, 0 superseded" in printed
+        assert "1 row, of which 1 landed (1 duplicate); 0 rejected" in printed
 
 
 def leave_out(batch: Path, columns: list[str]) -> None:
