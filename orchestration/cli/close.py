@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from orchestration import screen
-from orchestration.cli.command import STATE, print_rows
+from orchestration.cli.command import STATE, print_rows, retelling
 from orchestration.errors import Damaged
 from orchestration.layout import amount, counted
 from orchestration.months import Month, with_ranges
@@ -126,6 +126,7 @@ def verify_months(
     )
 
 
+@retelling
 def rebuild_warehouse() -> None:
     """Make warehouse.duckdb again from the files."""
     from orchestration import files

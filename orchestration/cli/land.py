@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestration import screen
-from orchestration.cli.command import STATE, AsJson, print_rows
+from orchestration.cli.command import STATE, AsJson, print_rows, retelling
 from orchestration.errors import Refused
 from orchestration.layout import amount, counted
 from orchestration.settings import Settings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestration.commands.land import Landing
 
 
+@retelling
 def land_files(
     feed: Annotated[str | None, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")] = None,
     files: Annotated[

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from orchestration import screen
-from orchestration.cli.command import STATE, AsJson, print_rows
+from orchestration.cli.command import STATE, AsJson, print_rows, retelling
 from orchestration.errors import Refused
 from orchestration.layout import counted
 from orchestration.settings import Settings
 
 
+@retelling
 def add_tenants(
     from_file: Annotated[Path, typer.Option("--from", help="CSV or JSON Lines with every field of a tenant.")],
 ) -> None:
@@ -26,6 +27,7 @@ def add_tenants(
     screen.say(f"Created {created}, recorded at {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S} UTC.")
 
 
+@retelling
 def archive_tenant(account_id: str) -> None:
     """End a tenant's life, now and for ever; what it holds is released."""
     from orchestration.commands import registry
@@ -41,6 +43,7 @@ def list_tenants(as_json: AsJson = False) -> None:
     print_rows("Tenants", reader.records(STATE.existing, "select * from assets.tenants order by account_id"), as_json)
 
 
+@retelling
 def assign(kind: Annotated[str, typer.Argument(help="number or ip")], asset: str, account_id: str) -> None:
     """Give a number or IP to a tenant, now."""
     from orchestration.commands import registry
@@ -49,6 +52,7 @@ def assign(kind: Annotated[str, typer.Argument(help="number or ip")], asset: str
     screen.say(f"{asset} belongs to {account_id} from {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S.%f} UTC on.")
 
 
+@retelling
 def release(kind: Annotated[str, typer.Argument(help="number or ip")], asset: str) -> None:
     """Take a number or IP from whoever holds it, now."""
     from orchestration.commands import registry

@@ -15,8 +15,8 @@ from orchestration.close.dbt_build import DoesNotAddUp, NodeResult
 from orchestration.close.manifests import Manifest
 from orchestration.commands import close
 from orchestration.commands.close import Closed
-from orchestration.defs import feeds, ready, refusal, showing
-from orchestration.defs.models import OWNERS, Models
+from orchestration.defs import OWNERS, feeds, ready, refusal, showing
+from orchestration.defs.models import Models
 from orchestration.defs.showing import Metadata
 from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
@@ -101,9 +101,9 @@ def closing(models: Models, months: dg.PartitionsDefinition) -> dg.AssetsDefinit
             if isinstance(error, DoesNotAddUp):
                 yield from (result for result in _check_results(models, error.nodes) if not result.passed)
             raise refusal.of_close(settings, Month.parse(context.partition_key), error) from error
-        for observation in feeds.observations(settings):
+        for observation in feeds.latest(settings):
             context.log_event(observation)
-        yield from _results(settings, models, closed)
+        yield from results(settings, models, closed, closed.outcome)
 
     return close_partition
 
@@ -129,7 +129,7 @@ def _frozen_month(models: Models) -> dg.AssetSpec:
         description=(
             "A month's statements as read-only files with their hashes, for ever. Green is frozen, a gap is not.\n\n"
             "Final as soon as it is there: closing the month again verifies it and changes nothing. Press "
-            "*Materialize…* on the job `close_month`, for the oldest month that has ended and is not green; several "
+            "*Materialize all…* on the job `close_month`, for the oldest month that has ended and is not green; several "
             "chosen at once run in order."
         ),
         kinds={"parquet", "csv"},
@@ -137,7 +137,7 @@ def _frozen_month(models: Models) -> dg.AssetSpec:
     )
 
 
-def _results(settings: Settings, models: Models, closed: Closed) -> Iterator[dg.MaterializeResult[object]]:
+def results(settings: Settings, models: Models, closed: Closed, outcome: str) -> Iterator[dg.MaterializeResult[object]]:
     """Parents first. Everything of a month bears its manifest's hash, so that nothing looks out of date."""
     manifest = closed.manifest
     version = dg.DataVersion(manifest.sha256)
@@ -146,19 +146,19 @@ def _results(settings: Settings, models: Models, closed: Closed) -> Iterator[dg.
     for unique_id, key in models.asset_keys.items():
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata={"outcome": closed.outcome, **_figures(manifest, key.path[-1], nodes.get(unique_id))},
+            metadata={"outcome": outcome, **_figures(manifest, key.path[-1], nodes.get(unique_id))},
             check_results=[check for check in checks if check.asset_key == key],
             data_version=version,
         )
     yield dg.MaterializeResult(
         asset_key=FROZEN_MONTH,
-        metadata={"outcome": closed.outcome, **showing.month(settings, manifest)},
+        metadata={"outcome": outcome, **showing.month(settings, manifest)},
         check_results=list(_month_checks(settings, manifest)),
         data_version=version,
     )
     yield dg.MaterializeResult(
         asset_key=WAREHOUSE.key,
-        metadata={"outcome": closed.outcome, **showing.warehouse(settings, manifest)},
+        metadata={"outcome": outcome, **showing.warehouse(settings, manifest)},
         data_version=version,
     )
 
@@ -215,8 +215,8 @@ def _month_checks(settings: Settings, manifest: Manifest) -> Iterator[dg.AssetCh
             "unattributed_share_is_as_usual",
             not unusual.share_jumped(manifest, previous),
             {
-                "percent": str(unusual.unattributed_percent(counts)),
-                "percent_the_month_before": str(unusual.unattributed_percent(before)) if before else "none",
+                "percent": float(unusual.unattributed_percent(counts)),
+                "percent_the_month_before": float(unusual.unattributed_percent(before)) if before else "none",
             },
         ),
         (

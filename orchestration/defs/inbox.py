@@ -51,7 +51,7 @@ def landing_dropped_file(context: dg.OpExecutionContext, config: DroppedFile) ->
             },
         )
     )
-    for observation in feeds.observations(settings):
+    for observation in feeds.latest(settings):
         context.log_event(observation)
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from orchestration import clock
 from orchestration.close import due
+from orchestration.defs import history
 from orchestration.defs.checks import everything_is_as_it_was
 from orchestration.defs.feeds import landed_feeds
 from orchestration.errors import Damaged, Refused
@@ -57,9 +58,11 @@ def close_due_months(job: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefiniti
     return schedule(_request_due_months)
 
 
-def _request_due_months() -> list[dg.RunRequest] | dg.SkipReason:
-    """Request a run for each due month, oldest first; runs queue one at a time."""
+def _request_due_months(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+    """Request a run for each due month, oldest first; runs queue one at a time. The overview is told anew."""
     settings = load()
+    if context.instance_ref:
+        history.tell_of_landing(context.instance, settings)
     try:
         months_due = due.due_months(settings)
     except (Refused, Damaged) as error:

@@ -10,8 +10,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.commands import close
-from orchestration.defs import feeds, refusal
-from orchestration.defs.models import OWNERS
+from orchestration.defs import OWNERS, feeds, refusal
 from orchestration.errors import Damaged, Refused
 from orchestration.landing.feeds import FEEDS
 from orchestration.months import Month

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterUserCodeProcessError
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from orchestration.close.readiness import RejectedRowsStand
 from orchestration.errors import Damaged, Refused
@@ -18,7 +18,7 @@ from orchestration.reports import rejected
 from orchestration.settings import Settings
 
 ROWS_SHOWN = 50
-LOCATION = "tenant-statements"
+LOCATION, REPOSITORY = "tenant-statements", "__repository__"
 ACCEPTING = """
 ```yaml
 ops:
@@ -39,13 +39,13 @@ class Failed(DagsterUserCodeProcessError, dg.Failure):
     def __init__(self, sentence: str, metadata: Mapping[str, Any] | None = None) -> None:
         told = dg.Failure(sentence, metadata, allow_retries=False)
         info = SerializableErrorInfo(message=sentence, stack=[], cls_name=None)
-        super().__init__(sentence, user_code_process_error_infos=[info])
+        super().__init__(sentence, user_code_process_error_infos=[info])  # type: ignore[no-untyped-call]
         self.metadata, self.allow_retries = told.metadata, told.allow_retries
 
 
 def of_close(settings: Settings, month: Month, error: Refused | Damaged) -> Failed:
     """The failure of a run that may not close the month."""
-    job = dg.MetadataValue.job("close_month", LOCATION, repository_name="__repository__")
+    job = dg.MetadataValue.job("close_month", LOCATION, repository_name=REPOSITORY)
     if isinstance(error, RejectedRowsStand):
         sentence = (
             f"{error.finding} Land mended rows with the same record_id; or leave these out of this close alone, by the "
@@ -58,13 +58,13 @@ def of_close(settings: Settings, month: Month, error: Refused | Damaged) -> Fail
                 "rejected_rows": _table(rows[:ROWS_SHOWN]),
                 "rows_not_shown": max(0, len(rows) - ROWS_SHOWN),
                 "configuration_that_leaves_them_out": dg.MetadataValue.md(ACCEPTING),
-                "then_press": f"Materialize… on the job below, for {month}",
+                "then_press": f"Materialize all… on the job below, for {month}",
                 "job": job,
             },
         )
     if isinstance(error, Damaged):
         return Failed(str(error))
-    return Failed(str(error), {"then_press": f"Materialize… on the job below, for {month}", "job": job})
+    return Failed(str(error), {"then_press": f"Materialize all… on the job below, for {month}", "job": job})
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:

@@ -21,7 +21,7 @@ _announce_all = RunDomain._log_asset_planned_events
 def install() -> None:
     """Let the step `closing` announce for itself what it makes."""
     # A method of Dagster's class is replaced on purpose: no setting leaves a step out.
-    RunDomain._log_asset_planned_events = _announce_others  # type: ignore[method-assign]
+    RunDomain._log_asset_planned_events = _announce_others  # type: ignore[method-assign, assignment]
 
 
 def _announce_others(domain: RunDomain, run: dg.DagsterRun, plan: Any, graph: Any) -> None:
