@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from orchestration import files
+from orchestration import files, screen
 from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
 from orchestration.settings import Settings
@@ -60,6 +60,26 @@ def _instance_config(settings: Settings) -> str:
     import yaml
 
     return yaml.safe_dump(yaml.safe_load(shipped) | {"storage": IN_POSTGRES})
+
+
+def retell(settings: Settings) -> None:
+    """Write the overview's page anew, and tell Dagster's history where there is one. It was not told: no refusal."""
+    from orchestration.reports import overview
+
+    if not (settings.dagster_home / "dagster.yaml").exists():
+        overview.refresh_page(settings)
+        return
+    import dagster as dg
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from orchestration.defs import history
+
+    prepare_home(settings)
+    try:
+        with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+            history.tell_of_landing(instance, settings)
+    except SQLAlchemyError as error:
+        screen.complain(f"It is done, but Dagster's overview was not told: {error.__cause__ or error}.")
 
 
 def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
@@ -131,21 +151,36 @@ def serve(settings: Settings, port: int) -> int:
 
     Refused, with the servers stopped, when the web server answers a request that `runtime.ui_guard` should refuse.
     """
-    prepare_home(settings)
-    arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
+    _tell_of_everything(settings)
+    # Errors alone: each tick stands in the UI, and a library's warning is nothing an operator can act on.
+    quiet = ["--log-level", "error", "--code-server-log-level", "error"]
+    arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port), *quiet]
     # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. A shell's
     # background job would start with interrupts ignored.
     child = subprocess.Popen(
         [sys.executable, "-m", "dagster", "dev", *arguments],
         cwd=settings.data,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
     try:
         _require_guard(child, port)
+        screen.say(f"Open http://127.0.0.1:{port}, stop with Ctrl-C.")
         return child.wait()
     except KeyboardInterrupt:
         return child.wait()
+
+
+def _tell_of_everything(settings: Settings) -> None:
+    """Report to a fresh or lost history what is there, before anybody looks at it."""
+    import dagster as dg
+
+    prepare_home(settings)
+    from orchestration.defs import history
+
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        history.tell_of_everything(instance, settings)
 
 
 def _require_guard(child: subprocess.Popen[bytes], port: int) -> None:

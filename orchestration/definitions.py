@@ -8,7 +8,7 @@ import os
 
 import dagster as dg
 
-from orchestration.defs import assets, checks, feeds, inbox, jobs, models, partitions
+from orchestration.defs import assets, checks, feeds, inbox, jobs, models, partitions, ready
 from orchestration.files import PRIVATE
 from orchestration.settings import Settings, load
 
@@ -19,10 +19,11 @@ def build_defs(settings: Settings) -> dg.Definitions:
     A run, a tick of a schedule and a sensor read the settings anew from the environment when they happen.
     """
     months = partitions.months(settings)
-    closing = assets.closing(models.load(), months)
-    close_month = jobs.close_month(closing, months)
+    closing = assets.closing(models.load(months), months)
+    ready_to_close = ready.ready_to_close(months)
+    close_month = jobs.close_month([ready_to_close, closing], months)
     return dg.Definitions(
-        assets=[feeds.landed_feeds, closing],
+        assets=[feeds.landed_feeds, ready_to_close, closing],
         asset_checks=[checks.everything_is_as_it_was],
         jobs=[close_month, jobs.verify_everything, inbox.land_dropped_file],
         schedules=[jobs.close_due_months(close_month), jobs.verify_daily],

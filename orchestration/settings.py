@@ -80,6 +80,11 @@ class Settings:
         return self.data / "warehouse.duckdb"
 
     @property
+    def overview(self) -> Path:
+        """The overview as a page, made anew with the warehouse."""
+        return self.data / "overview.html"
+
+    @property
     def dagster_home(self) -> Path:
         return self.data / "dagster"
 
@@ -97,6 +102,7 @@ class Settings:
             self.dagster_home,
             self.differences,
             self.warehouse,
+            self.overview,
             self.lock,
         )
 

@@ -13,7 +13,7 @@ import typer
 
 from orchestration import screen
 from orchestration.cli import completion
-from orchestration.cli.command import STATE, AsJson, Form, print_rows
+from orchestration.cli.command import STATE, AsJson, Form, print_rows, retelling
 from orchestration.errors import Damaged
 from orchestration.layout import amount, counted
 from orchestration.months import Month, with_ranges
@@ -173,6 +173,7 @@ def verify_months(
         screen.say(f"Frozen before statements had proofs, so without a root: {', '.join(map(str, without_root))}.")
 
 
+@retelling
 def rebuild_warehouse(as_json: AsJson = False) -> None:
     """Make warehouse.duckdb again from the files.
 

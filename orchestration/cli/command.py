@@ -79,6 +79,24 @@ def options(
     STATE.data_dir = data_dir
 
 
+def retelling(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that changes the data folder, after which the overview is told anew."""
+
+    @functools.wraps(function)
+    def run(*positional: Any, **named: Any) -> None:
+        from orchestration import dagster_run
+
+        try:
+            function(*positional, **named)
+        except typer.Exit:
+            # Of several files some were refused, and the others have landed.
+            dagster_run.retell(STATE.settings)
+            raise
+        dagster_run.retell(STATE.settings)
+
+    return run
+
+
 def with_sentences(function: Callable[..., None]) -> Callable[..., None]:
     """The command with sentences for errors: exit status 1 when it is refused, 3 when something stored is damaged."""
 

@@ -13,7 +13,7 @@ import typer
 
 from orchestration import screen
 from orchestration.cli import completion
-from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows
+from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows, retelling
 from orchestration.errors import Refused
 from orchestration.layout import Look, amount, counted
 from orchestration.settings import Settings
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestration.sources.checking import Check
 
 
+@retelling
 def land_files(
     feed: Annotated[
         str | None,

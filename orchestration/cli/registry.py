@@ -10,7 +10,7 @@ import typer
 
 from orchestration import screen
 from orchestration.cli import completion
-from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows
+from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows, retelling
 from orchestration.errors import Refused
 from orchestration.layout import Look, counted
 from orchestration.settings import Settings
@@ -23,6 +23,7 @@ Kind = Annotated[str, typer.Argument(help="number or ip")]
 Asset = Annotated[str, typer.Argument(help="A telephone number or an IP address.")]
 
 
+@retelling
 def add_tenants(
     from_file: Annotated[Path, typer.Option("--from", help="CSV or JSON Lines with every field of a tenant.")],
     as_json: AsJson = False,
@@ -41,6 +42,7 @@ def add_tenants(
     screen.say(f"Created {created}, recorded at {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S} UTC.")
 
 
+@retelling
 def archive_tenant(account_id: Account, as_json: AsJson = False) -> None:
     """End a tenant's life, now and for ever; what it holds is released.
 
@@ -66,6 +68,7 @@ def list_tenants(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     print_rows("Tenants", reader.records(STATE.existing, "select * from assets.tenants order by account_id"), form)
 
 
+@retelling
 def assign(kind: Kind, asset: Asset, account_id: Account, as_json: AsJson = False) -> None:
     """Give a number or IP to a tenant, now.
 
@@ -80,6 +83,7 @@ def assign(kind: Kind, asset: Asset, account_id: Account, as_json: AsJson = Fals
     screen.say(f"{asset} belongs to {account_id} from {landing.receipt.landed_at:%Y-%m-%d %H:%M:%S.%f} UTC on.")
 
 
+@retelling
 def release(kind: Kind, asset: Asset, as_json: AsJson = False) -> None:
     """Take a number or IP from whoever holds it, now.
 

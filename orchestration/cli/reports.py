@@ -153,31 +153,41 @@ def explain_record(
         screen.say(sentence)
 
 
-def show_status(as_json: AsJson = False) -> None:
+def show_status(
+    as_json: AsJson = False,
+    as_page: Annotated[
+        bool, typer.Option("--html", help="Write the overview as a page into the data folder, and print its path.")
+    ] = False,
+) -> None:
     """What is landed, late, rejected, waiting and due.
 
     Example: statements status
     """
-    from orchestration.reports import status
+    from orchestration.reports import overview, status
 
-    overview = status.status(STATE.existing)
-    if as_json:
-        screen.as_json(overview)
+    settings = STATE.existing
+    if as_page:
+        overview.refresh_page(settings)
+        screen.say(str(settings.overview))
         return
-    feeds = overview["feeds"]
+    figures = status.status(settings)
+    if as_json:
+        screen.as_json(figures)
+        return
+    feeds = figures["feeds"]
     screen.table("Feeds", feeds, [name for name in feeds[0] if any(row[name] for row in feeds)])
-    screen.table("Months", overview["months"])
-    screen.table("Late records", overview["late_records"])
-    screen.table("Rows that sources leave out", overview["ignored"])
-    if overview["withdrawals_waiting"]:
-        waiting = counted(overview["withdrawals_waiting"], "withdrawal")
-        verb, names = ("waits", "it names") if overview["withdrawals_waiting"] == 1 else ("wait", "they name")
+    screen.table("Months", figures["months"])
+    screen.table("Late records", figures["late_records"])
+    screen.table("Rows that sources leave out", figures["ignored"])
+    if figures["withdrawals_waiting"]:
+        waiting = counted(figures["withdrawals_waiting"], "withdrawal")
+        verb, names = ("waits", "it names") if figures["withdrawals_waiting"] == 1 else ("wait", "they name")
         screen.say(f"{waiting} {verb} for the next close, which takes back what {names}.")
-    for sentence in overview["to_look_at"]:
+    for sentence in figures["to_look_at"]:
         screen.say(sentence)
-    if overview["accounts_not_landed"]:
-        screen.say(f"Hold assets, but were never landed as tenants: {', '.join(overview['accounts_not_landed'])}")
-    screen.say(overview["due_unknown_because"] or f"Due: {', '.join(overview['due']) or 'nothing'}")
+    if figures["accounts_not_landed"]:
+        screen.say(f"Hold assets, but were never landed as tenants: {', '.join(figures['accounts_not_landed'])}")
+    screen.say(figures["due_unknown_because"] or f"Due: {', '.join(figures['due']) or 'nothing'}")
 
 
 def list_rejected(

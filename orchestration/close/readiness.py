@@ -25,6 +25,17 @@ from orchestration.settings import Settings
 JUMP, FEWEST = 2, 20
 
 
+class RejectedRowsStand(Refused):
+    """Rejected rows stop a close. `finding` is the sentence without the way out, which depends on who asked."""
+
+    def __init__(self, finding: str) -> None:
+        self.finding = finding
+        super().__init__(
+            f"{finding} `statements rejected` lists them. Land mended rows with the same record_id, or leave these out "
+            "with --accept-rejected; the manifest names them."
+        )
+
+
 def require_ended(month: Month, settings: Settings, now: datetime) -> None:
     """Only ended months have statements, and a late night's records get the grace to arrive."""
     if now < month.end:
@@ -277,10 +288,7 @@ def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, 
         return
     counts = sorted(Counter(row.reason for row in open_rows).items())
     reasons = ", ".join(f"{count} × {reason}" for reason, count in counts)
-    raise Refused(
-        f"{len(open_rows)} rejected rows stand against closing {month}: {reasons}. `statements rejected` lists them. "
-        "Land mended rows with the same record_id, or leave these out with --accept-rejected; the manifest names them."
-    )
+    raise RejectedRowsStand(f"{len(open_rows)} rejected rows stand against closing {month}: {reasons}.")
 
 
 def pinned_files(close: Close) -> dict[Path, str]:

@@ -15,12 +15,12 @@ from orchestration.close.dbt_build import DoesNotAddUp, NodeResult
 from orchestration.close.manifests import Manifest
 from orchestration.commands import close
 from orchestration.commands.close import Closed
-from orchestration.defs import feeds, showing
-from orchestration.defs.models import OWNERS, Models
+from orchestration.defs import OWNERS, feeds, ready, refusal, showing
+from orchestration.defs.models import Models
 from orchestration.defs.showing import Metadata
 from orchestration.errors import Damaged, Refused
 from orchestration.months import Month
-from orchestration.runtime import run_worker
+from orchestration.runtime import announcing, run_worker
 from orchestration.settings import Settings, load
 
 FROZEN_MONTH = dg.AssetKey("frozen_month")
@@ -35,32 +35,26 @@ WAREHOUSE = dg.AssetSpec(
     kinds={"duckdb"},
     owners=OWNERS,
 )
-ADDS_UP = dg.AssetCheckSpec(
-    "every_figure_adds_up",
-    asset=FROZEN_MONTH,
-    blocking=True,
-    description="Each invariant of the close, in SQL and again from the written files. One difference and nothing is "
-    "frozen.",
-)
-UNUSUAL = [
-    dg.AssetCheckSpec(
-        "unattributed_share_is_as_usual",
-        asset=FROZEN_MONTH,
-        description=f"Warns when more than {unusual.LITTLE_SHARE} % of the records belong to nobody, and more than "
-        f"{unusual.JUMP} times the share of the month before.",
-    ),
-    dg.AssetCheckSpec(
-        "rejected_rows_are_as_usual",
-        asset=FROZEN_MONTH,
-        description=f"Warns when more than {unusual.LITTLE_ROWS} rows were rejected, and more than {unusual.JUMP} "
-        "times those of the month before.",
-    ),
-    dg.AssetCheckSpec(
-        "every_day_has_records",
-        asset=FROZEN_MONTH,
-        description="Warns of UTC days without a single record: a file of the carrier may be missing.",
-    ),
-]
+ADDS_UP = "every_figure_adds_up"
+
+
+def _checks(months: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    """The checks of a frozen month beside those of dbt. Only the first of them can stop a close."""
+    descriptions = {
+        ADDS_UP: "Each invariant of the close, in SQL and again from the written files. One difference and nothing is "
+        "frozen.",
+        "unattributed_share_is_as_usual": f"Warns when more than {unusual.LITTLE_SHARE} % of the records belong to "
+        f"nobody, and more than {unusual.JUMP} times the share of the month before.",
+        "rejected_rows_are_as_usual": f"Warns when more than {unusual.LITTLE_ROWS} rows were rejected, and more than "
+        f"{unusual.JUMP} times those of the month before.",
+        "every_day_has_records": "Warns of UTC days without a single record: a file of the carrier may be missing.",
+    }
+    return [
+        dg.AssetCheckSpec(
+            name, asset=FROZEN_MONTH, blocking=name == ADDS_UP, description=description, partitions_def=months
+        )
+        for name, description in descriptions.items()
+    ]
 
 
 class CloseOptions(dg.Config):
@@ -80,9 +74,9 @@ def closing(models: Models, months: dg.PartitionsDefinition) -> dg.AssetsDefinit
 
     @dg.multi_asset(
         # Not the job's name: a repository refuses two definitions of one name.
-        name="closing",
+        name=announcing.CLOSING,
         specs=[*models.specs, _frozen_month(models), WAREHOUSE],
-        check_specs=[*models.checks.values(), ADDS_UP, *UNUSUAL],
+        check_specs=[*models.checks.values(), *_checks(months)],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
         can_subset=False,
@@ -101,35 +95,49 @@ def closing(models: Models, months: dg.PartitionsDefinition) -> dg.AssetsDefinit
                 settings,
                 Month.parse(context.partition_key),
                 accept_rejected=config.accept_rejected,
-                progress=context.log.info,
+                progress=_progress(context),
             )
         except (Refused, Damaged) as error:
             if isinstance(error, DoesNotAddUp):
                 yield from (result for result in _check_results(models, error.nodes) if not result.passed)
-            raise dg.Failure(description=str(error), allow_retries=False) from error
-        for observation in feeds.observations(settings):
+            raise refusal.of_close(settings, Month.parse(context.partition_key), error) from error
+        for observation in feeds.latest(settings):
             context.log_event(observation)
-        yield from _results(settings, models, closed)
+        yield from results(settings, models, closed, closed.outcome)
 
     return close_partition
+
+
+def _progress(context: dg.AssetExecutionContext) -> close.Progress:
+    """A log of the steps. The first of them comes after the last precondition: from then on, a failure is red."""
+    unannounced = [FROZEN_MONTH, WAREHOUSE.key]
+
+    def log(step: str) -> None:
+        announcing.announce(context, unannounced)
+        unannounced.clear()
+        context.log.info(step)
+
+    return log
 
 
 def _frozen_month(models: Models) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=FROZEN_MONTH,
-        deps=models.handed_over,
+        # A refusal skips the close: its first step is what the frozen month hangs on.
+        deps=[*models.handed_over, ready.READY],
         group_name="frozen_statements",
         description=(
             "A month's statements as read-only files with their hashes, for ever. Green is frozen, a gap is not.\n\n"
             "Final as soon as it is there: closing the month again verifies it and changes nothing. Press "
-            "*Materialize* for the oldest month that has ended and is not green; several chosen at once run in order."
+            "*Materialize all…* on the job `close_month`, for the oldest month that has ended and is not green; several "
+            "chosen at once run in order."
         ),
         kinds={"parquet", "csv"},
         owners=OWNERS,
     )
 
 
-def _results(settings: Settings, models: Models, closed: Closed) -> Iterator[dg.MaterializeResult[object]]:
+def results(settings: Settings, models: Models, closed: Closed, outcome: str) -> Iterator[dg.MaterializeResult[object]]:
     """Parents first. Everything of a month bears its manifest's hash, so that nothing looks out of date."""
     manifest = closed.manifest
     version = dg.DataVersion(manifest.sha256)
@@ -138,19 +146,19 @@ def _results(settings: Settings, models: Models, closed: Closed) -> Iterator[dg.
     for unique_id, key in models.asset_keys.items():
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata={"outcome": closed.outcome, **_figures(manifest, key.path[-1], nodes.get(unique_id))},
+            metadata={"outcome": outcome, **_figures(manifest, key.path[-1], nodes.get(unique_id))},
             check_results=[check for check in checks if check.asset_key == key],
             data_version=version,
         )
     yield dg.MaterializeResult(
         asset_key=FROZEN_MONTH,
-        metadata={"outcome": closed.outcome, **showing.month(settings, manifest)},
+        metadata={"outcome": outcome, **showing.month(settings, manifest)},
         check_results=list(_month_checks(settings, manifest)),
         data_version=version,
     )
     yield dg.MaterializeResult(
         asset_key=WAREHOUSE.key,
-        metadata={"outcome": closed.outcome, **showing.warehouse(settings, manifest)},
+        metadata={"outcome": outcome, **showing.warehouse(settings, manifest)},
         data_version=version,
     )
 
@@ -196,7 +204,7 @@ def _month_checks(settings: Settings, manifest: Manifest) -> Iterator[dg.AssetCh
     counts = manifest.content.counts
     yield dg.AssetCheckResult(
         asset_key=FROZEN_MONTH,
-        check_name=ADDS_UP.name,
+        check_name=ADDS_UP,
         passed=True,
         metadata=showing.adding_up(settings, manifest),
     )
@@ -207,8 +215,8 @@ def _month_checks(settings: Settings, manifest: Manifest) -> Iterator[dg.AssetCh
             "unattributed_share_is_as_usual",
             not unusual.share_jumped(manifest, previous),
             {
-                "percent": str(unusual.unattributed_percent(counts)),
-                "percent_the_month_before": str(unusual.unattributed_percent(before)) if before else "none",
+                "percent": float(unusual.unattributed_percent(counts)),
+                "percent_the_month_before": float(unusual.unattributed_percent(before)) if before else "none",
             },
         ),
         (

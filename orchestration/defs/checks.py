@@ -9,7 +9,7 @@ import dagster as dg
 
 from orchestration.close import manifests, verify
 from orchestration.close.manifests import Chain
-from orchestration.defs import feeds
+from orchestration.defs import feeds, refusal
 from orchestration.defs.showing import Metadata
 from orchestration.errors import Damaged
 from orchestration.frozen import frozen_months
@@ -45,7 +45,7 @@ def everything_is_as_it_was(context: dg.AssetCheckExecutionContext) -> Iterator[
     yield from results.values()
     if red := [result.description for result in results.values() if not result.passed]:
         # A check that only turns red would let the run be green, and nobody would be told.
-        raise dg.Failure(description=f"What is stored is not what was stored. {red[0]}", allow_retries=False)
+        raise refusal.Failed(f"What is stored is not what was stored. {red[0]}")
 
 
 def _frozen(settings: Settings) -> dg.AssetCheckResult:

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.close import manifests
-from orchestration.defs import showing
-from orchestration.defs.models import OWNERS
+from orchestration.defs import OWNERS, overview, showing
 from orchestration.defs.showing import Metadata
 from orchestration.errors import Damaged
 from orchestration.landing import receipts
-from orchestration.landing.feeds import FEEDS
-from orchestration.reports import status
+from orchestration.landing.feeds import FEEDS, Feed
+from orchestration.reports import feeds, status
 from orchestration.settings import Settings, load
 
 SHOWN = ("batches", "rejected_rows", "late_rows", "overtaken_rows", "unusable_assets")
@@ -24,20 +23,27 @@ def key(feed: str) -> dg.AssetKey:
     return dg.AssetKey(["landing", feed])
 
 
-def _look() -> Iterator[dg.ObserveResult]:
-    """Observe every feed by its receipts alone. A damaged receipt is shown, and turns the checks red."""
+def _look(context: dg.AssetExecutionContext) -> Iterator[dg.ObserveResult]:
+    """Observe the selected feeds, or the overview."""
+    for observation in latest(load()):
+        if observation.asset_key in context.selected_asset_keys:
+            yield dg.ObserveResult(asset_key=observation.asset_key, metadata=observation.metadata)
+
+
+def latest(settings: Settings) -> list[dg.AssetObservation]:
+    """The overview and every feed as they are now."""
     try:
-        latest = observations(load())
+        observed = _observations(settings)
     except Damaged as error:
-        latest = [dg.AssetObservation(asset_key=key(feed), metadata={"damaged": str(error)}) for feed in FEEDS]
-    for observation in latest:
-        yield dg.ObserveResult(asset_key=observation.asset_key, metadata=observation.metadata)
+        # Shown here, and the daily checks turn red.
+        observed = [dg.AssetObservation(asset_key=key(feed), metadata={"damaged": str(error)}) for feed in FEEDS]
+    return [overview.observation(settings), *observed]
 
 
-def observations(settings: Settings) -> list[dg.AssetObservation]:
-    """One per feed: how much has landed, when last, and up to when it is complete."""
+def _observations(settings: Settings) -> list[dg.AssetObservation]:
+    """One per feed, by its receipts alone: how much has landed, when last, and up to when it is complete."""
     landed = receipts.load(settings)
-    latest = []
+    observed = []
     for feed in status.feeds(landed):
         metadata: Metadata = {"dagster/row_count": feed["rows"]} | {name: feed[name] for name in SHOWN}
         for name in ("last_landed_at", "cutoff"):
@@ -49,14 +55,36 @@ def observations(settings: Settings) -> list[dg.AssetObservation]:
             metadata["months"] = dg.MetadataValue.md(
                 showing.table(columns, [[month[column] for column in columns] for month in months])
             )
-        latest.append(dg.AssetObservation(asset_key=key(feed["feed"]), metadata=metadata))
-    return latest
+        observed.append(dg.AssetObservation(asset_key=key(feed["feed"]), metadata=metadata))
+    return observed
+
+
+# The columns that landing adds to those of a file.
+ADDED = {
+    "event_type": "start, release or end.",
+    "sealed_at": "The seal of the feed as the row landed; no change acts before it.",
+    "is_late": "Recorded before the seal, and landed with the operator's consent: it acts from the seal on.",
+    "is_overtaken": "Late, and a change recorded after it had landed before: it acts no more.",
+    "is_void": "Can never act: no possible number or IP, or over before it was recorded.",
+    "batch_id": "The landed batch, a folder of that name.",
+    "source_row": "The row within the landed file.",
+}
+
+
+def _schema(feed: Feed) -> dg.TableSchema:
+    described = {column["column"]: column["meaning"] for column in feeds.columns(feed)}
+    return dg.TableSchema(
+        [dg.TableColumn(name, kind, described.get(name) or ADDED[name]) for name, kind in feed.pinned.items()]
+    )
 
 
 # Called, and not written above its function: Dagster declares no type for what this decorator returns.
 landed_feeds: dg.AssetsDefinition = dg.multi_observable_source_asset(
     name="look_at_what_landed",
-    specs=[
+    # The button *Observe* on a feed's page selects that feed alone.
+    can_subset=True,
+    specs=[overview.SPEC]
+    + [
         dg.AssetSpec(
             key=key(feed.name),
             group_name="landed_feeds",
@@ -66,11 +94,7 @@ landed_feeds: dg.AssetsDefinition = dg.multi_observable_source_asset(
             ),
             kinds={"parquet"},
             owners=OWNERS,
-            metadata={
-                "dagster/column_schema": dg.TableSchema(
-                    [dg.TableColumn(name, kind) for name, kind in feed.pinned.items()]
-                )
-            },
+            metadata={"dagster/column_schema": _schema(feed)},
         )
         for feed in FEEDS.values()
     ],

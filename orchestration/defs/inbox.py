@@ -11,6 +11,7 @@ import dagster as dg
 from orchestration import files
 from orchestration.commands import inbox
 from orchestration.commands.inbox import Dropped
+from orchestration.defs import feeds, refusal
 from orchestration.runtime import run_worker
 from orchestration.settings import load
 
@@ -33,11 +34,12 @@ def landing_dropped_file(context: dg.OpExecutionContext, config: DroppedFile) ->
         return
     outcome = inbox.land_one(settings, dropped, context.log.info)
     if outcome.landing is None:
-        raise dg.Failure(description=outcome.refusal, metadata={"file": str(outcome.moved_to)}, allow_retries=False)
+        raise refusal.Failed(str(outcome.refusal), {"file": str(outcome.moved_to)})
     receipt = outcome.landing.receipt
+    # Observed like the whole feed, which follows: a materialization would hide every observation of it for good.
     context.log_event(
-        dg.AssetMaterialization(
-            asset_key=["landing", dropped.feed],
+        dg.AssetObservation(
+            asset_key=feeds.key(dropped.feed),
             description="landed" if outcome.landing.is_new else "landed before",
             metadata={
                 "file": str(outcome.moved_to),
@@ -49,6 +51,8 @@ def landing_dropped_file(context: dg.OpExecutionContext, config: DroppedFile) ->
             },
         )
     )
+    for observation in feeds.latest(settings):
+        context.log_event(observation)
 
 
 @dg.job(
@@ -77,7 +81,11 @@ def inbox_files() -> list[dg.RunRequest] | dg.SkipReason:
 
 def _request(dropped: Dropped) -> dg.RunRequest:
     key = f"{dropped.folder}/{files.sha256(dropped.path)}@{dropped.path.stat().st_mtime_ns}"
-    return dg.RunRequest(run_key=key, run_config=run_config(dropped.path, dropped.folder))
+    return dg.RunRequest(
+        run_key=key,
+        run_config=run_config(dropped.path, dropped.folder),
+        tags={"file": f"{dropped.folder}/{dropped.path.name}"},
+    )
 
 
 def run_config(path: Path, folder: str) -> dict[str, Any]:

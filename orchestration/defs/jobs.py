@@ -1,11 +1,13 @@
 """The job that closes a month, the one that verifies everything, when they run, and who is told of a failure."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from orchestration import clock
 from orchestration.close import due
+from orchestration.defs import history
 from orchestration.defs.checks import everything_is_as_it_was
 from orchestration.defs.feeds import landed_feeds
 from orchestration.errors import Damaged, Refused
@@ -18,26 +20,28 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
-def close_month(closing: dg.AssetsDefinition, months: dg.PartitionsDefinition) -> "UnresolvedAssetJobDefinition":
-    """The job of the operation `closing` for one of the months."""
+def close_month(
+    steps: Sequence[dg.AssetsDefinition], months: dg.PartitionsDefinition
+) -> "UnresolvedAssetJobDefinition":
+    """The job of these steps for one of the months."""
     return dg.define_asset_job(
         name="close_month",
         # Not the daily look at every month: a close verifies the one before it.
-        selection=dg.AssetSelection.assets(closing) - dg.AssetSelection.checks(everything_is_as_it_was),
+        selection=dg.AssetSelection.assets(*steps) - dg.AssetSelection.checks(everything_is_as_it_was),
         description="Freezes the statements of an ended month, or verifies them when they are frozen.",
         config=dg.PartitionedConfig(
             partitions_def=months,
             run_config_for_partition_key_fn=lambda _: {},
-            tags_for_partition_key_fn=_oldest_first,
+            tags_for_partition_key_fn=_tags,
         ),
         executor_def=dg.in_process_executor,
     )
 
 
-def _oldest_first(month: str) -> dict[str, str]:
-    """Of several months that wait in the queue the oldest runs first, in whatever order they were chosen."""
+def _tags(month: str) -> dict[str, str]:
+    """The month; and of several months that wait in the queue the oldest runs first, in whatever order they came."""
     parsed = Month.parse(month)
-    return {"dagster/priority": str(-12 * parsed.year - parsed.number)}
+    return {"month": month, "dagster/priority": str(-12 * parsed.year - parsed.number)}
 
 
 def close_due_months(job: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
@@ -54,9 +58,11 @@ def close_due_months(job: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefiniti
     return schedule(_request_due_months)
 
 
-def _request_due_months() -> list[dg.RunRequest] | dg.SkipReason:
-    """Request a run for each due month, oldest first; runs queue one at a time."""
+def _request_due_months(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+    """Request a run for each due month, oldest first; runs queue one at a time. The overview is told anew."""
     settings = load()
+    if context.instance_ref:
+        history.tell_of_landing(context.instance, settings)
     try:
         months_due = due.due_months(settings)
     except (Refused, Damaged) as error:
@@ -66,7 +72,7 @@ def _request_due_months() -> list[dg.RunRequest] | dg.SkipReason:
     # A key of the day: a month that was refused yesterday is tried again today, and a double tick runs once.
     today = clock.now().date().isoformat()
     return [
-        dg.RunRequest(run_key=f"{month}@{today}", partition_key=str(month), tags=_oldest_first(str(month)))
+        dg.RunRequest(run_key=f"{month}@{today}", partition_key=str(month), tags=_tags(str(month)))
         for month in months_due
     ]
 

@@ -13,6 +13,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, build_dbt_asset_specs
 
 from orchestration.close import dbt_build
+from orchestration.defs import OWNERS
 from orchestration.landing.feeds import FEEDS
 
 GROUPS = {
@@ -22,7 +23,6 @@ GROUPS = {
     "invariants": "invariants",
     "figures": "figures",
 }
-OWNERS = ["team:billing"]
 # An operator's question of every box in the graph: may I rely on it yet?
 FINAL = {
     "reference_data": "Part of the software, read anew at every close.",
@@ -75,8 +75,8 @@ class Models:
         return [spec.key for spec in self.specs if spec.group_name in ("statements", "figures")]
 
 
-def load() -> Models:
-    """The models of the prepared manifest, which dbt makes now if the code has changed since."""
+def load(months: dg.PartitionsDefinition) -> Models:
+    """The models of the prepared manifest, which dbt makes now if the code has changed since; checks are of a month."""
     manifest = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))
     nodes = manifest["nodes"]
     order = TopologicalSorter({unique_id: node["depends_on"].get("nodes", []) for unique_id, node in nodes.items()})
@@ -94,6 +94,7 @@ def load() -> Models:
                 asset=asset_keys[_tested_model(node)],
                 blocking=True,
                 description=node.get("description"),
+                partitions_def=months,
             )
             for unique_id, node in nodes.items()
             if node["resource_type"] == "test"

@@ -7,16 +7,17 @@ even a tenant's name: Dagster keeps its metadata in its history.
 import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 
-from orchestration import engine
+from orchestration import engine, layout
 from orchestration.close import unusual
 from orchestration.close.manifests import Manifest
 from orchestration.settings import Settings
 
-# The metadata that Dagster shows beside a result, by label. A float is a duration, never an amount.
+# The metadata that Dagster shows beside a result, by label. A float is a duration, or a point of a plot.
 Metadata = dict[str, dg.MetadataValue[Any] | str | int | float]
 TENANTS_SHOWN = 10
 TOTALS = """
@@ -71,6 +72,7 @@ def month(settings: Settings, manifest: Manifest) -> Metadata:
             table(["reason", "currency", "records", "cost"], _rows(settings, manifest, UNATTRIBUTED))
         ),
         "records_per_day": _markdown(chart(unusual.records_by_day(manifest))),
+        **_plotted(manifest),
         "counts": _markdown(table(["of the month's rows", "rows"], asdict(manifest.content.counts).items())),
         "warnings": _markdown("\n".join(f"- {warning}" for warning in manifest.content.warnings) or "None."),
         "rejected_rows_left_out": len(manifest.content.rejected.left_out),
@@ -85,6 +87,17 @@ def month(settings: Settings, manifest: Manifest) -> Metadata:
                 ],
             )
         ),
+    }
+
+
+def _plotted(manifest: Manifest) -> Metadata:
+    """The figures that Dagster draws from month to month. It draws floats alone; `statement` has the exact amounts."""
+    counts = manifest.content.counts
+    totals: Metadata = {f"total_{currency}": float(cost) for currency, cost in manifest.content.totals.items()}
+    return totals | {
+        "records": counts.accepted,
+        "unattributed_percent": float(unusual.unattributed_percent(counts)),
+        "rejected_rows": counts.rejected,
     }
 
 
@@ -127,9 +140,13 @@ def warehouse(settings: Settings, manifest: Manifest) -> Metadata:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines)
+    """A Markdown table, numbers to the right."""
+    listed = [list(row) for row in rows]
+    numeric = [all(map(_is_number, column)) for column in zip(*listed, strict=True)] or [False] * len(head)
+    rule = ["---:" if number else "---" for number in numeric]
+    # A pipe would end the cell. Nothing that a tenant or a carrier may choose freely gets here.
+    lines = [head, rule, *([layout.cell(value).replace("|", "\\|") for value in row] for row in listed)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def chart(by_day: dict[str, int]) -> str:
@@ -147,12 +164,8 @@ def chart(by_day: dict[str, int]) -> str:
     return f"From the first day to the last, UTC; at most {most:,}\n\n![Records per UTC day]({image})"
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    # A pipe would end the cell. Nothing that a tenant or a carrier may choose freely gets here.
-    text = f"{value:,}" if isinstance(value, int) else str(value)
-    return text.replace("|", "\\|")
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | Decimal) and not isinstance(value, bool))
 
 
 def _markdown(*parts: str) -> dg.MarkdownMetadataValue:

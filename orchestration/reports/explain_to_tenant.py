@@ -13,8 +13,8 @@ from orchestration.commands import land
 from orchestration.errors import Refused
 from orchestration.landing import normalization, receipts, services
 from orchestration.landing.feeds import CDRS
-from orchestration.reports.explain import deliveries_of, spell, when
 from orchestration.layout import amount
+from orchestration.reports.explain import deliveries_of, spell, when
 from orchestration.settings import Settings
 from orchestration.sources import rating
 from orchestration.warehouse import reader

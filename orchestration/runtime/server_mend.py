@@ -4,7 +4,8 @@ Its webserver refuses a backfill over an operation that cannot be split: it comp
 of another with `!=`, which also looks at whether they have been counted yet. Without this, several months could not be
 chosen at once. To be deleted when `TimeWindowPartitionsSubset` compares alike with `==` and `!=`; a test says so.
 
-The webserver obeys the pages of other sites, too; `ui_guard` is put in front of it before it starts.
+The webserver obeys the pages of other sites, too; `ui_guard` is put in front of it before it starts. Every process that
+creates runs announces a close as `announcing` has it.
 """
 
 import sys
@@ -16,6 +17,7 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
 
 from orchestration.errors import Refused
+from orchestration.runtime import announcing
 
 
 class ArtifactStorage(LocalArtifactStorage):
@@ -25,6 +27,7 @@ class ArtifactStorage(LocalArtifactStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         # A method of Dagster's class is replaced on purpose: it is the mend.
         TimeWindowPartitionsSubset.__ne__ = _differs  # type: ignore[method-assign]
+        announcing.install()
         # The module that the web server's process begins with.
         if "dagster_webserver.cli" in sys.modules:
             _guard_web_server()

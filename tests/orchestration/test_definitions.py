@@ -10,9 +10,10 @@ from decimal import Decimal
 
 import dagster as dg
 import pytest
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
 
-from orchestration import clock, settings
+from orchestration import clock, dagster_run, settings
 from orchestration.close import manifests, pinning
 from orchestration.definitions import build_defs
 from orchestration.defs import jobs, partitions
@@ -35,7 +36,7 @@ SEEDS = {"sections", "toll_free_prefixes"}
 WARNINGS = {"unattributed_share_is_as_usual", "rejected_rows_are_as_usual", "every_day_has_records"}
 VERIFYING = {"nothing_frozen_has_changed", "nothing_landed_has_changed"}
 FIGURES = {"counts", "used_frozen_files"}
-GROUPS = {"landed_feeds", "reference_data", "staging", "attribution", "statements", "invariants", "figures",
+GROUPS = {"overview", "landed_feeds", "reference_data", "staging", "attribution", "statements", "invariants", "figures",
           "frozen_statements", "warehouse"}  # fmt: skip
 
 
@@ -112,9 +113,10 @@ def test_nothing_happens_while_modules_load(tmp_path):
 def test_the_assets_are_feeds_models_the_frozen_month_and_the_warehouse(graph):
     made = {found.to_user_string() for found in graph.materializable_asset_keys}
     others = made - MARTS - {"frozen_month", "warehouse"}
-    assert made >= MARTS | {"frozen_month", "warehouse"}
+    assert made >= MARTS | {"ready_to_close", "frozen_month", "warehouse"}
+    others -= {"ready_to_close"}
     assert {name for name in others if not name.startswith(("stg_", "int_", "invariant_"))} == SEEDS | FIGURES
-    assert graph.external_asset_keys == {key(feed) for feed in FEEDS}
+    assert graph.external_asset_keys == {key(feed) for feed in FEEDS | {"overview"}}
 
 
 def test_every_model_of_the_project_is_an_asset(graph):
@@ -122,8 +124,9 @@ def test_every_model_of_the_project_is_an_asset(graph):
     assert {key(model) for model in models} <= graph.materializable_asset_keys
 
 
-def test_the_frozen_month_waits_for_every_mart_and_figure_and_the_warehouse_for_it(graph):
-    assert graph.get(key("frozen_month")).parent_keys == {key(model) for model in MARTS | FIGURES}
+def test_the_frozen_month_waits_for_its_readiness_every_mart_and_figure_and_the_warehouse_for_it(graph):
+    assert graph.get(key("frozen_month")).parent_keys == {key(one) for one in MARTS | FIGURES | {"ready_to_close"}}
+    assert graph.get(key("ready_to_close")).parent_keys == {key(feed) for feed in FEEDS}
     assert graph.get(key("warehouse")).parent_keys == {key("frozen_month")}
 
 
@@ -141,6 +144,8 @@ def test_every_check_of_the_close_blocks_but_those_that_only_warn(graph):
     assert checks >= CHECKS | WARNINGS | VERIFYING
     blocking = {check.name for check in graph.asset_check_keys if graph.get_check_spec(check).blocking}
     assert checks - blocking == WARNINGS | VERIFYING
+    of_a_month = {check.name for check in graph.asset_check_keys if graph.get_check_spec(check).partitions_def}
+    assert of_a_month == checks - VERIFYING
 
 
 def test_every_asset_says_what_it_is_when_it_is_final_whose_it_is_and_of_what_kind(graph):
@@ -151,8 +156,10 @@ def test_every_asset_says_what_it_is_when_it_is_final_whose_it_is_and_of_what_ki
         assert "select" not in node.description, f"{asset} shows SQL where an operator looks for an answer"
         assert node.owners == ["team:billing"]
         assert node.kinds
-        if asset not in (key("frozen_month"), key("warehouse")):
-            assert node.metadata["dagster/column_schema"].columns
+        if asset not in map(key, ("overview", "ready_to_close", "frozen_month", "warehouse")):
+            columns = node.metadata["dagster/column_schema"].columns
+            assert columns
+            assert asset not in map(key, FEEDS) or all(column.description for column in columns), asset
 
 
 def test_one_job_closes_others_verify_and_land_and_no_part_of_the_close_can_run_alone(defs):
@@ -163,10 +170,9 @@ def test_one_job_closes_others_verify_and_land_and_no_part_of_the_close_can_run_
         defs.resolve_job_def("close_month").get_subset(asset_selection={key("frozen_month")})
 
 
-def test_a_backfill_closes_one_month_a_run(defs):
-    assert defs.resolve_assets_def("frozen_month").backfill_policy == dg.BackfillPolicy.multi_run(
-        max_partitions_per_run=1
-    )
+@pytest.mark.parametrize("asset", ["ready_to_close", "frozen_month"])
+def test_a_backfill_closes_one_month_a_run(defs, asset):
+    assert defs.resolve_assets_def(asset).backfill_policy == dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 
 
 def test_the_schedules_look_daily_one_after_the_grace_and_run_unless_stopped(defs):
@@ -183,6 +189,7 @@ def test_of_several_months_the_oldest_runs_first_in_whatever_order_they_were_cho
     tags = [job.get_tags_for_partition_key(month, selected_asset_keys=None) for month in ("2025-12", "2026-01")]
     priorities = [int(tag["dagster/priority"]) for tag in tags]
     assert priorities[0] > priorities[1]
+    assert [tag["month"] for tag in tags] == ["2025-12", "2026-01"]
 
 
 def test_nobody_is_told_of_failures_unless_a_command_is_set(defs, tmp_path, monkeypatch):
@@ -301,7 +308,7 @@ def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
     told = {name: value.value for name, value in made["frozen_month"].metadata.items()}
     assert (told["outcome"], told["manifest_sha256"]) == ("frozen", head.sha256)
     assert f"| accepted | {head.content.counts.accepted} |" in told["counts"]
-    assert f"| USD | usage | 1 | {head.content.totals['USD']} |" in told["statement"]
+    assert "| USD | usage | 1 | 128.00 |" in told["statement"]
     assert "at most 1\n\n![Records per UTC day](data:image/svg+xml;base64," in told["records_per_day"]
     # The UI folds up what is longer.
     assert len(told["records_per_day"]) < 1000
@@ -309,6 +316,7 @@ def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
 
     again = materialized(second)
     assert again.keys() == made.keys()
+    assert again.pop("ready_to_close").metadata["verdict"].value == "frozen already: it is verified"
     assert {event.metadata["outcome"].value for event in again.values()} == {"already frozen, verified"}
     assert again["frozen_month"].metadata["manifest_sha256"].value == head.sha256
     assert tree(april.data / "statements") == frozen
@@ -316,6 +324,7 @@ def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
     for result in (first, second):
         checks = {event.check_name: event for event in result.get_asset_check_evaluations()}
         assert checks.keys() >= CHECKS | WARNINGS | {"every_figure_adds_up"}
+        assert {check.partition for check in checks.values()} == {"2026-04"}
         assert {name for name, check in checks.items() if not check.passed} == {"every_day_has_records"}
         assert checks["every_day_has_records"].severity == dg.AssetCheckSeverity.WARN
         figures = {name: value.value for name, value in checks["every_figure_adds_up"].metadata.items()}
@@ -336,10 +345,14 @@ def test_tables_show_their_rows_and_views_are_not_counted(april):
     assert "stg_cdrs" not in rows
 
 
-def failure_of(result: dg.ExecuteInProcessResult) -> str:
+def failed_step(result: dg.ExecuteInProcessResult) -> dg.DagsterEvent:
     assert not result.success
     (event,) = [event for event in result.all_node_events if event.is_step_failure]
-    return str(event.step_failure_data.user_failure_data.description)
+    return event
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    return str(failed_step(result).step_failure_data.user_failure_data.description)
 
 
 def test_a_refused_close_fails_the_run_with_the_sentence_and_materializes_nothing(april):
@@ -360,6 +373,58 @@ def test_a_run_leaves_rejected_rows_out_only_when_it_is_told_to(april):
         assert run(instance, "2026-04", accept_rejected=True).success
 
 
+def test_a_refusal_is_the_first_step_s_alone_names_the_rows_and_what_to_press_and_has_no_stack(april):
+    land(april, "cdrs", *IN_APRIL, record("bad-id", cost="much", started_at="2026-04-10T00:00:00Z"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(instance, "2026-04")
+    event = failed_step(result)
+    assert event.step_key == "ready_to_close"
+    assert [started.step_key for started in result.all_node_events if started.is_step_start] == ["ready_to_close"]
+    failure = event.step_failure_data
+    assert (failure.error.stack, failure.error.cause, failure.error.context) == ([], None, None)
+    assert "--accept-rejected" not in failure.error.message
+    assert "run's configuration" in failure.error.message
+    shown = failure.user_failure_data.metadata
+    (row,) = shown["rejected_rows"].records
+    assert row.data == {
+        "file_name": "cdrs-4.csv",
+        "source_row": 3,
+        "reason": "cost_unusable",
+        "batch_id": row.data["batch_id"],
+    }
+    assert "accept_rejected: true" in shown["configuration_that_leaves_them_out"].value
+    assert (shown["job"].job_name, shown["job"].location_name) == ("close_month", "tenant-statements")
+    assert "2026-04" in shown["then_press"].value
+    # Rule 7: a row's own values are nowhere in the history, whatever they are.
+    assert not {"much", "bad-id"} & set(re.findall(r"[\w-]+", str(result.all_events)))
+
+
+def failed_months(instance: dg.DagsterInstance, graph, name: str) -> set[str]:
+    """The red partitions of an asset, as the UI asks for them."""
+    months = graph.get(key(name)).partitions_def
+    cached = get_and_update_asset_status_cache_value(instance, key(name), months)
+    return set(cached.deserialize_failed_partition_subsets(months).get_partition_keys()) if cached else set()
+
+
+@pytest.mark.parametrize(
+    ("landed", "red"),
+    [((), {"ready_to_close"}), (IN_APRIL, {"frozen_month", "warehouse"})],
+    ids=["refused", "fails later"],
+)
+def test_a_refused_close_turns_its_first_step_red_alone_and_one_that_fails_later_what_it_was_to_make(
+    april, monkeypatch, landed, red
+):
+    if landed:
+        land(april, "cdrs", *landed)
+        monkeypatch.setattr(pinning, "receipt_counts", lambda *_: [("nowhere", 1, 1)])
+    dagster_run.prepare_home(settings.load())
+    with dg.DagsterInstance.from_config(str(april.data / "dagster")) as instance:
+        assert not run(instance, "2026-04").success
+        graph = build_defs(settings.load()).resolve_asset_graph()
+        names = [asset.to_user_string() for asset in graph.materializable_asset_keys]
+        assert {name for name in names if failed_months(instance, graph, name)} == red
+
+
 def test_a_damaged_month_is_a_red_asset(copy_of, closed_march, monkeypatch):
     line = copy_of(closed_march)
     monkeypatch.setenv("STATEMENTS_DATA_DIR", str(line.data))
@@ -369,7 +434,7 @@ def test_a_damaged_month_is_a_red_asset(copy_of, closed_march, monkeypatch):
     with dg.DagsterInstance.ephemeral() as instance:
         result = run(instance, "2026-03")
     assert "statements.csv does not match its hash" in failure_of(result)
-    assert materialized(result) == {}
+    assert materialized(result).keys() == {"ready_to_close"}
 
 
 def test_a_check_that_fails_is_red_with_what_it_found_and_nothing_is_materialized(april, monkeypatch):
@@ -384,7 +449,7 @@ def test_a_check_that_fails_is_red_with_what_it_found_and_nothing_is_materialize
     (check,) = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("assert_reconciliation_has_no_differences", False)
     assert check.metadata["rows_found"].value > 0
-    assert materialized(result) == {}
+    assert materialized(result).keys() == {"ready_to_close"}
 
 
 # The daily look -------------------------------------------------------------------------------------------------------
@@ -407,7 +472,7 @@ def test_the_daily_look_shows_what_has_landed_and_that_nothing_has_changed(copy_
         (feed.removeprefix("landing/"), "nothing_landed_has_changed"): True for feed in FEEDS
     }
     seen = observed(result)
-    assert seen.keys() == FEEDS
+    assert seen.keys() == FEEDS | {"overview"}
     assert seen["landing/cdrs"]["dagster/row_count"].value == 11
     assert "| 2026-03 | closed | 10 | 1 |" in seen["landing/cdrs"]["months"].value
 

@@ -146,6 +146,7 @@ def test_the_sensor_asks_for_a_run_a_file_and_not_twice_for_one(line, monkeypatc
     (again,) = inbox_files(dg.build_sensor_context())
     assert request.run_key == again.run_key
     assert request.run_config == run_config(path, "cdrs")
+    assert request.tags["file"] == "cdrs/day.csv"
     os.utime(path, (1, 1))
     (touched,) = inbox_files(dg.build_sensor_context())
     assert touched.run_key != request.run_key
@@ -157,9 +158,17 @@ def test_a_run_lands_the_file_and_tells_the_feed_and_a_refused_one_fails(defs, l
     good, bad = drop(line, "cdrs", "day.csv", record("a")), drop(line, "cdrs", "bad.csv", {"record_id": "b"})
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(instance=instance, run_config=run_config(good, "cdrs"))
-        (event,) = [event for event in done.all_events if event.is_step_materialization]
-        assert event.asset_key == dg.AssetKey(["landing", "cdrs"])
-        assert event.materialization.metadata["rows"].value == 1
+        # The feed's page shows a materialization for good, and hides every observation after it.
+        assert not [event for event in done.all_events if event.is_step_materialization]
+        observed = [
+            event.asset_observation_data.asset_observation
+            for event in done.all_events
+            if event.event_type_value == "ASSET_OBSERVATION"
+        ]
+        file, *feeds = observed
+        assert (file.asset_key, file.metadata["rows"].value) == (dg.AssetKey(["landing", "cdrs"]), 1)
+        (latest,) = [one for one in feeds if one.asset_key == file.asset_key]
+        assert "| 2026-03 | open | 1 |" in latest.metadata["months"].value
         with pytest.raises(dg.Failure, match="does not fit the feed cdrs"):
             job.execute_in_process(instance=instance, run_config=run_config(bad, "cdrs"))
         # A file that another run has dealt with is nothing to fail for.

@@ -12,8 +12,8 @@ from functools import cached_property
 
 from babel import Locale, dates, numbers
 
-from orchestration.months import Month
 from orchestration.layout import amount
+from orchestration.months import Month
 
 
 def places(values: Iterable[Decimal]) -> int:

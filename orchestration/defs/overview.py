@@ -1,0 +1,54 @@
+"""The start page in Dagster: an asset that says what `reports.overview` does, with links to what is to be pressed.
+
+What belongs here: how the overview is shown. What does not: any of its answers.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from orchestration.defs import OWNERS, showing
+from orchestration.defs.refusal import LOCATION, REPOSITORY
+from orchestration.reports import overview
+from orchestration.settings import Settings
+
+OVERVIEW = dg.AssetKey("overview")
+# The UI folds up Markdown of 1,000 characters.
+MONTHS_SHOWN = 8
+SPEC = dg.AssetSpec(
+    key=OVERVIEW,
+    group_name="overview",
+    description=(
+        "The start page: which months are closed, what has landed, what stands against the next close, what to press."
+        "\n\nNever final: told anew by every landing, close and tick, and when you press *Observe*."
+    ),
+    kinds={"markdown"},
+    owners=OWNERS,
+)
+
+
+def observation(settings: Settings) -> dg.AssetObservation:
+    """The overview as of now; its page is written anew with it."""
+    told = overview.refresh_page(settings)
+    return dg.AssetObservation(
+        asset_key=OVERVIEW,
+        metadata={
+            "next_month": told.next_month or "not chosen yet",
+            "obstacle": told.obstacle or "none",
+            "to_press": dg.MetadataValue.md(told.to_press),
+            "months": _table(told.months[:MONTHS_SHOWN]),
+            "landed": _table(told.feeds),
+            "close_a_month": dg.MetadataValue.job("close_month", LOCATION, repository_name=REPOSITORY),
+            "verify_everything": dg.MetadataValue.job("verify_everything", LOCATION, repository_name=REPOSITORY),
+            "statements": dg.MetadataValue.asset(dg.AssetKey("frozen_month")),
+            "as_a_page": dg.MetadataValue.path(str(settings.overview)),
+        },
+    )
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    if not rows:
+        return dg.MetadataValue.md("None.")
+    head = [overview.HEADINGS.get(name, name) for name in rows[0]]
+    return dg.MetadataValue.md(showing.table(head, [list(row.values()) for row in rows]))
