@@ -39,7 +39,10 @@ from orchestration.shape import as_json
 
 @dataclass(frozen=True)
 class Written:
-    """A month as it was written to a folder: the hash of each file and table, what was counted, what is odd."""
+    """A month as it was written to a folder: the hash of each file and table, what was counted, what is odd.
+
+    `engine`: name and version of the one that computed it.
+    """
 
     folder: Path
     hashes: dict[str, str]
@@ -47,6 +50,7 @@ class Written:
     counts: Counts
     warnings: list[str]
     figures: Figures
+    engine: str
 
 
 def write_csv(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -102,7 +106,7 @@ def compose(inputs: Inputs, written: Written) -> Content:
         ),
         ignored=ignored(inputs.close),
         warnings=written.warnings,
-        versions=versions.installed(),
+        versions=versions.installed() | {"engine": written.engine},
     )
 
 
@@ -137,16 +141,17 @@ def write_month(settings: Settings, inputs: Inputs, build: Build) -> Content:
     with engine.connect(settings) as connection:
         write_csv(connection, build.folder)
         table_hashes = logical.of_statements(connection, build.folder)
-    figures = read_back(build.folder, build.counts)
+    figures = read_back(build.folder, build.counts, build.each_file)
     return compose(
         inputs,
         Written(
             folder=build.folder,
-            hashes=files.hashes_below(build.folder),
+            hashes=files.hashes_below(build.folder, build.each_file),
             tables=table_hashes,
             counts=build.counts,
             warnings=warnings(inputs, build.folder),
             figures=figures,
+            engine=build.engine,
         ),
     )
 

@@ -16,6 +16,7 @@ from orchestration.close.content import NO_PREVIOUS
 from orchestration.close.manifests import MANIFEST, Chain, Manifest
 from orchestration.close.readback import read_back
 from orchestration.errors import Damaged, Refused
+from orchestration.files import EachFile, two_at_a_time
 from orchestration.landing import receipts
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import RECEIPT, Receipt
@@ -26,9 +27,9 @@ from orchestration.settings import Settings
 UNREADABLE = (OSError, pa.ArrowException, KeyError, TypeError, ValueError, ArithmeticError)
 
 
-def require_intact(settings: Settings, month: Month) -> None:
+def require_intact(settings: Settings, month: Month, each_file: EachFile = two_at_a_time) -> None:
     """Raise Damaged unless every byte and every figure of a frozen month is as it was frozen."""
-    problems = month_problems(settings, month)
+    problems = month_problems(settings, month, each_file)
     if problems := problems or chain_problems(manifests.load(settings)):
         raise Damaged(
             f"{month} is not as it was frozen. {'; '.join(problems[:5])}. "
@@ -42,13 +43,13 @@ def require_all_batches(batches: Sequence[Receipt], chain: Chain) -> None:
         raise Damaged(f"{'; '.join(problems[:5])}. Restore what has landed from a backup.")
 
 
-def require_intact_statements(used: Sequence[Path], chain: Chain) -> None:
+def require_intact_statements(used: Sequence[Path], chain: Chain, each_file: EachFile = two_at_a_time) -> None:
     """Raise Damaged unless the frozen files from which a build took earlier statements are as they were frozen.
 
     The month before is checked whole ahead of every close; of older ones only what is used.
     """
     listed = {manifest.folder / name: digest for manifest in chain for name, digest in manifest.content.hashes.items()}
-    files.require_hashes({path: listed[path] for path in used})
+    files.require_hashes({path: listed[path] for path in used}, each_file)
 
 
 def all_problems(settings: Settings, months: list[Month], progress: Callable[[str], None]) -> list[str]:
@@ -84,10 +85,10 @@ def strays(settings: Settings) -> list[str]:
     ]
 
 
-def month_problems(settings: Settings, month: Month) -> list[str]:
+def month_problems(settings: Settings, month: Month, each_file: EachFile = two_at_a_time) -> list[str]:
     """The parts of a frozen month that are not as they were frozen."""
     folder = frozen.month_folder(settings, month)
-    if problems := files.check_folder(folder):
+    if problems := files.check_folder(folder, each_file):
         return problems
     try:
         manifest = manifests.read(settings, month)
@@ -99,15 +100,15 @@ def month_problems(settings: Settings, month: Month) -> list[str]:
         problems = [
             f"{folder / name} does not match the hash in its manifest" for name in sums if sums[name] != listed[name]
         ]
-        return problems or _figure_problems(manifest)
+        return problems or _figure_problems(manifest, each_file)
     except (Damaged, Refused) as error:
         return [str(error)]
     except UNREADABLE as error:
         return [f"the files of {month} cannot be added up ({type(error).__name__})"]
 
 
-def _figure_problems(manifest: Manifest) -> list[str]:
-    figures = read_back(manifest.folder, manifest.content.counts)
+def _figure_problems(manifest: Manifest, each_file: EachFile) -> list[str]:
+    figures = read_back(manifest.folder, manifest.content.counts, each_file)
     totals = {currency: Decimal(cost) for currency, cost in manifest.content.totals.items()}
     by_service = {
         (total.service, total.direction, total.currency): (total.records, Decimal(total.cost))
