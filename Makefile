@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup lock check demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-sip bench audit docs clean
+.PHONY: help setup lock spark check demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-sip bench audit docs clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,16 @@ setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
 	$(BIN)/python -m orchestration.close.dbt_build
 	@touch $@
 
-lock: build/lock/bin/uv  ## Write requirements.lock anew from pyproject.toml: make lock [LOCK="--upgrade-package duckdb"].
+lock: build/lock/bin/uv  ## Write both locks anew from pyproject.toml: make lock [LOCK="--upgrade-package duckdb"].
 	build/lock/bin/uv pip compile --quiet $(LOCK) --extra dev --output-file requirements.lock pyproject.toml
+	build/lock/bin/uv pip compile --quiet $(LOCK) --extra spark --constraint requirements.lock \
+		--output-file requirements-spark.lock pyproject.toml
+
+spark: .venv/spark  ## Add Apache Spark to .venv from requirements-spark.lock. Needs Java 17 or newer. 500 MB.
+
+.venv/spark: requirements-spark.lock .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark.lock
+	@touch $@
 
 # Exactly this version, so that two people's locks differ in packages and not in form.
 build/lock/bin/uv: Makefile

@@ -13,10 +13,11 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from typing import Protocol, TypeVar
 
 from orchestration.errors import Damaged, Refused, refused_by_machine
 
@@ -26,6 +27,7 @@ OWN_FOLDER = "tenant-statements-"
 # Under this mask, new files and folders can be read by their user alone.
 PRIVATE = 0o077
 READ_ONLY_FOLDER = stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
+T = TypeVar("T")
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 
@@ -144,13 +146,22 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if not path.is_dir())
 
 
-def hashes_below(folder: Path) -> dict[str, str]:
-    """Name → SHA-256 of every file in a folder, two at a time: hashing lets go of the interpreter."""
-    paths = files_below(folder)
+class EachFile(Protocol):
+    """A way to do some work on each of many files, and give the results in the files' order."""
+
+    def __call__(self, work: Callable[[Path], T], paths: Sequence[Path]) -> list[T]: ...
+
+
+def two_at_a_time(work: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
+    """Work on files in this process: hashing and reading let go of the interpreter."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return {
-            str(path.relative_to(folder)): digest for path, digest in zip(paths, pool.map(sha256, paths), strict=True)
-        }
+        return list(pool.map(work, paths))
+
+
+def hashes_below(folder: Path, each_file: EachFile = two_at_a_time) -> dict[str, str]:
+    """Name → SHA-256 of every file in a folder."""
+    paths = files_below(folder)
+    return {str(path.relative_to(folder)): digest for path, digest in zip(paths, each_file(sha256, paths), strict=True)}
 
 
 def seal_folder(folder: Path, hashes: dict[str, str]) -> None:
@@ -181,7 +192,7 @@ def sums(folder: Path) -> dict[str, str]:
     return listed
 
 
-def check_folder(folder: Path) -> list[str]:
+def check_folder(folder: Path, each_file: EachFile = two_at_a_time) -> list[str]:
     """The differences of a sealed folder from its SHA256SUMS: changed, missing, or unlisted files. Empty if sound."""
     try:
         listed = sums(folder)
@@ -196,9 +207,8 @@ def check_folder(folder: Path) -> list[str]:
         f"{present[name]} was never listed" for name in sorted(present.keys() - listed.keys() - around - {SUMS})
     ]
     problems += [f"{path} is a link" for path in present.values() if path.is_symlink()]
-    for name in sorted(listed.keys() & present.keys()):
-        # Reading a pipe or a device might never end.
-        digest = _sha256_or_none(present[name]) if present[name].is_file() else None
+    names = sorted(listed.keys() & present.keys())
+    for name, digest in zip(names, each_file(_sha256_or_none, [present[name] for name in names]), strict=True):
         if digest is None:
             problems.append(f"{present[name]} cannot be read")
         elif digest != listed[name]:
@@ -206,10 +216,9 @@ def check_folder(folder: Path) -> list[str]:
     return problems
 
 
-def require_hashes(expected: dict[Path, str]) -> None:
+def require_hashes(expected: dict[Path, str], each_file: EachFile = two_at_a_time) -> None:
     """Raise Damaged unless each file has the hash that was written down for it."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        hashes = dict(zip(expected, pool.map(_sha256_or_none, expected), strict=True))
+    hashes = dict(zip(expected, each_file(_sha256_or_none, [*expected]), strict=True))
     for path, digest in expected.items():
         if hashes[path] is None:
             raise Damaged(
@@ -225,7 +234,8 @@ def require_hashes(expected: dict[Path, str]) -> None:
 
 def _sha256_or_none(path: Path) -> str | None:
     try:
-        return sha256(path)
+        # Reading a pipe or a device might never end.
+        return sha256(path) if path.is_file() else None
     except OSError:
         return None
 

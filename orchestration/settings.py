@@ -17,6 +17,8 @@ from orchestration.months import Month
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 SEEDS = PROJECT_ROOT / "seeds"
+# The engines that compute a month.
+DUCKDB, SPARK = "duckdb", "spark"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Settings:
     on_failure: str | None
     ui_hosts: tuple[str, ...]
     dagster_postgres: str | None
+    engine: str = DUCKDB
 
     @property
     def landing(self) -> Path:
@@ -112,6 +115,11 @@ def load(data_dir: Path | None = None) -> Settings:
     environment = os.environ
     data = data_dir or Path(environment.get("STATEMENTS_DATA_DIR") or "data")
     require_printable(data, "The data folder")
+    if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", str(data)):
+        raise Refused(
+            f"The data folder {data} is an address. Object storage has no rename that fails when the name is taken, so "
+            "nothing there could be frozen once and for ever: choose a folder of a file system."
+        )
     data = data.expanduser().absolute()
     # Dagster looks for its settings by pattern: under such a path it would find none, and turn its telemetry on.
     if pattern := sorted(set("*?[") & set(str(data))):
@@ -139,7 +147,14 @@ def load(data_dir: Path | None = None) -> Settings:
         on_failure=environment.get("STATEMENTS_ON_FAILURE") or None,
         ui_hosts=_hosts("STATEMENTS_UI_HOSTS"),
         dagster_postgres=environment.get("STATEMENTS_DAGSTER_POSTGRES") or None,
+        engine=_engine(environment.get("STATEMENTS_ENGINE") or DUCKDB),
     )
+
+
+def _engine(name: str) -> str:
+    if name not in (DUCKDB, SPARK):
+        raise Refused(f"STATEMENTS_ENGINE is {name!r}: write {DUCKDB} or {SPARK}.")
+    return name
 
 
 def _usual_memory_limit() -> str:

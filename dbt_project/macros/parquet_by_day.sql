@@ -1,7 +1,11 @@
 {# True for rows of the day being written; for all rows when no day is set, so that the compiled SQL
    of the model is an ordinary query over the whole month. The variables fold to constants, and
-   reach the Parquet scan. #}
-{% macro within_written_day(instant) -%}
+   reach the Parquet scan. Spark writes all days at once. #}
+{% macro within_written_day(instant) %}
+{{- return(adapter.dispatch('within_written_day')(instant)) -}}
+{% endmacro %}
+
+{% macro duckdb__within_written_day(instant) -%}
 (
         getvariable('written_day_start') is null
         or (
@@ -11,8 +15,16 @@
     )
 {%- endmacro %}
 
+{% macro spark__within_written_day(instant) -%}
+true
+{%- endmacro %}
+
 {# True for half-open periods that share an instant with the day being written. #}
-{% macro overlaps_written_day(valid_from, valid_until) -%}
+{% macro overlaps_written_day(valid_from, valid_until) %}
+{{- return(adapter.dispatch('overlaps_written_day')(valid_from, valid_until)) -}}
+{% endmacro %}
+
+{% macro duckdb__overlaps_written_day(valid_from, valid_until) -%}
 (
         getvariable('written_day_start') is null
         or (
@@ -20,6 +32,10 @@
             and {{ valid_from }} < cast(getvariable('written_day_end') as timestamptz)
         )
     )
+{%- endmacro %}
+
+{% macro spark__overlaps_written_day(valid_from, valid_until) -%}
+true
 {%- endmacro %}
 
 {# Rows of a staged control relation, in order of the first column. Nothing while parsing; the model
@@ -138,5 +154,37 @@
 
     {{ run_hooks(post_hooks) }}
     {{ adapter.commit() }}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}
+
+{#
+    The same on Spark: one table with a folder for each day, which one task sorts and writes as one
+    file, and a view over it and what is `beside`. The close names the files as the other engine
+    does, refuses a day of more than one, and makes that of a day without records, which has no
+    folder.
+#}
+{% materialization parquet_by_day, adapter='spark', supported_languages=['sql'] %}
+    {%- set target = this.incorporate(type='view') -%}
+    {%- set days = this.incorporate(path={'identifier': this.identifier ~ '_days'}) -%}
+    {%- set columns = model.columns.keys() | join(', ') -%}
+
+    {% if config.get('contract').enforced %}
+        {% do get_assert_columns_equivalent(sql) %}
+    {% endif %}
+
+    {% call statement('write_days', auto_begin=false) -%}
+        create table {{ days }} partitioned by (written_day) as
+        select {{ columns }}, cast({{ config.require('instant') }} as date) as written_day
+        from ({{ sql }}) as written
+        distribute by written_day
+        sort by written_day, {{ config.require('file_order') | join(', ') }}
+    {%- endcall %}
+
+    {% call statement('main', auto_begin=false) -%}
+        create view {{ target }} as
+        select {{ columns }} from {{ days }}
+        union all
+        select {{ columns }} from {{ ref(config.require('beside')) }}
+    {%- endcall %}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}

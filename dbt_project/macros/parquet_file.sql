@@ -35,6 +35,20 @@
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
+{# On Spark the executors write a table, and the close makes the one file of it: the order and the
+   bytes are those of the other engine. #}
+{% materialization parquet_file, adapter='spark', supported_languages=['sql'] %}
+    {%- set target = this.incorporate(type='table') -%}
+    {% if config.get('contract').enforced %}
+        {% do get_assert_columns_equivalent(sql) %}
+    {% endif %}
+    {% call statement('main', auto_begin=false) -%}
+        create table {{ target }} as
+        select {{ model.columns.keys() | join(', ') }} from ({{ sql }}) as written
+    {%- endcall %}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}
+
 {# How every Parquet file of a close is written; a test holds it equal to how Python writes one. #}
 {% macro parquet_options() -%}
 format parquet, compression zstd, compression_level 1, parquet_version v2,

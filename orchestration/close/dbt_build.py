@@ -1,6 +1,6 @@
-"""dbt, run inside this process with a manifest that was made ahead, on one private DuckDB file.
+"""dbt, run inside this process with a manifest that was made ahead, on a private database of either engine.
 
-What belongs here: preparing the manifest, running the models, and the compiled SQL of single models. What does not:
+What belongs here: preparing the manifests, running the models, and the compiled SQL of single models. What does not:
 what the models say, or what is done with their results. dbt is imported when it is needed: importing it takes seconds.
 """
 
@@ -23,6 +23,8 @@ from orchestration import engine, files
 from orchestration.errors import Refused
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, SEEDS, Settings
 
+Progress = Callable[[str], None]
+
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunResult
     from dbt.cli.main import dbtRunnerResult
@@ -30,16 +32,40 @@ if TYPE_CHECKING:
     from dbt_common.events.base_types import EventMsg
 
 TARGET = DBT_PROJECT / "target"
-MANIFEST = TARGET / "manifest.json"
-PARSED = TARGET / "partial_parse.msgpack"
-# A hash of everything that the prepared manifest depends on: dbt would look at every file again.
-PREPARED_FROM = TARGET / "prepared_from.sha256"
 # DuckDB's words for a full disk, and those of Dagster's SQLite, which notes a model's progress.
 FULL_DISK = ("No space left", "disk is full", "disk I/O error")
 QUOTED_VALUE = re.compile("'[^']*'")
 # DuckDB's words for a query that needs more memory than it may have, and more disk than it may spill to.
 OUT_OF_ROOM = ("Out of Memory", "max_temp_directory_size")
+# The variable with the path of DuckDB's file, which the profile reads.
+BUILD_FILE = "STATEMENTS_BUILD_FILE"
 QUIET = ("--no-version-check", "--log-level", "none", "--log-level-file", "none")
+
+
+@dataclass(frozen=True)
+class Target:
+    """An output of dbt's profile. Its compiled SQL is in a manifest of its own, made by `packages` in `folder`."""
+
+    name: str
+    folder: Path
+    packages: tuple[str, ...]
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "manifest.json"
+
+    @property
+    def parsed(self) -> Path:
+        return self.folder / "partial_parse.msgpack"
+
+    @property
+    def prepared_from(self) -> Path:
+        """A hash of everything that the prepared manifest depends on: dbt would look at every file again."""
+        return self.folder / "prepared_from.sha256"
+
+
+DUCKDB = Target("build", TARGET, ("dbt-core", "dbt-duckdb", "duckdb"))
+SPARK = Target("spark", TARGET / "spark", ("dbt-core", "dbt-spark", "pyspark"))
 
 
 @dataclass(frozen=True)
@@ -65,44 +91,45 @@ class DoesNotAddUp(Refused):
 
 
 @functools.cache
-def prepare() -> Path:
-    """Make the manifest, with compiled SQL, unless it is of this code already. Returns its path.
+def prepare(target: Target = DUCKDB) -> Path:
+    """Make a target's manifest, with compiled SQL, unless it is of this code already. Returns its path.
 
     A process looks once: its Python code is of its start too.
     """
-    if not _is_prepared():
+    if not _is_prepared(target):
         # Two commands may start together after the code has changed.
         with files.only_writer(TARGET / "lock"):
-            if not _is_prepared():
-                _compile()
-    return MANIFEST
+            if not _is_prepared(target):
+                _compile(target)
+    return target.manifest
 
 
-def _is_prepared() -> bool:
-    return PREPARED_FROM.is_file() and MANIFEST.is_file() and PREPARED_FROM.read_text(encoding="utf-8") == made_from()
+def _is_prepared(target: Target) -> bool:
+    made = target.prepared_from
+    return made.is_file() and target.manifest.is_file() and made.read_text(encoding="utf-8") == made_from(target)
 
 
-def _compile() -> None:
-    scratch = TARGET / "prepare"
+def _compile(target: Target) -> None:
+    scratch = target.folder / "prepare"
     scratch.mkdir(parents=True, exist_ok=True)
-    PREPARED_FROM.unlink(missing_ok=True)
-    PARSED.unlink(missing_ok=True)
-    with _environment(scratch / "build.duckdb"):
+    target.prepared_from.unlink(missing_ok=True)
+    target.parsed.unlink(missing_ok=True)
+    with _environment({BUILD_FILE: str(scratch / "build.duckdb")}):
         # `--no-introspect`: no model may need a database to be compiled.
-        _invoke(["compile", "--no-introspect", "--target-path", str(TARGET)], manifest=None, callbacks=[])
+        _invoke(target, ["compile", "--no-introspect", "--target-path", str(target.folder)], manifest=None)
     (scratch / "build.duckdb").unlink(missing_ok=True)
-    PREPARED_FROM.write_text(made_from(), encoding="utf-8")
+    target.prepared_from.write_text(made_from(target), encoding="utf-8")
 
 
 @functools.cache
-def made_from() -> str:
+def made_from(target: Target = DUCKDB) -> str:
     """A hash over everything that the prepared manifest depends on: models, seeds, versions of what compiles them."""
-    return _hash_of_files()
+    return _hash_of_files(target)
 
 
-def _hash_of_files() -> str:
+def _hash_of_files(target: Target) -> str:
     digest = hashlib.sha256()
-    for name in ("dbt-core", "dbt-duckdb", "duckdb"):
+    for name in target.packages:
         digest.update(importlib.metadata.version(name).encode())
     for root in (DBT_PROJECT, SEEDS):
         for path in sorted(root.rglob("*")):
@@ -111,14 +138,32 @@ def _hash_of_files() -> str:
     return digest.hexdigest()
 
 
-def build(settings: Settings, build_file: Path, progress: Callable[[str], None] = lambda _: None) -> list[NodeResult]:
+def build(settings: Settings, build_file: Path, progress: Progress = lambda _: None) -> list[NodeResult]:
     """Run every seed, model and data test on `build_file`; the relations of its sources are there already.
 
     Raises DoesNotAddUp when a model or a test fails, with its name and dbt's message, and Refused when the models have
     changed since this process began.
     """
-    prepare()
-    if _hash_of_files() != made_from():
+    with engine.spill_folder(settings) as spill:
+        variables = {BUILD_FILE: str(build_file)} | _limits(settings, spill)
+        results = run(DUCKDB, build_file.parent, progress, variables)
+    failed = failures(results)
+    if failed:
+        raise _refusal(settings, build_file, failed, results)
+    rows = _rows_of_tables(settings, build_file)
+    return [replace(result, rows=rows.get(result.name)) for result in results]
+
+
+def run(
+    target: Target, folder: Path, progress: Progress, variables: Mapping[str, str] | None = None
+) -> list[NodeResult]:
+    """Run every seed, model and data test of a target, with dbt's own files in a private folder, and say how each went.
+
+    `variables` are those of the environment that the profile reads. Refused when the models have changed since this
+    process began.
+    """
+    prepare(target)
+    if _hash_of_files(target) != made_from(target):
         raise Refused(
             "The models have changed since this process began, as an upgrade does it, so nothing was published. "
             "Start `statements` again."
@@ -128,25 +173,26 @@ def build(settings: Settings, build_file: Path, progress: Callable[[str], None] 
         if event.info.name in ("LogModelResult", "LogSeedResult"):
             progress(event.data.node_info.node_name)
 
-    with engine.spill_folder(settings) as spill, _environment(build_file, _limits(settings, spill)):
+    with _environment(variables or {}):
         outcome = _invoke(
+            target,
             [
                 "build",
                 "--exclude-resource-type",
                 "unit_test",
                 "--target-path",
-                str(build_file.parent / "target"),
+                str(folder / "target"),
                 "--no-write-json",
             ],
-            manifest=compiled_manifest(),
+            manifest=compiled_manifest(target),
             callbacks=[note],
         )
-    results = [_result(result) for result in _run_results(outcome)]
-    failed = [result for result in results if result.status in ("error", "fail", "runtime error")]
-    if failed:
-        raise _refusal(settings, build_file, failed, results)
-    rows = _rows_of_tables(settings, build_file)
-    return [replace(result, rows=rows.get(result.name)) for result in results]
+    return [_result(result) for result in _run_results(outcome)]
+
+
+def failures(results: Sequence[NodeResult]) -> list[NodeResult]:
+    """Those of these nodes that failed; what hangs on them was skipped."""
+    return [result for result in results if result.status in ("error", "fail", "runtime error")]
 
 
 def _run_results(outcome: dbtRunnerResult) -> Sequence[RunResult]:
@@ -168,6 +214,11 @@ def _refusal(settings: Settings, build_file: Path, failed: Sequence[NodeResult],
             f"disk under {settings.spill}, so nothing was published. Raise STATEMENTS_MEMORY_LIMIT or "
             "STATEMENTS_SPILL_LIMIT, or name a larger disk with STATEMENTS_TEMP_DIRECTORY, and close again."
         )
+    return does_not_add_up(failed, results)
+
+
+def does_not_add_up(failed: Sequence[NodeResult], results: list[NodeResult]) -> DoesNotAddUp:
+    """The refusal of a month because of these failed nodes."""
     reasons = "; ".join(f"{result.name}: {result.message}" for result in failed[:5])
     return DoesNotAddUp(
         f"The month does not add up or cannot be computed, so nothing was published. {reasons}", results
@@ -205,7 +256,7 @@ def compiled(names: list[str]) -> dict[str, str]:
     return queries
 
 
-def compiled_manifest() -> Manifest:
+def compiled_manifest(target: Target = DUCKDB) -> Manifest:
     """The manifest that dbt builds from: each node has its compiled SQL, so that a close does not render it again.
 
     Each build takes a fresh one, because dbt keeps its progress in it. Unit tests cannot run with it: they replace what
@@ -214,14 +265,46 @@ def compiled_manifest() -> Manifest:
     from dbt.contracts.graph.manifest import Manifest
     from dbt.contracts.graph.nodes import GenericTestNode
 
-    manifest = Manifest.from_msgpack(PARSED.read_bytes())
+    manifest = Manifest.from_msgpack(target.parsed.read_bytes())
     for unique_id, node in manifest.nodes.items():
-        if compiled_code := _nodes()[unique_id].get("compiled_code"):
+        if compiled_code := _nodes(target)[unique_id].get("compiled_code"):
             node.raw_code = compiled_code
             if isinstance(node, GenericTestNode):
                 # dbt would render the arguments too, which stand in the SQL by now.
                 node.test_metadata.kwargs = {}
     return manifest
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """A model whose rows a build hands over as one Parquet file.
+
+    `columns` are those of its contract: column → DuckDB type. `folder` names the column of `stg_close` with its folder,
+    and `file` is its name there without the suffix.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    file_order: tuple[str, ...]
+    folder: str
+    file: str
+
+
+def handed_over(target: Target) -> list[HandedOver]:
+    """The models that `parquet_file` writes."""
+    usage = contract("usage")
+    return [
+        HandedOver(
+            name=node["name"],
+            # Corrections have the columns of the usage, and no contract of their own.
+            columns={name: column["data_type"] or usage[name] for name, column in node["columns"].items()},
+            file_order=tuple(node["config"]["file_order"]),
+            folder=node["config"].get("folder", "out_dir"),
+            file=node["config"].get("file", node["name"]),
+        )
+        for node in _nodes(target).values()
+        if node["config"]["materialized"] == "parquet_file"
+    ]
 
 
 def contract(model: str) -> dict[str, str]:
@@ -242,23 +325,28 @@ def column_descriptions(model: str) -> dict[str, str]:
 
 
 @functools.cache
-def _nodes() -> dict[str, Any]:
+def _nodes(target: Target = DUCKDB) -> dict[str, Any]:
     """Every node of the prepared manifest, by its unique id."""
-    nodes: dict[str, Any] = json.loads(prepare().read_text(encoding="utf-8"))["nodes"]
+    nodes: dict[str, Any] = json.loads(prepare(target).read_text(encoding="utf-8"))["nodes"]
     return nodes
 
 
 def _invoke(
-    arguments: list[str], manifest: Manifest | None, callbacks: list[Callable[[EventMsg], None]]
+    target: Target,
+    arguments: list[str],
+    manifest: Manifest | None,
+    callbacks: Sequence[Callable[[EventMsg], None]] = (),
 ) -> dbtRunnerResult:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
     try:
-        outcome = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
+        outcome = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(
             [
                 *QUIET,
                 *arguments,
+                "--target",
+                target.name,
                 "--project-dir",
                 str(DBT_PROJECT),
                 "--profiles-dir",
@@ -297,9 +385,9 @@ def _limits(settings: Settings, spill: str) -> dict[str, str]:
 
 
 @contextmanager
-def _environment(build_file: Path, limits: Mapping[str, str] | None = None) -> Iterator[None]:
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set the variables that the profile reads while dbt runs: it takes its values from the environment alone."""
-    values = {"STATEMENTS_BUILD_FILE": str(build_file), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"} | dict(limits or {})
+    values = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"} | dict(variables)
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -314,10 +402,10 @@ def _environment(build_file: Path, limits: Mapping[str, str] | None = None) -> I
 
 def write_docs() -> Path:
     """Write dbt's documentation as one HTML file, for which no database is needed. Returns its path."""
-    target = TARGET / "docs"
-    with _environment(target / "build.duckdb"):
-        _invoke(["docs", "generate", "--empty-catalog", "--static", "--target-path", str(target)], None, [])
-    return target / "static_index.html"
+    folder = TARGET / "docs"
+    with _environment({BUILD_FILE: str(folder / "build.duckdb")}):
+        _invoke(DUCKDB, ["docs", "generate", "--empty-catalog", "--static", "--target-path", str(folder)], None)
+    return folder / "static_index.html"
 
 
 if __name__ == "__main__":

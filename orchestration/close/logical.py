@@ -8,6 +8,7 @@ little-endian numbers, modulo 2^128: one pass in any order, in constant memory. 
 forgery stands the SHA-256 of the files.
 """
 
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,8 @@ import duckdb
 from orchestration import engine
 from orchestration.close import tables
 from orchestration.close.content import TableHash
+from orchestration.files import EachFile
+from orchestration.settings import Settings
 
 # The place of a row in the landed files; the same records delivered in other files are the same statement.
 LINEAGE = ("batch_id", "source_row", "assignment_id")
@@ -30,10 +33,19 @@ def of_statements(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[s
     return {table.name: of_rows(connection, engine.parquet(files_of(table, folder))) for table in tables.TABLES}
 
 
-def of_month(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, TableHash]:
-    """The same of every table, `usage` included."""
-    usage = of_rows(connection, engine.parquet(files_of(tables.USAGE, folder)))
-    return {tables.USAGE.name: usage} | of_statements(connection, folder)
+def of_month(settings: Settings, folder: Path, each_file: EachFile) -> dict[str, TableHash]:
+    """The same of every table, `usage` included, whose files may be hashed one by one: their hashes add up."""
+    usage = each_file(partial(of_file, settings), files_of(tables.USAGE, folder))
+    rows = sum(part.rows for part in usage)
+    digest = sum(int(part.logical_hash, 16) for part in usage) % (1 << 128)
+    with engine.connect(settings) as connection:
+        return {tables.USAGE.name: TableHash(rows, f"{digest:032x}")} | of_statements(connection, folder)
+
+
+def of_file(settings: Settings, path: Path) -> TableHash:
+    """Rows and logical hash of one Parquet file."""
+    with engine.connect(settings) as connection:
+        return of_rows(connection, engine.parquet([path]))
 
 
 def files_of(table: tables.Table, folder: Path) -> list[Path]:

@@ -1,34 +1,29 @@
-"""Pinning: the relations of dbt's sources, over exactly the files of receipts and manifests, in a private build.
+"""Pinning: the names, columns, files and rows that a build may see, as dbt's sources.
 
 `landed` holds what has landed, `frozen` what frozen months state, `control` what the close says about itself.
 
-What belongs here: which files and rows a build may see, and under which names. What does not: any rule about them.
+What belongs here: which files and rows, and under which names. What does not: how an engine shows them (`on_duckdb`,
+`on_spark`), or any rule about them.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
-from datetime import datetime
+from dataclasses import astuple, dataclass, field
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
-import duckdb
+import pyarrow.parquet as pq
 
-from orchestration import engine
 from orchestration.close import dbt_build, month_services
 from orchestration.close.inputs import Close, Inputs
-from orchestration.close.month_services import MonthServices
 from orchestration.close.readiness import months_answered_for
-from orchestration.landing import events, landed_rows, services
+from orchestration.landing import events, services
 from orchestration.landing.feeds import CDRS, IP_ASSIGNMENTS, NUMBER_ASSIGNMENTS, TENANTS
-from orchestration.landing.receipts import Receipt, RecordsFile, cdrs_files, files_of_feed, with_columns
+from orchestration.landing.landed_rows import PLACE, Place
+from orchestration.landing.receipts import Files, Receipt, RecordsFile, cdrs_files, files_of_feed, with_columns
 from orchestration.months import Month
 from orchestration.settings import Settings
-
-WITHDRAWN_COUNTS = {"batch_id": "varchar", "withdrawn_rows": "bigint"}
-NO_WITHDRAWALS = (
-    "select null::varchar as record_id, null::varchar as batch_id, null::bigint as source_row, null::boolean as is_new "
-    "where false"
-)
 
 
 @dataclass(frozen=True)
@@ -52,83 +47,94 @@ class Workspace:
         return self.folder / "figures"
 
 
-def create_assignment_sources(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
-    """The sources of all holdings: everything landed in the three assignment feeds."""
-    events.require_marked(batches)
-    connection.execute("create schema if not exists landed")
-    for feed in (TENANTS, NUMBER_ASSIGNMENTS, IP_ASSIGNMENTS):
-        # No contact data is ever shown to a build.
-        _view(connection, f"landed.{feed.name}", landed_rows.select(files_of_feed(batches, feed.name), feed.pinned))
+@dataclass(frozen=True)
+class Part:
+    """Files that a relation reads alike, each with the columns that it has, and the values that all their rows share.
+
+    `constants` maps columns of the relation that are in no file to a flag or a text.
+    """
+
+    files: Files
+    constants: Mapping[str, bool | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FilesPin:
+    """A relation over exactly these files. `columns` are those of files: column → DuckDB type, null where one lacks it.
+
+    `place` is a column more that tells a row's place: `row_id` (unique and stable), or `stated_file` (its file).
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    parts: Sequence[Part]
+    place: Place = ""
+
+
+@dataclass(frozen=True)
+class RowsPin:
+    """A relation of these rows. `columns` maps its columns to DuckDB types, in the order of a row's values."""
+
+    name: str
+    columns: Mapping[str, str]
+    rows: Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class ClosePeriod:
-    """The parameters of a close that models read. Without an end, the models of history give all of it."""
+    """The parameters of a close that models read, in the order of `control.close`. Without an end: all history."""
 
     month: str = ""
-    start: datetime | None = None
-    end: datetime | None = None
-    first_start: datetime | None = None
+    month_start: datetime | None = None
+    month_end: datetime | None = None
+    first_month_start: datetime | None = None
     history_start: datetime | None = None
     default_currency: str = ""
-    out_dir: Path | None = None
-    figures_dir: Path | None = None
-
-    @property
-    def row(self) -> str:
-        """A query of the one row that holds them."""
-        return f"""
-            select
-                {engine.text(self.month)} as month,
-                coalesce({_instant(self.start)}, '-infinity'::timestamptz) as month_start,
-                coalesce({_instant(self.end)}, 'infinity'::timestamptz) as month_end,
-                {_instant(self.first_start)} as first_month_start,
-                coalesce({_instant(self.history_start)}, '-infinity'::timestamptz) as history_start,
-                {engine.text(self.default_currency)} as default_currency,
-                {_path(self.out_dir)} as out_dir,
-                {_path(self.figures_dir)} as figures_dir
-        """
+    out_dir: str | None = None
+    figures_dir: str | None = None
 
 
-def _instant(instant: datetime | None) -> str:
-    return f"{engine.text(instant.isoformat()) if instant else 'null'}::timestamptz"
+@dataclass(frozen=True)
+class Pins:
+    """All that a build may see."""
+
+    period: ClosePeriod
+    files: Sequence[FilesPin]
+    rows: Sequence[RowsPin]
 
 
-def _path(folder: Path | None) -> str:
-    return engine.text(folder) if folder else "null::varchar"
-
-
-def create_close(connection: duckdb.DuckDBPyConnection, period: ClosePeriod) -> None:
-    """The source that describes the close."""
-    connection.execute("create schema if not exists control")
-    connection.execute(f"create or replace table control.close as {period.row}")
-
-
-def pin(settings: Settings, inputs: Inputs, workspace: Workspace) -> None:
-    """Create every source of the close of a month, in the workspace's database."""
+def of_close(settings: Settings, inputs: Inputs, workspace: Workspace) -> Pins:
+    """Everything that the close of a month reads."""
     close = inputs.close
-    with engine.connect(settings, workspace.database) as connection:
-        create_assignment_sources(connection, close.batches)
-        create_close(connection, _period(settings, close, workspace))
-        connection.execute(
-            "create table control.close_days as select unnest(?::date[]) as day",
-            [[day.isoformat() for day in close.month.days]],
-        )
-        _create_records(connection, close)
-        connection.execute("create schema frozen")
-        _view(connection, "frozen.stated_entries", stated_entries(connection, close))
-        engine.create_table(
-            connection,
-            "landed.rejected_rows",
-            {"batch_id": "varchar", "source_row": "bigint", "record_id": "varchar", "reason": "varchar"},
-            [(row.batch_id, row.source_row, row.record_id, row.reason) for row in inputs.rejected],
-        )
-        usable = {"batch_id": "varchar", "usable_rows": "bigint"}
-        counted = usable | {"rejected_rows": "bigint"}
-        engine.create_table(connection, "control.cdrs_receipts", counted, receipt_counts(close))
-        engine.create_table(connection, "control.late_receipts", usable, late_counts(close))
-        engine.create_table(connection, "control.withdrawn_receipts", WITHDRAWN_COUNTS, withdrawn_counts(close))
-        _create_services(connection, month_services.of_close(settings, close.chain, inputs.services), close.month)
+    usable = {"batch_id": "varchar", "usable_rows": "bigint"}
+    counted = usable | {"rejected_rows": "bigint"}
+    withdrawn = {"batch_id": "varchar", "withdrawn_rows": "bigint"}
+    rejected = {"batch_id": "varchar", "source_row": "bigint", "record_id": "varchar", "reason": "varchar"}
+    return Pins(
+        period=_period(settings, close, workspace),
+        files=[*assignments(close.batches), *_records(close), stated_entries(close)],
+        rows=[
+            RowsPin("control.close_days", {"day": "date"}, [(day,) for day in close.month.days]),
+            RowsPin(
+                "landed.rejected_rows",
+                rejected,
+                [(row.batch_id, row.source_row, row.record_id, row.reason) for row in inputs.rejected],
+            ),
+            RowsPin("control.cdrs_receipts", counted, receipt_counts(close)),
+            RowsPin("control.late_receipts", usable, late_counts(close)),
+            RowsPin("control.withdrawn_receipts", withdrawn, withdrawn_counts(close)),
+            _services(settings, inputs),
+        ],
+    )
+
+
+def assignments(batches: Sequence[Receipt]) -> list[FilesPin]:
+    """Everything landed in the three assignment feeds. No contact data is ever shown to a build."""
+    events.require_marked(batches)
+    return [
+        FilesPin(f"landed.{feed.name}", feed.pinned, [Part(files_of_feed(batches, feed.name))])
+        for feed in (TENANTS, NUMBER_ASSIGNMENTS, IP_ASSIGNMENTS)
+    ]
 
 
 def _period(settings: Settings, close: Close, workspace: Workspace) -> ClosePeriod:
@@ -137,85 +143,83 @@ def _period(settings: Settings, close: Close, workspace: Workspace) -> ClosePeri
     late_months = [Month.parse(file.month) for _, file in close.late_files.values()]
     return ClosePeriod(
         month=str(close.month),
-        start=close.month.start,
-        end=close.month.end,
-        first_start=first.start,
+        month_start=close.month.start,
+        month_end=close.month.end,
+        first_month_start=first.start,
         history_start=min([month for month in late_months if month >= first] + [close.month]).start,
         default_currency=settings.default_currency,
-        out_dir=workspace.output,
-        figures_dir=workspace.figures,
+        out_dir=str(workspace.output),
+        figures_dir=str(workspace.figures),
     )
 
 
-def _create_services(connection: duckdb.DuckDBPyConnection, by_month: MonthServices, month: Month) -> None:
+def _services(settings: Settings, inputs: Inputs) -> RowsPin:
     """The services of each frozen month, and those of the month being closed."""
-    rows = [(pinned_by.start.date().isoformat(), *astuple(row)) for pinned_by, row in by_month.rows(month)]
-    columns = {"month": "date"} | dict.fromkeys(services.COLUMNS, "varchar")
-    values = ", ".join(f"unnest(?::{kind}[]) as {name}" for name, kind in columns.items())
-    # A statement for each of thousands of rows would take seconds.
-    connection.execute(
-        f"create table control.services as select {values}", [list(column) for column in zip(*rows, strict=True)]
-    )
+    close = inputs.close
+    by_month = month_services.of_close(settings, close.chain, inputs.services)
+    rows: list[tuple[date, ...]] = [(month.start.date(), *astuple(row)) for month, row in by_month.rows(close.month)]
+    return RowsPin("control.services", {"month": "date"} | dict.fromkeys(services.COLUMNS, "varchar"), rows)
 
 
-def _create_records(connection: duckdb.DuckDBPyConnection, close: Close) -> None:
+def _records(close: Close) -> list[FilesPin]:
     """The month's usable deliveries, others of the same records, those that came late, and the withdrawals."""
-    late = with_columns(close.late_files.values())
-    own = landed_rows.select(cdrs_files(close.batches, [close.month]), CDRS.pinned, row_id=True)
-    _view(connection, "landed.cdrs", own)
-    _view(connection, "landed.cdrs_elsewhere", elsewhere(close, close.elsewhere_files.values()))
-    _view(connection, "landed.late_cdrs", landed_rows.select(late, CDRS.pinned))
-    _view(connection, "landed.withdrawals", withdrawals(close))
+    own = Part(cdrs_files(close.batches, [close.month]))
+    late = Part(with_columns(close.late_files.values()))
+    return [
+        FilesPin("landed.cdrs", CDRS.pinned, [own], place="row_id"),
+        elsewhere(close, close.elsewhere_files.values()),
+        FilesPin("landed.late_cdrs", CDRS.pinned, [late]),
+        withdrawals(close),
+    ]
 
 
-def elsewhere(close: Close, deliveries: Iterable[tuple[Receipt, RecordsFile]]) -> str:
-    """A query of deliveries that other closes settle, and whether they landed since the last close."""
-    selects = []
-    for is_new in (True, False):
-        files = with_columns((batch, file) for batch, file in deliveries if close.is_new(batch) is is_new)
-        selects.append(f"select *, {is_new} as is_new from ({landed_rows.select(files, CDRS.pinned)})")
-    return " union all ".join(selects)
+def elsewhere(close: Close, deliveries: Iterable[tuple[Receipt, RecordsFile]]) -> FilesPin:
+    """Deliveries that other closes settle, and whether they landed since the last close."""
+    parts = [
+        Part(
+            with_columns((batch, file) for batch, file in deliveries if close.is_new(batch) is is_new),
+            {"is_new": is_new},
+        )
+        for is_new in (True, False)
+    ]
+    return FilesPin("landed.cdrs_elsewhere", CDRS.pinned, parts)
 
 
-def withdrawals(close: Close) -> str:
-    """A query of the withdrawals that a close looks at; those that landed since the last close are new."""
-    selects = [NO_WITHDRAWALS]
-    for is_new in (True, False):
-        paths = [path for path, (batch, _) in close.withdrawn_files.items() if close.is_new(batch) is is_new]
-        if paths:
-            selects.append(f"select record_id, batch_id, source_row, {is_new} as is_new from {engine.parquet(paths)}")
-    return " union all ".join(selects)
+def withdrawals(close: Close) -> FilesPin:
+    """The withdrawals that a close looks at; those that landed since the last close are new."""
+    parts = [
+        Part(
+            {
+                path: frozenset(PLACE)
+                for path, (batch, _) in close.withdrawn_files.items()
+                if close.is_new(batch) is is_new
+            },
+            {"is_new": is_new},
+        )
+        for is_new in (True, False)
+    ]
+    return FilesPin("landed.withdrawals", PLACE, parts)
 
 
-def stated_entries(connection: duckdb.DuckDBPyConnection, close: Close) -> str:
-    """A query of what frozen months state of the records in question, each entry with its month and file.
+def stated_entries(close: Close) -> FilesPin:
+    """What frozen months state of the records in question, each entry with its month and file.
 
     A record stands in a month in which it was delivered, or among the corrections of a later one.
     """
-    columns = dbt_build.contract("usage")
-    nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
-    selects = [f"select {nothing}, '' as stated_file, '' as stated_in where false"]
     looked_at = [*close.late_files.values(), *close.elsewhere_files.values()]
     delivered = {file.month for _, file in looked_at}
+    parts = [Part({}, {"stated_in": ""})]
     for manifest in close.chain if looked_at else ():
         paths = manifest.usage_files if str(manifest.month) in delivered else manifest.correction_files
         if paths:
-            entries = stated(connection, paths, columns)
-            selects.append(f"select *, {engine.text(manifest.month)} as stated_in from ({entries})")
-    return " union all ".join(selects)
+            parts.append(Part(stated(paths), {"stated_in": str(manifest.month)}))
+    return FilesPin("frozen.stated_entries", dbt_build.contract("usage"), parts, place="stated_file")
 
 
-def stated(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], columns: Mapping[str, str]) -> str:
-    """SQL of what files of a frozen month state in these columns, and in which file; null where they have no such
-    column.
-
-    One version wrote all files of a month, so one of them is asked for its columns.
-    """
-    described = connection.execute(f"describe select * from {engine.parquet(paths[:1])}").fetchall()
-    present = {name for name, *_ in described}
-    values = [name if name in present else f"null::{kind} as {name}" for name, kind in columns.items()]
-    source = engine.parquet(paths, filename=True)
-    return f"select {', '.join(values)}, filename as stated_file from {source}"
+def stated(paths: Sequence[Path]) -> Files:
+    """Files of a frozen month, each with its columns. One version wrote them all, so one of them is asked."""
+    present = frozenset(pq.read_schema(paths[0]).names)
+    return dict.fromkeys(paths, present)
 
 
 def receipt_counts(close: Close) -> list[tuple[str, int, int]]:
@@ -242,7 +246,3 @@ def withdrawn_counts(close: Close) -> list[tuple[str, int]]:
     return [
         (batch.batch_id, batch.withdrawn_rows) for batch in close.batches if batch.withdrawn and close.is_new(batch)
     ]
-
-
-def _view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> None:
-    connection.execute(f"create or replace view {name} as {query}")

@@ -42,7 +42,8 @@ from orchestration.shape import as_json
 class Written:
     """A month as it was written to a folder: the hash of each file and table, what was counted, what is odd.
 
-    `statements_root` is the root of the tenants' statements.
+    `statements_root` is the root of the tenants' statements; `engine` names the engine that computed them, with its
+    version.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Written:
     counts: Counts
     warnings: list[str]
     figures: Figures
+    engine: str
 
 
 def write_csv(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -108,7 +110,7 @@ def compose(inputs: Inputs, written: Written) -> Content:
         ignored=ignored(inputs.close),
         statements_root_sha256=written.statements_root,
         warnings=written.warnings,
-        versions=versions.installed(),
+        versions=versions.installed() | {"engine": written.engine},
     )
 
 
@@ -148,17 +150,18 @@ def write_month(settings: Settings, inputs: Inputs, build: Build) -> Content:
     last = inputs.close.chain.last
     readme = month_readme.text(inputs.close.month, last.month if last else None)
     (build.folder / month_readme.README).write_text(readme, encoding="ascii")
-    figures = read_back(build.folder, build.counts)
+    figures = read_back(build.folder, build.counts, build.each_file)
     return compose(
         inputs,
         Written(
             folder=build.folder,
-            hashes=files.hashes_below(build.folder),
+            hashes=files.hashes_below(build.folder, build.each_file),
             tables=table_hashes,
             statements_root=statements_root,
             counts=build.counts,
             warnings=warnings(inputs, build.folder),
             figures=figures,
+            engine=build.engine,
         ),
     )
 

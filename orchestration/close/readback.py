@@ -5,9 +5,9 @@ What belongs here: re-adding what is about to be frozen, or was. What does not: 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from orchestration.close import dictionary_pages
 from orchestration.close.content import Counts
 from orchestration.errors import Refused
+from orchestration.files import EachFile, two_at_a_time
 
 SERVICE = ["service", "direction", "currency"]
 TENANT = [*SERVICE, "account_id"]
@@ -40,12 +41,12 @@ class Figures:
     cost_by_currency: dict[str, Decimal] = field(default_factory=dict)
 
 
-def read_back(folder: Path, counted: Counts) -> Figures:
+def read_back(folder: Path, counted: Counts, each_file: EachFile = two_at_a_time) -> Figures:
     """Add a month's files up in every direction that must agree; Refused says which do not.
 
-    `counted` is the outcome of the landed rows by the build's own count.
+    `counted` is the outcome of the landed rows by the build's own count; `each_file` reads the files of the usage.
     """
-    added = _AddedUp.of(folder)
+    added = _AddedUp.of(folder, each_file)
     comparisons = chain(
         _of_tables(added), _of_counts(added, folder, counted), _of_statements(added, folder), _of_invariants(folder)
     )
@@ -73,9 +74,9 @@ class _AddedUp:
     organization: Sums
 
     @classmethod
-    def of(cls, folder: Path) -> "_AddedUp":
+    def of(cls, folder: Path, each_file: EachFile) -> "_AddedUp":
         days = [path for path in sorted((folder / "usage").iterdir()) if path.name.startswith("day=")]
-        own = _sums(days, TENANT)
+        own = _sums(days, TENANT, each_file)
         corrections = _sums([folder / "usage" / "corrections.parquet"], TENANT)
         return cls(
             usage_of_month=own,
@@ -152,10 +153,9 @@ def _rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
     return pq.read_table(path, columns=columns).to_pylist()
 
 
-def _sums(paths: list[Path], key: list[str]) -> Sums:
-    """Key → the four measures, added exactly: two files at a time, batch by batch."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        parts = [part for of_file in pool.map(lambda path: _grouped_batches(path, key), paths) for part in of_file]
+def _sums(paths: list[Path], key: list[str], each_file: EachFile = two_at_a_time) -> Sums:
+    """Key → the four measures, added exactly, batch by batch."""
+    parts = [part for of_file in each_file(partial(_grouped_batches, key=key), paths) for part in of_file]
     table = _grouped(pa.concat_tables(parts), key)
     return _added(
         zip(

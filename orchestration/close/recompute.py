@@ -15,6 +15,7 @@ from orchestration.close import logical, manifests, month_build, publishing, rea
 from orchestration.close.content import FORMAT_WITHOUT_ROOT, Content
 from orchestration.close.inputs import Close, Inputs
 from orchestration.close.manifests import Chain, Manifest
+from orchestration.close.month_build import Build
 from orchestration.errors import Refused
 from orchestration.landing import identity, receipts
 from orchestration.months import Month
@@ -51,9 +52,8 @@ def problems(settings: Settings, month: Month, progress: Callable[[str], None]) 
         progress(f"Computing {month} again")
         again = month_build.make(settings, inputs, folder, progress)
         content = publishing.write_month(settings, inputs, again)
-        with engine.connect(settings) as connection:
-            differences = _figures(frozen.content, content)
-            differences += _tables(connection, frozen, again.folder, report) + _texts(frozen.content, content)
+        differences = _figures(frozen.content, content)
+        differences += _tables(settings, frozen, again, report) + _texts(frozen.content, content)
     finally:
         files.remove(folder)
     return _sentences(frozen, differences, report)
@@ -99,16 +99,17 @@ def _figures(frozen: Content, again: Content) -> list[str]:
     return [f"{name} of the manifest" for name in names if getattr(again, name) != getattr(frozen, name)]
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, frozen: Manifest, out_dir: Path, report: Path) -> list[str]:
+def _tables(settings: Settings, frozen: Manifest, build: Build, report: Path) -> list[str]:
     """The tables that differ, in their files or from the manifest; their rows are written to `report`."""
-    again, stored = (logical.of_month(connection, folder) for folder in (out_dir, frozen.folder))
+    again, stored = (logical.of_month(settings, folder, build.each_file) for folder in (build.folder, frozen.folder))
     differences = []
     for table in (tables.USAGE, *tables.TABLES):
         now, then = again[table.name], stored[table.name]
         if now == then == frozen.content.tables.get(table.name, then):
             continue
         differences.append(f"{table.name} ({now.rows} rows again, {then.rows} frozen)")
-        _write_rows(connection, table, frozen.folder, out_dir, report)
+        with engine.connect(settings) as connection:
+            _write_rows(connection, table, frozen.folder, build.folder, report)
     return differences
 
 

@@ -17,6 +17,7 @@ from orchestration.close.content import NO_PREVIOUS
 from orchestration.close.manifests import MANIFEST, Chain, Manifest
 from orchestration.close.readback import read_back
 from orchestration.errors import Damaged, Refused
+from orchestration.files import EachFile, two_at_a_time
 from orchestration.landing import receipts
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import RECEIPT, Receipt
@@ -29,9 +30,9 @@ UNREADABLE = (OSError, pa.ArrowException, duckdb.Error, KeyError, TypeError, Val
 SHOWN = 3
 
 
-def require_intact(settings: Settings, month: Month) -> None:
+def require_intact(settings: Settings, month: Month, each_file: EachFile = two_at_a_time) -> None:
     """Raise Damaged unless every byte and every figure of a frozen month is as it was frozen."""
-    problems = month_problems(settings, month)
+    problems = month_problems(settings, month, each_file)
     if problems := problems or chain_problems(manifests.load(settings)):
         raise Damaged(
             f"{month} is not as it was frozen. {'; '.join(problems[:5])}. "
@@ -45,13 +46,13 @@ def require_all_batches(batches: Sequence[Receipt], chain: Chain) -> None:
         raise Damaged(f"{'; '.join(problems[:5])}. Restore what has landed from a backup.")
 
 
-def require_intact_statements(used: Sequence[Path], chain: Chain) -> None:
+def require_intact_statements(used: Sequence[Path], chain: Chain, each_file: EachFile = two_at_a_time) -> None:
     """Raise Damaged unless the frozen files from which a build took earlier statements are as they were frozen.
 
     The month before is checked whole ahead of every close; of older ones only what is used.
     """
     listed = {manifest.folder / name: digest for manifest in chain for name, digest in manifest.content.hashes.items()}
-    files.require_hashes({path: listed[path] for path in used})
+    files.require_hashes({path: listed[path] for path in used}, each_file)
 
 
 def all_problems(settings: Settings, months: list[Month], progress: Callable[[str], None]) -> list[str]:
@@ -87,10 +88,10 @@ def strays(settings: Settings) -> list[str]:
     ]
 
 
-def month_problems(settings: Settings, month: Month) -> list[str]:
+def month_problems(settings: Settings, month: Month, each_file: EachFile = two_at_a_time) -> list[str]:
     """The parts of a frozen month that are not as they were frozen."""
     folder = frozen.month_folder(settings, month)
-    if problems := files.check_folder(folder):
+    if problems := files.check_folder(folder, each_file):
         return problems
     try:
         manifest = manifests.read(settings, month)
@@ -102,7 +103,7 @@ def month_problems(settings: Settings, month: Month) -> list[str]:
         problems = [
             f"{folder / name} does not match the hash in its manifest" for name in sums if sums[name] != listed[name]
         ]
-        return problems or _figure_problems(manifest) or _root_problems(manifest)
+        return problems or _figure_problems(manifest, each_file) or _root_problems(manifest)
     except (Damaged, Refused) as error:
         return [str(error)]
     except UNREADABLE as error:
@@ -134,8 +135,8 @@ def _root_problems(manifest: Manifest) -> list[str]:
     return statement_documents.problems(manifest.folder, root) if root is not None else []
 
 
-def _figure_problems(manifest: Manifest) -> list[str]:
-    figures = read_back(manifest.folder, manifest.content.counts)
+def _figure_problems(manifest: Manifest, each_file: EachFile) -> list[str]:
+    figures = read_back(manifest.folder, manifest.content.counts, each_file)
     totals = {currency: Decimal(cost) for currency, cost in manifest.content.totals.items()}
     by_service = {
         (total.service, total.direction, total.currency): (total.records, Decimal(total.cost))

@@ -32,8 +32,11 @@ def installed() -> Versions:
 
 
 def of_code(versions: Versions) -> Versions:
-    """The versions that can make a difference to a figure: a commit may concern the documentation alone."""
-    return {name: value for name, value in versions.items() if name != "git_commit"}
+    """The versions that can make a difference to a figure.
+
+    A commit may concern the documentation alone, and no figure may depend on the engine that computed it.
+    """
+    return {name: value for name, value in versions.items() if name not in ("git_commit", "engine")}
 
 
 def _git_commit() -> str | None:

@@ -127,8 +127,8 @@ def _inputs(settings: Settings, month: Month, chain: Chain, *, accept_rejected: 
     if rehash:
         verify.require_all_batches(close.batches, chain)
         if chain.last:
-            verify.require_intact(settings, chain.last.month)
-        files.require_hashes(readiness.pinned_files(close))
+            verify.require_intact(settings, chain.last.month, month_build.each_file(settings))
+        files.require_hashes(readiness.pinned_files(close), month_build.each_file(settings))
         readiness.require_services(settings, close, rules.services)
     rejected = readiness.rejected_rows(settings, close)
     readiness.require_rejected_answered(month, rejected, accepted=accept_rejected)
@@ -149,5 +149,5 @@ def _build_folder(settings: Settings) -> Path:
 
 def _build(settings: Settings, inputs: Inputs, progress: Progress) -> Build:
     build = month_build.make(settings, inputs, _build_folder(settings), progress)
-    verify.require_intact_statements(build.used_frozen_files, inputs.close.chain)
+    verify.require_intact_statements(build.used_frozen_files, inputs.close.chain, build.each_file)
     return build

@@ -6,6 +6,7 @@ which files are read, which receipts say, or any rule about their rows.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from orchestration import engine
 from orchestration.landing.receipts import Files, LandedFile, Receipt, RecordsFile
@@ -13,16 +14,19 @@ from orchestration.landing.receipts import Files, LandedFile, Receipt, RecordsFi
 # The distance in `row_id` from one file to the next; no Parquet file of ours has as many rows.
 ROWS_PER_FILE = 1 << 32
 PLACE = {"record_id": "varchar", "batch_id": "varchar", "source_row": "bigint"}
+# A column that a relation may have beside those of its files: an id that is unique and stable in it, or its file.
+Place = Literal["", "row_id", "stated_file"]
+PLACE_TYPES: Mapping[Place, str] = {"row_id": "bigint", "stated_file": "varchar"}
 
 
-def select(files: Files, columns: Mapping[str, str], *, row_id: bool = False) -> str:
+def select(files: Files, columns: Mapping[str, str], *, place: Place = "") -> str:
     """SQL of these columns (name → DuckDB type) over exactly these files; an empty relation without any.
 
-    With `row_id`, each row has one that is unique and stable within the relation. Files that lack the same columns are
-    read by one scan, so that a filter reaches their statistics however many they are.
+    `place` adds a column that tells a row's place. Files that lack the same columns are read by one scan, so that a
+    filter reaches their statistics however many they are.
     """
     if not files:
-        return _empty(columns, row_id=row_id)
+        return _empty(columns, place)
     groups: dict[frozenset[str], Files] = {}
     for path, present in files.items():
         groups.setdefault(frozenset(columns.keys() - present), {})[path] = present
@@ -30,18 +34,20 @@ def select(files: Files, columns: Mapping[str, str], *, row_id: bool = False) ->
     selects, before = [], 0
     for absent, group in groups.items():
         values = [f"null::{kind} as {name}" if name in absent else name for name, kind in columns.items()]
-        if row_id:
-            place = f"(file_index::bigint + {before})" if before else "file_index::bigint"
-            values.append(f"{place} * {ROWS_PER_FILE} + file_row_number as row_id")
-        source = engine.parquet(group, file_row_number=True) if row_id else engine.parquet(group)
-        selects.append(f"select {', '.join(values)} from {source}")
+        if place == "row_id":
+            index = f"(file_index::bigint + {before})" if before else "file_index::bigint"
+            values.append(f"{index} * {ROWS_PER_FILE} + file_row_number as row_id")
+        elif place == "stated_file":
+            values.append("filename as stated_file")
+        options = {"row_id": {"file_row_number": True}, "stated_file": {"filename": True}}.get(place, {})
+        selects.append(f"select {', '.join(values)} from {engine.parquet(group, **options)}")
         before += len(group)
     return " union all ".join(selects)
 
 
 def places(delivered: Iterable[tuple[Receipt, LandedFile]]) -> str:
     """SQL of the record id and the place (`batch_id`, `source_row`) of each row of files of any kind of delivery."""
-    selects = [f"{_empty(PLACE, row_id=False)}"]
+    selects = [_empty(PLACE)]
     # Files of one kind have the same columns, and are read by one scan.
     kinds: dict[str, list[Path]] = {}
     for batch, file in delivered:
@@ -50,7 +56,7 @@ def places(delivered: Iterable[tuple[Receipt, LandedFile]]) -> str:
     return " union all ".join(selects)
 
 
-def _empty(columns: Mapping[str, str], *, row_id: bool) -> str:
+def _empty(columns: Mapping[str, str], place: Place = "") -> str:
     values = [f"null::{kind} as {name}" for name, kind in columns.items()]
-    values += ["null::bigint as row_id"] if row_id else []
+    values += [f"null::{PLACE_TYPES[place]} as {place}"] if place else []
     return f"select {', '.join(values)} where false"

@@ -15,9 +15,10 @@ from typing import Any
 import duckdb
 
 from orchestration import engine, files
-from orchestration.close import dbt_build, manifests, pinning, statement_documents, tables
+from orchestration.close import dbt_build, manifests, on_duckdb, statement_documents, tables
 from orchestration.close.content import Counts
 from orchestration.close.manifests import Chain
+from orchestration.close.pinning import ClosePeriod
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing import receipts
@@ -187,8 +188,8 @@ def _create_statements_view(
 def _create_assets(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
     """Run the models of holdings over everything landed, with no end, and keep their rows."""
     connection.execute("attach ':memory:' as build; use build")
-    pinning.create_assignment_sources(connection, batches)
-    pinning.create_close(connection, pinning.ClosePeriod())
+    on_duckdb.create_assignment_sources(connection, batches)
+    on_duckdb.create_close(connection, ClosePeriod())
     for relation, query in dbt_build.compiled(HISTORY_MODELS).items():
         connection.execute(f"create view {relation} as {query}")
     connection.execute("use memory")
@@ -266,7 +267,7 @@ def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batc
     rejected = [batch.path(batch.rejected) for batch in batches if batch.rejected]
     query = f"{_select(REJECTED_COLUMNS, rejected)} order by batch_id, source_row"
     connection.execute(f"create view warehouse.operations.rejected_rows as {query}")
-    late = late_records.query(connection, chain, batches)
+    late = late_records.query(chain, batches)
     connection.execute(f"create view warehouse.operations.late_records as {late}")
 
 

@@ -8,11 +8,10 @@ records up in the frozen months; and it is one query, so that any client of the 
 import re
 from collections.abc import Iterator, Sequence
 
-import duckdb
-
-from orchestration.close import dbt_build, pinning
+from orchestration.close import dbt_build, on_duckdb, pinning
 from orchestration.close.inputs import Close
 from orchestration.close.manifests import Chain
+from orchestration.close.pinning import ClosePeriod
 from orchestration.landing import landed_rows
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import LandedFile, Receipt, with_columns
@@ -22,7 +21,7 @@ JUDGED = "int_judged_deliveries"
 RELATION = re.compile(r'"build"\."(\w+)"\."(\w+)"')
 
 
-def query(connection: duckdb.DuckDBPyConnection, chain: Chain, batches: Sequence[Receipt]) -> str:
+def query(chain: Chain, batches: Sequence[Receipt]) -> str:
     """Of frozen months, until the next close: `waiting`. Older than the first month: `before_first_month`.
 
     Each record stands here once, by its latest delivery, and not at all when that is usage of a month to come.
@@ -32,7 +31,7 @@ def query(connection: duckdb.DuckDBPyConnection, chain: Chain, batches: Sequence
     if chain.next_month:
         close = Close(chain.next_month, chain, batches)
         if close.late_files:
-            selects.append(f"select 'waiting' as status, {columns} from ({_waiting(connection, close)})")
+            selects.append(f"select 'waiting' as status, {columns} from ({_waiting(close)})")
     return " union all ".join(selects)
 
 
@@ -69,17 +68,17 @@ def _delivered_again(batches: Sequence[Receipt], first: str) -> Iterator[tuple[R
             yield batch, batch.withdrawn
 
 
-def _waiting(connection: duckdb.DuckDBPyConnection, close: Close) -> str:
+def _waiting(close: Close) -> str:
     """The last delivery of each record that the next close would state, if nothing else had landed for it."""
     linked = [found for path, found in close.linked_files.items() if path not in close.late_files]
     sources = {
         # No end and no beginning: every record in these files is late.
-        "control.close": pinning.ClosePeriod().row,
-        "landed.cdrs": landed_rows.select({}, CDRS.pinned, row_id=True),
-        "landed.cdrs_elsewhere": pinning.elsewhere(close, linked),
+        "control.close": on_duckdb.row(ClosePeriod()),
+        "landed.cdrs": landed_rows.select({}, CDRS.pinned, place="row_id"),
+        "landed.cdrs_elsewhere": on_duckdb.query(pinning.elsewhere(close, linked)),
         "landed.late_cdrs": landed_rows.select(with_columns(close.late_files.values()), CDRS.pinned),
-        "landed.withdrawals": pinning.withdrawals(close),
-        "frozen.stated_entries": pinning.stated_entries(connection, close),
+        "landed.withdrawals": on_duckdb.query(pinning.withdrawals(close)),
+        "frozen.stated_entries": on_duckdb.query(pinning.stated_entries(close)),
     }
     steps = [f'"{name}" as ({sql})' for name, sql in sources.items()]
     steps += [f"{_steps(name)} as ({_steps(sql)})" for name, sql in dbt_build.compiled([JUDGED]).items()]

@@ -23,9 +23,9 @@ import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
-from jinja2 import Environment
 
 from orchestration.close import dbt_build
+from tests.dbt import macros
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 # What each model that is an optimization would be without it, by its name.
@@ -247,7 +247,7 @@ def manifest() -> Manifest:
 def parsed_manifest() -> Manifest:
     """The project before it is compiled, in which unit tests can replace what a model refers to."""
     dbt_build.prepare()
-    return Manifest.from_msgpack(dbt_build.PARSED.read_bytes())
+    return Manifest.from_msgpack(dbt_build.DUCKDB.parsed.read_bytes())
 
 
 def run_dbt(folder: Path, manifest: Manifest, *arguments: str) -> Any:
@@ -666,11 +666,9 @@ def test_money_and_minutes_are_exact(build: Build) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 2, 29, 30, 31, 59, 60, 61, 119, 3601, 10**9 - 1, 10**17 + 7])
-def test_minutes_round_half_away_from_zero(manifest: Manifest, seconds: int) -> None:
+def test_minutes_round_half_away_from_zero(seconds: int) -> None:
     """Rule 25: minutes."""
-    macros = {one.name: one.macro_sql for one in manifest.macros.values()}
-    source = macros["whole"] + macros["minutes_of"] + "{{ minutes_of('given.seconds') }}"
-    expression = Environment().from_string(source).render().strip()
+    expression = macros.render("duckdb", "minutes_of('given.seconds')")
     for signed in (seconds, -seconds):
         with duckdb.connect() as connection:
             query = f"select {expression} from (select cast(? as bigint) as seconds) as given"

@@ -83,6 +83,7 @@ SUBJECTS = {
             "orchestration/close/inputs.py",
             "orchestration/close/manifests.py",
             "orchestration/close/month_services.py",
+            "orchestration/close/on_duckdb.py",
             "orchestration/close/pinning.py",
             "orchestration/close/publishing.py",
             "orchestration/close/readback.py",

@@ -15,7 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration import clock, engine, files, settings
-from orchestration.close import dbt_build, due, manifests, month_build, pinning, publishing, rehearsal, tables, verify
+from orchestration.close import (
+    dbt_build,
+    due,
+    manifests,
+    month_build,
+    on_duckdb,
+    pinning,
+    publishing,
+    rehearsal,
+    tables,
+    verify,
+)
 from orchestration.close.content import CloseSettings
 from orchestration.close.inputs import Close, Inputs
 from orchestration.close.month_build import Build
@@ -443,7 +454,7 @@ def test_all_frozen_months_are_looked_at_only_when_something_came_late(closed_ap
         close_settings = CloseSettings(grace_hours=12, default_currency="USD")
         given = services.load(configuration)
         inputs = Inputs(Close(APRIL.next, frozen, known), [], False, [], clock.now(), close_settings, given)
-        pinning.pin(configuration, inputs, workspace)
+        on_duckdb.show(configuration, pinning.of_close(configuration, inputs, workspace), workspace)
         with duckdb.connect(str(workspace.database), read_only=True) as connection:
             found = connection.execute("select distinct stated_in from frozen.stated_entries order by 1").fetchall()
             stated.append([month for (month,) in found])

@@ -75,6 +75,36 @@ def test_no_compiled_sql_asks_the_clock_counts_in_floats_or_closes_an_interval()
     assert {name for name, sql in compiled.items() if forbidden.search(comments.sub("", sql))} == set()
 
 
+# Functions that DuckDB and Spark both have, with the same meaning. Everything else is a macro of two forms.
+PORTABLE = re.compile(
+    "abs|bool_or|cast|coalesce|count|dense_rank|exists|filter|floor|greatest|lag|lead|least|length|lower|max|min|over|"
+    "replace|row_number|sqrt|substr|sum|values"
+)
+# What may stand before a bracket, and is no function.
+WORDS = re.compile("and|as|by|decimal|else|from|in|not|on|or|over|select|then|when|where")
+
+
+def test_no_model_names_a_function_of_one_engine():
+    """What a model itself writes, without its macros; the compiled SQL of both engines is judged in `tests/spark`."""
+    jinja_comments_and_texts = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|--[^\n]*|'[^']*'", re.S)
+    for path in [*MODELS, *(DBT_PROJECT / "tests").rglob("*.sql")]:
+        sql = jinja_comments_and_texts.sub("?", path.read_text(encoding="utf-8"))
+        # The name of a relation with its columns in brackets, as `values` needs it.
+        aliases = set(re.findall(r"\bas (\w+) \(", sql))
+        named = set(re.findall(r"\b([a-z_0-9]+)\s*\(", sql))
+        functions = {name for name in named - aliases if not WORDS.fullmatch(name)}
+        assert {name for name in functions if not PORTABLE.fullmatch(name)} == set(), path.name
+        assert not re.search(r"::|//|\[|:=|\b(varchar|timestamptz|exclude|at time zone|ignore nulls)\b", sql), path.name
+
+
+def test_every_macro_of_two_forms_has_both():
+    text = "".join(path.read_text(encoding="utf-8") for path in (DBT_PROJECT / "macros").rglob("*.sql"))
+    dispatched = set(re.findall(r"adapter\.dispatch\('(\w+)'\)", text))
+    assert 10 < len(dispatched) < 20
+    for engine_name in ("duckdb", "spark"):
+        assert dispatched <= set(re.findall(rf"macro {engine_name}__(\w+)\(", text))
+
+
 def test_models_point_downwards_only():
     nodes = json.loads(dbt_build.prepare().read_text(encoding="utf-8"))["nodes"]
     layers = {"staging": 0, "intermediate": 1, "marts": 2, "invariants": 2, "figures": 2}

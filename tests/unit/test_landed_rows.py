@@ -85,21 +85,21 @@ def test_row_ids_are_unique_over_files_of_different_columns_and_the_same_each_ti
             table(tmp_path, "4.parquet", record_id=["f", "g"], cost=[1, 2]),
         ]
     )
-    query = landed_rows.select(files, {"record_id": "varchar", "cost": "integer"}, row_id=True)
+    query = landed_rows.select(files, {"record_id": "varchar", "cost": "integer"}, place="row_id")
     numbered = dict(rows(f"select record_id, row_id from ({query})"))
     assert len(set(numbered.values())) == len(numbered) == 7
     assert numbered == dict(rows(f"select record_id, row_id from ({query})"))
     alike = {path: files[path] for path in [*files][::2]}
-    alone = landed_rows.select(alike, {"record_id": "varchar"}, row_id=True)
+    alone = landed_rows.select(alike, {"record_id": "varchar"}, place="row_id")
     assert sorted(rows(alone)) == [("a", 0), ("b", 1), ("e", 1 << 32)]
 
 
-@pytest.mark.parametrize("row_id", [False, True])
-def test_without_files_there_is_a_relation_without_rows(row_id):
-    described = rows(f"describe {landed_rows.select({}, COLUMNS, row_id=row_id)}")
-    kinds = ["VARCHAR", "TIMESTAMP WITH TIME ZONE", "DECIMAL(18,9)", *(["BIGINT"] if row_id else [])]
+@pytest.mark.parametrize(("place", "kind"), [("", []), ("row_id", ["BIGINT"]), ("stated_file", ["VARCHAR"])])
+def test_without_files_there_is_a_relation_without_rows(place, kind):
+    described = rows(f"describe {landed_rows.select({}, COLUMNS, place=place)}")
+    kinds = ["VARCHAR", "TIMESTAMP WITH TIME ZONE", "DECIMAL(18,9)", *kind]
     assert [kind for _, kind, *_ in described] == kinds
-    assert rows(landed_rows.select({}, COLUMNS, row_id=row_id)) == []
+    assert rows(landed_rows.select({}, COLUMNS, place=place)) == []
 
 
 def test_a_filter_reaches_every_scan(tmp_path):
@@ -108,7 +108,7 @@ def test_a_filter_reaches_every_scan(tmp_path):
     for day in range(1, 5):
         columns = {"record_id": [f"r{day}"], "day": [day]} | ({"cost": [1]} if day > 2 else {})
         files |= dict([table(tmp_path, f"{day}.parquet", **columns)])
-    query = landed_rows.select(files, {"record_id": "varchar", "day": "bigint", "cost": "integer"}, row_id=True)
+    query = landed_rows.select(files, {"record_id": "varchar", "day": "bigint", "cost": "integer"}, place="row_id")
     with duckdb.connect() as connection:
         connection.execute("set variable written_day = 3")
         asked = f"from ({query}) where day >= getvariable('written_day') and day < 4"
@@ -157,6 +157,7 @@ def test_a_frozen_month_from_before_a_column_states_null_in_it(tmp_path):
     pq.write_table(pa.table({"record_id": ["a"]}), tmp_path / "usage" / "day=01.parquet")
     day = tmp_path / "usage" / "day=01.parquet"
     with duckdb.connect() as connection:
-        query = pinning.stated(connection, [day], {"record_id": "varchar", "call_id": "varchar"})
+        columns = {"record_id": "varchar", "call_id": "varchar"}
+        query = landed_rows.select(pinning.stated([day]), columns, place="stated_file")
         stated = connection.execute(query).fetchall()
     assert stated == [("a", None, str(day))]

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=not_stored()) }}
 {#
     The records of the month: of each, the delivery that counts.
     **Grain: one row per record (`record_id`).**

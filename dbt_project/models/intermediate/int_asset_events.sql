@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=not_stored()) }}
 {#
     The assignment events that can matter to the close: of each asset those since the first month of
     which records are stated (`history_start`; there may be late ones), and before it only what its
@@ -18,7 +18,7 @@ with close as (
 ),
 
 -- Not materialized: each reader takes a few columns of a long history.
-events as not materialized (
+events {{ read_anew() }} (
     select
         assignment_event.*,
         assignment_event.effective_at < close.history_start as is_earlier
@@ -32,7 +32,7 @@ last_events as (
         asset_type,
         asset,
         {{ last_few(
-            'struct_pack(account_id := account_id, effective_at := effective_at)', 'effective_at', 3
+            fields(['account_id', 'effective_at']), 'effective_at', 3
         ) }} as latest,
         bool_or(event_type = 'end') as has_ends
     from events
@@ -44,13 +44,17 @@ breaks as (
     select
         asset_type,
         asset,
-        latest[2].effective_at as last_break
+        {{ nth('latest', 2) }}.effective_at as last_break
     from last_events
     where
         not has_ends
-        and latest[1].account_id is distinct from latest[2].account_id
-        and latest[1].effective_at > latest[2].effective_at
-        and (latest[3] is null or latest[2].effective_at > latest[3].effective_at)
+        and {{ nth('latest', 1) }}.account_id
+        is distinct from {{ nth('latest', 2) }}.account_id
+        and {{ nth('latest', 1) }}.effective_at > {{ nth('latest', 2) }}.effective_at
+        and (
+            {{ nth('latest', 3) }} is null
+            or {{ nth('latest', 2) }}.effective_at > {{ nth('latest', 3) }}.effective_at
+        )
 ),
 
 final as (

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=not_stored()) }}
 {#
     The tenant of each record and the reason, or the reason why it has none (rules 8 to 11, 15 to
     17).

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=not_stored()) }}
 {#
     All records that this close states: those of the month, and late ones of frozen months.
     **Grain: one row per record (`record_id`).**

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=not_stored()) }}
 {#
     Each record beside whom it points to: who held its number or IP when it started, and which
     tenant has the Account ID of its header. `int_attributed_cdrs` decides what follows from it.

@@ -49,8 +49,10 @@ measured as (
         {{ microseconds('close.month_end') }}
         - {{ microseconds('close.month_start') }} as month_length,
         {{ whole_root(whole(
-            'scopes.duration_seconds * 1000000',
-            microseconds('close.month_end') ~ ' - ' ~ microseconds('close.month_start')
+            'scopes.duration_seconds',
+            whole(
+                microseconds('close.month_end') ~ ' - ' ~ microseconds('close.month_start'), 1000000
+            )
         )) }} as root_of_usual
     from scopes
     cross join close

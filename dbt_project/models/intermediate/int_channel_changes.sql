@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=not_stored()) }}
 {#
     Every beginning and end of a call, once for its tenant and once for the organization.
     **Grain: one row per call with a duration, scope (tenant or organization) and side (beginning or
@@ -7,7 +7,7 @@
     next bucket's first: at one instant ends come before beginnings.
 #}
 -- Not materialized: a month of calls is read again rather than kept.
-with usage as not materialized (
+with usage {{ read_anew() }} (
     select
         account_id,
         service,
@@ -29,7 +29,7 @@ scopes as (
     select * from {{ ref('int_channel_buckets') }}
 ),
 
-calls as not materialized (
+calls {{ read_anew() }} (
     select
         scopes.scope_number,
         scopes.bucket_width,

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=not_stored()) }}
 {#
     The entries of frozen months that no longer hold: the record has changed, or moved to another
     month (rule 26).

@@ -18,7 +18,7 @@ with_previous_holder as (
         -- For an end: the holder that the last start or release before it named; '' stands for
         -- nobody. Earlier ends do not matter: a second end for a holder that is already gone leaves
         -- nobody in place, as the first did.
-        last_value(case when turn = 1 then coalesce(account_id, '') end ignore nulls) over (
+        {{ last_known("case when turn = 1 then coalesce(account_id, '') end") }} over (
             partition by asset_type, asset
             order by effective_at, turn, recorded_at, batch_id, source_row
             rows unbounded preceding

@@ -32,12 +32,12 @@ final as (
 
     select
         asset,
-        cast(null as varchar) as account_id,
+        cast(null as string) as account_id,
         {{ beginning_of_time() }} as valid_from,
         {{ end_of_time() }} as valid_until,
-        cast(null as timestamptz) as alive_from,
-        cast(null as timestamptz) as alive_until,
-        cast(null as varchar) as assignment_id,
+        cast(null as {{ instant_type() }}) as alive_from,
+        cast(null as {{ instant_type() }}) as alive_until,
+        cast(null as string) as assignment_id,
         busy_asset
     from busy_assets
 )

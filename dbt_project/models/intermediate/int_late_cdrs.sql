@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=not_stored()) }}
 {#
     Records of frozen months that are to be stated now, as at the original call: those that came
     late, and those that the carrier has changed since they were stated (rule 26).

@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral' if target.type == 'spark' else 'table') }}
 {#
     Every value that the columns of `usage` with few values can hold, so that they can be sorted and
     written as codes.

@@ -34,7 +34,7 @@ unified as (
     select
         'ip' as asset_type,
         ip as asset,
-        cast(null as varchar) as number_type,
+        cast(null as string) as number_type,
         account_id,
         event_type,
         valid_from,
