@@ -40,6 +40,7 @@ TENANT_COMMANDS: dict[str, Callable[..., None]] = {
 SOURCES_COMMANDS: dict[str, Callable[..., None]] = {
     "list": land.list_sources,
     "show": land.show_source,
+    "new": land.new_source,
     "check": land.check_source,
 }
 
