@@ -57,6 +57,7 @@ TENANT_COMMANDS: Commands = {
 SOURCES_COMMANDS: Commands = {
     "list": land.list_sources,
     "show": land.show_source,
+    "new": land.new_source,
     "check": land.check_source,
 }
 EXIT_STATUS = (

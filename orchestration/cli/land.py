@@ -228,6 +228,27 @@ def show_source(
     screen.say(f"{source.title}\n\n{source.about}\n{source.path}:\n\n{source.path.read_text(encoding='utf-8')}")
 
 
+def new_source(
+    file: Path,
+    name: Annotated[str | None, typer.Option(help="The source's name; the file's without one.")] = None,
+    zone: Annotated[str | None, typer.Option(help="The zone of local times, such as America/New_York.")] = None,
+) -> None:
+    """Write a first declaration of a file that no source covers, and check it."""
+    from orchestration.sources import checking, drafting
+
+    settings = STATE.settings
+    with screen.progress(f"Looking at {file.name}"):
+        path, draft = drafting.write(settings, file, name, zone)
+    screen.say(f"{path} is a first declaration of {file.name}: read it, finish it, and check it again.")
+    for sentence in draft.to_do:
+        screen.say(f"  To do: {sentence}")
+    try:
+        _print_check(checking.check(settings, path.stem, file, first=5), file)
+    except Refused as refusal:
+        screen.say(f"It does not do yet: {refusal}")
+    screen.say(f"`statements sources check {path.stem} {file}` shows what the file would become.")
+
+
 def check_source(
     name: Annotated[str, typer.Argument(help="NAME[@INSTANCE]", autocompletion=completion.sources)],
     file: Path,

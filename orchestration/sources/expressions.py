@@ -128,9 +128,10 @@ def _expressions(source: Source) -> list[_Expression]:
 
 def _derived(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> str:
     """SQL of the rows with what stands beside their own columns: lookup tables, derived columns, the instance."""
-    query = lookups.joined(connection, source, rows)
+    query = rows
     if INSTANCE_COLUMN in source.own_names:
         query = f"select *, {text(source.instance)} as {INSTANCE_COLUMN} from ({query})"
+    query = lookups.joined(connection, source, query)
     for name, sql in source.derived.items():
         _require_bound(connection, source, f"derived.{name}", f"select ({sql}) from ({query})")
         held = _tried(connection, f"{{'v': ({sql})}}", query)

@@ -196,6 +196,10 @@ ARGUMENTS = [
     "land tenants {}",
     "land cdrs cdrs.parquet {}",
     "land tenants tenants.parquet --cutoff {}",
+    "sources check {} cdrs.parquet",
+    "sources check twilio {}",
+    "sources new {}",
+    "sources new cdrs.parquet --name {}",
 ]
 PLACES = [(name, command) for name in PAYLOADS for command in ARGUMENTS]
 # Seven apart: each payload goes to three or four places, and each place gets payloads of every kind.

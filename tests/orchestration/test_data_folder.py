@@ -42,7 +42,10 @@ NEED_A_DATA_FOLDER = [
     "tenant archive alpha",
 ]
 # These begin a data folder, or need none.
-OTHERS = {"demo", "land", "ui", "tenant add", "feeds", "sources list", "sources show", "sources check", "prove"}
+OTHERS = {
+    *("demo", "land", "ui", "tenant add", "feeds", "prove"),
+    *("sources list", "sources show", "sources new", "sources check"),
+}
 
 
 def nothing(data: Path) -> None:

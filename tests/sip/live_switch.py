@@ -5,12 +5,13 @@ Not part of `make test`: it needs Debian's packages kamailio, kamailio-sqlite-mo
 """
 
 import csv
+import json
 import shutil
 import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ HERE = Path(__file__).parent
 BIG, SMALL = "bigcustomer.mypbx.com", "smallcustomer"
 # One IP that two tenants share, and one that is a tenant's own.
 SHARED, OWN = "127.0.0.2", "127.0.0.3"
-BUSY = "12015550000"
+BUSY, HANGS_UP, FORKED, INVITED = "12015550000", "12015550001", "12015550002", "12015550003"
 
 
 class Call(NamedTuple):
@@ -38,6 +39,9 @@ class Call(NamedTuple):
     account_id: str | None
     verdict: str
     callee: str = "12015550123"
+    ending: str = "bye.xml"
+    scenario: str = "call.xml"
+    call_id: str | None = None
 
 
 CALLS = [
@@ -51,7 +55,16 @@ CALLS = [
     Call("the header against the IP", OWN, (f"X-Tenant: {BIG}",), BIG, "header"),
     Call("spaces around the value", SHARED, (f"X-Tenant:   {BIG}  ",), BIG, "header"),
     Call("a busy callee", OWN, (f"X-Tenant: {SMALL}",), SMALL, "header", BUSY),
+    Call("a callee that hangs up", OWN, (), SMALL, "ip", HANGS_UP, "wait.xml"),
+    Call("a second INVITE in the call", OWN, (), SMALL, "ip", INVITED, "again.xml"),
+    Call("a Call-ID", OWN, (), SMALL, "ip", call_id="12-again"),
+    Call("a Call-ID that is used again", OWN, (), SMALL, "ip", HANGS_UP, "wait.xml", call_id="12-again"),
+    Call("two callees at once", OWN, (), SMALL, "ip", FORKED, scenario="fork.xml"),
 ]
+
+
+# What ends a call at the callee of each port; two of them answer the forked one.
+CALLEES = {5071: "hang_up.xml", 5072: "be_hung_up.xml", 5073: "be_hung_up.xml", 5074: "take_again.xml"}
 
 
 @contextmanager
@@ -80,8 +93,19 @@ def accounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("kamailio", "-f", str(HERE / "kamailio.cfg"), "-DD", "-E", "-m", "32", "-M", "4", "-Y", str(folder)),
         *("-A", f'DATABASE="sqlite:///{database}"', "-A", 'CARRIER="sip:127.0.0.1:5070"'),
     ]
-    carrier = ["sipp", "-sn", "uas", "-i", "127.0.0.1", "-p", "5070", "-nostdin"]
-    with running(folder, "carrier", *carrier), running(folder, "kamailio", *kamailio):
+    answers = (HERE / "answer.xml").read_text(encoding="utf-8")
+    with ExitStack() as stack:
+        for port, ending in CALLEES.items():
+            scenario = folder / f"callee-{port}.xml"
+            scenario.write_text(
+                answers.replace("ENDING\n", (HERE / ending).read_text(encoding="utf-8")), encoding="utf-8"
+            )
+            callee = ["sipp", "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), "-nostdin"]
+            stack.enter_context(running(folder, f"callee-{port}", *callee))
+        stack.enter_context(
+            running(folder, "carrier", "sipp", "-sn", "uas", "-i", "127.0.0.1", "-p", "5070", "-nostdin")
+        )
+        stack.enter_context(running(folder, "kamailio", *kamailio))
         time.sleep(2)
         for number, call in enumerate(CALLS):
             make(folder, number, call)
@@ -100,7 +124,8 @@ def accounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(folder: Path, number: int, call: Call) -> None:
     """One call. Its Call-ID begins with its number, so that its record can be found."""
     scenario = folder / f"call-{number}.xml"
-    template = (HERE / "call.xml").read_text(encoding="utf-8")
+    template = (HERE / call.scenario).read_text(encoding="utf-8")
+    template = template.replace("ENDING\n", (HERE / call.ending).read_text(encoding="utf-8"))
     scenario.write_text(template.replace("HEADERS\n", "".join(f"{line}\n" for line in call.headers)), encoding="utf-8")
     command = [
         "sipp",
@@ -116,7 +141,7 @@ def make(folder: Path, number: int, call: Call) -> None:
         call.callee,
         "-nostdin",
     ]
-    command += ["-cid_str", f"{number}-%u-%p@%s", "127.0.0.1:5060"]
+    command += ["-cid_str", call.call_id or f"{number}-%u-%p@%s", "127.0.0.1:5060"]
     made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert made.returncode == 0, f"{call.name}: {made.stdout[-2000:]}"
 
@@ -142,15 +167,21 @@ def closed(accounted: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         line.must(f"land tenants {write_csv(line.folder / 'tenants.csv', *tenants)}")
         line.must(f"land ip_assignments {write_csv(line.folder / 'ips.csv', *ips)}")
         line.must(f"land cdrs --source kamailio-acc@edge {accounted / 'acc.csv'}")
-        line.must(f"close {month}")
+        line.must(f"close {month} --accept-rejected")
         yield line, month
 
 
 def stated(closed: tuple[CommandLine, Month]) -> dict[int, dict]:
+    """The records by the number of their call. A Call-ID that is used again counts on."""
     line, month = closed
     folder = line.data / "statements" / f"month={month}" / "usage"
     rows = [row for path in sorted(folder.glob("day=*.parquet")) for row in pq.ParquetFile(path).read().to_pylist()]
-    return {int(row["record_id"].removeprefix("kamailio-acc:edge:").split("-")[0]): row for row in rows}
+    numbered: dict[int, dict] = {}
+    for row in sorted(rows, key=lambda row: row["started_at"]):
+        number = int(row["record_id"].removeprefix("kamailio-acc:edge:").split("-")[0])
+        numbered[number + (number in numbered)] = row
+    assert len(numbered) == len(rows)
+    return numbered
 
 
 def test_every_call_is_a_record_and_goes_where_the_rules_say(closed):
@@ -172,9 +203,23 @@ def test_an_answered_call_is_a_minute_begun_and_a_busy_one_costs_nothing(closed)
         number: (row["duration_seconds"], row["billed_seconds"], str(row["cost"]))
         for number, row in stated(closed).items()
     }
-    assert found == {
-        number: (0, 0, "0E-9") if call.callee == BUSY else (1, 60, "0.012500000") for number, call in enumerate(CALLS)
-    }
+    assert found == {number: expected_length(call) for number, call in enumerate(CALLS)}
+
+
+def expected_length(call: Call) -> tuple[int, int, str]:
+    """A callee that hangs up waits a second, as a caller does who invites again."""
+    if call.callee == BUSY:
+        return 0, 0, "0E-9"
+    return (2 if call.callee in (HANGS_UP, INVITED) else 1), 60, "0.012500000"
+
+
+def test_of_a_forked_call_kamailio_accounts_one_answer_and_both_ends(closed):
+    """The module acc sees the first 2xx of a transaction alone, so the other callee's BYE has no start and is rejected."""
+    line, _ = closed
+    rejected = json.loads(line.must("rejected --json").stdout)
+    ((record_id, reason),) = [(row["record_id"], row["reason"]) for row in rejected]
+    assert record_id.startswith(f"kamailio-acc:edge:{len(CALLS) - 1}-")
+    assert reason == "call_without_start"
 
 
 def test_the_tenants_statements_add_up(closed):
@@ -182,5 +227,5 @@ def test_the_tenants_statements_add_up(closed):
     table = pq.ParquetFile(line.data / "statements" / f"month={month}" / "statements.parquet").read().to_pylist()
     assert {row["account_id"]: (row["outbound_calls_count"], str(row["total_cost"])) for row in table} == {
         BIG: (3, "0.037500000"),
-        SMALL: (3, "0.025000000"),
+        SMALL: (8, "0.087500000"),
     }

@@ -518,7 +518,7 @@ LAUGHS = (
         (altered(BOOK, SHEET, lambda xml: xml.replace(b"<row", b"<row" + b" " * 9_000_000, 1)), "has a row of more than 4,000,000 bytes"),
         (altered(BOOK, "xl/styles.xml", lambda xml: xml + b" " * 64_000_001), "a part of more than 64,000,000 bytes"),
         (altered(BOOK, SHEET, lambda xml: xml.replace(b'<row r="2"', b'<row r="1048577"')), "has more rows than a sheet can have"),
-        (altered(BOOK, SHEET, lambda xml: xml.replace(b"<worksheet", LAUGHS + b"<worksheet", 1).replace(b"<v>", b"<v>&j;", 1)), "is not a whole workbook"),
+        (altered(BOOK, SHEET, lambda xml: xml.replace(b"<worksheet", LAUGHS + b"<worksheet", 1).replace(b"<t>", b"<t>&j;", 1)), "is not a whole workbook"),
         (zipped(*((f"{n}.xml", b"") for n in range(1_001))), "has 1,001 parts"),
     ],
     ids=["torn", "no zip", "torn xml", "long row", "large part", "far row", "laughs", "parts"],

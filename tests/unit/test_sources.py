@@ -116,8 +116,8 @@ def test_an_expression_that_cannot_be_evaluated_is_named(warehouse, declare, tmp
 def test_every_shipped_source_is_whole_and_says_how_its_files_are_made(warehouse):
     found = declaration.available(warehouse.settings)
     assert [source.name for source in found] == [
-        "asterisk-csv", "asterisk-db", "dsiprouter", "freeswitch-csv", "freeswitch-json", "fusionpbx", "kamailio-acc",
-        "skyetel-style",
+        "3cx", "asterisk-csv", "asterisk-db", "didww", "dsiprouter", "freeswitch-csv", "freeswitch-json", "fusionpbx",
+        "kamailio-acc", "kamailio-cdrs", "opensips-acc", "skyetel-style", "telnyx", "twilio", "voipms",
     ]  # fmt: skip
     assert all(len(source.about) > 200 and source.is_shipped for source in found)
 
