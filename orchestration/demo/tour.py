@@ -91,5 +91,6 @@ def _say_where(settings: Settings, month: Month, account: str) -> None:
     screen.line(f"A statement         {command} show {month} {account}")
     screen.line(f"Why a record        {command} explain {record[0]}")
     screen.line(f"Hand it out         {command} export {month} --account {account}")
-    screen.line(f"Prove it            {command} verify")
+    screen.line(f"Prove that          {command} prove exports/month={month}/account={account}")
+    screen.line(f"Prove all of it     {command} verify")
     screen.line(f"The UI              {command} ui      then open http://127.0.0.1:3000")

@@ -307,6 +307,7 @@ def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
     assert {event.partition for event in made.values()} == {"2026-04"}
     told = {name: value.value for name, value in made["frozen_month"].metadata.items()}
     assert (told["outcome"], told["manifest_sha256"]) == ("frozen", head.sha256)
+    assert told["statements_root_sha256"] == head.content.statements_root_sha256
     assert f"| accepted | {head.content.counts.accepted} |" in told["counts"]
     assert "| USD | usage | 1 | 128.00 |" in told["statement"]
     assert "at most 1\n\n![Records per UTC day](data:image/svg+xml;base64," in told["records_per_day"]
