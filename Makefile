@@ -38,7 +38,7 @@ build/lock/bin/uv: Makefile
 	build/lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 	@touch $@
 
-demo: setup  ## Land a made-up carrier's last four months, close them, show a statement.
+demo: setup  ## Land a made-up carrier's last four months, close them, write the statements of the last.
 	$(BIN)/statements demo
 
 check: setup  ## Check style, types, layers, SQL and models, and run the fast tests. Takes about a minute.

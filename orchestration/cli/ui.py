@@ -11,7 +11,7 @@ from orchestration.cli.command import STATE
 
 
 def run_demo() -> None:
-    """Land a made-up carrier's last four months, close them, show a statement and where everything is.
+    """Land a made-up carrier's last four months, close them, hand out the last, and say where everything is.
 
     Example: statements --data-dir tour demo
     """

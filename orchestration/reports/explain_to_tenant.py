@@ -42,9 +42,9 @@ def explain(settings: Settings, record_id: str) -> dict[str, Any]:
     sentences = [_charge(last, titles.get((last["service"], last["direction"]), last["service"]))]
     sentences += [_stated(entry) for entry in own]
     sentences.append(_because(settings, last))
-    sentences += _price(settings, last)
-    if not sum(entry["record_count"] for entry in own):
-        sentences.append("So nothing of it stands on your statements any more.")
+    deliveries = deliveries_of(settings, record_id)
+    sentences += _price(settings, last, deliveries)
+    sentences += _since(settings, deliveries, stands=sum(entry["record_count"] for entry in own))
     return {"record_id": record_id, "account_id": account, "explanation": sentences}
 
 
@@ -90,10 +90,23 @@ def _because(settings: Settings, entry: dict[str, Any]) -> str:
     )
 
 
-def _price(settings: Settings, entry: dict[str, Any]) -> list[str]:
+def _since(settings: Settings, deliveries: list[dict[str, Any]], *, stands: int) -> list[str]:
+    """The outcome of changes after the statements: what is reversed already, and what a later statement will say."""
+    if not stands:
+        return ["So nothing of it stands on your statements any more."]
+    if deliveries and deliveries[-1]["withdrawn"]:
+        return ["The carrier has taken it back since, so a later statement will reverse it."]
+    waiting = reader.rows(
+        settings,
+        "select 1 from operations.late_records where record_id = ? and status = 'waiting'",
+        [deliveries[-1]["record_id"]] if deliveries else [""],
+    )
+    return ["A change of it has arrived since, and a later statement will state it."] if waiting else []
+
+
+def _price(settings: Settings, entry: dict[str, Any], deliveries: list[dict[str, Any]]) -> list[str]:
     """How the cost came about where the operator's own rates made it; nothing where it came with the record."""
-    charges = [delivery for delivery in deliveries_of(settings, entry["record_id"]) if not delivery["withdrawn"]]
-    stated = [delivery for delivery in charges if delivery["batch_id"] == entry["batch_id"]]
+    stated = [one for one in deliveries if not one["withdrawn"] and one["batch_id"] == entry["batch_id"]]
     batch = next((one for one in receipts.load(settings) if one.batch_id == entry["batch_id"]), None)
     if batch is None or batch.source == receipts.CANONICAL_SOURCE or not stated:
         return []

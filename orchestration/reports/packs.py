@@ -29,7 +29,7 @@ from orchestration.reports.documents.reading import Source
 from orchestration.settings import Settings
 
 # Statements that a process reads at once: each file of the month is passed over once for all of them.
-AT_ONCE = 40
+AT_ONCE = 100
 JOURNAL = ".statements-written.jsonl"
 INDEX = "index.csv"
 INDEX_COLUMNS = {

@@ -4,9 +4,11 @@ What belongs here: each folder beside this file is one, with the files that land
 after its next close. What does not: how such a folder is made, which its README tells.
 """
 
+import csv
 import hashlib
 import json
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -159,3 +161,17 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def hash_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_statements_of_an_old_month_are_handed_out_with_their_totals(line_on_old):
+    """They have no proofs, and entries that later versions would describe in more columns."""
+    line_on_old.must("rebuild")
+    line_on_old.must("export 2026-09 --each --format html,pdf,xlsx,focus --out out")
+    folder = line_on_old.folder / "out" / "month=2026-09"
+    with (folder / "index.csv").open(encoding="utf-8", newline="") as handle:
+        listed = {(row["account_id"], row["currency"], Decimal(row["total_cost"])) for row in csv.DictReader(handle)}
+    frozen = pq.read_table(line_on_old.data / "statements" / "month=2026-09" / "statements.parquet").to_pylist()
+    assert listed == {(row["account_id"], row["currency"], row["total_cost"]) for row in frozen}
+    assert {path.name for path in folder.glob("account=*/*")} == {
+        "statement.html", "statement.pdf", "statement.xlsx", "focus.csv",
+    }  # fmt: skip

@@ -51,9 +51,11 @@ def rated(tmp_path_factory) -> Iterator[CommandLine]:
     with command_line_in(tmp_path_factory.mktemp("rated")) as line:
         line.at("2026-04-02T12:00:00+00:00")
         land(line, "tenants", tenant("alpha", name="=Alpha"), tenant("beta"))
-        land(line, "number_assignments", number_of("beta", "+12015550109"))
+        land(line, "number_assignments", number_of("beta", "+12015550109"), number_of("beta", "+12015550108"))
         land(line, "ip_assignments", ip_of("alpha"))
-        land(line, "cdrs", record("plain", number="+12015550109", from_number="12015550101"))
+        plain = record("plain", number="+12015550109", from_number="12015550101")
+        gone = record("gone", number="+12015550108")
+        land(line, "cdrs", plain, gone)
         (line.data / "sources").mkdir()
         (line.data / "sources" / "pbx.toml").write_text(PBX, encoding="utf-8")
         (line.data / "sources" / "rates.csv").write_text(RATES, encoding="utf-8")
@@ -63,6 +65,7 @@ def rated(tmp_path_factory) -> Iterator[CommandLine]:
         ]
         line.must(f"land cdrs --source pbx {write_csv(line.folder / 'calls.csv', *calls)}")
         closing(line)
+        land(line, "cdrs", {**plain, "cost": "5"}, {**gone, "withdrawn": "true"})
         yield line
 
 
@@ -199,6 +202,15 @@ def test_an_answer_names_no_other_tenant_no_batch_and_no_rule(line, record_id, a
     entries = json_of(line, f"explain {record_id}")["entries"]
     assert [entry["batch_id"] for entry in entries if entry["batch_id"] in said] == []
     assert "ule " not in said
+
+
+def test_an_answer_says_what_has_come_since(rated):
+    """Rules 26 and 29."""
+    said = rated.must("explain plain --for-tenant").stdout
+    assert "A change of it has arrived since, and a later statement will state it." in said
+    said = rated.must("explain gone --for-tenant").stdout
+    assert "The carrier has taken it back since, so a later statement will reverse it." in said
+    assert "since, " not in rated.must("explain pbx:main:us --for-tenant").stdout
 
 
 @pytest.mark.parametrize("record_id", ["in-nobody", "out-case", "may", "nothing"])

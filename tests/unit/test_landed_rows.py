@@ -125,7 +125,7 @@ def test_a_delivery_with_a_new_column_empty_repeats_one_from_before_it(warehouse
     again = write_csv(tmp_path / "2.csv", record("a", call_id="", routed_to=""), record("b", call_id="c-1"))
     receipt = warehouse.receipt("cdrs", again)
     assert (receipt.duplicates, receipt.superseded, Decimal(receipt.cost_difference)) == (1, 1, 0)
-    assert [row["call_id"] for row in explain._deliveries(warehouse.settings, "b")] == [None, "c-1"]
+    assert [row["call_id"] for row in explain.deliveries_of(warehouse.settings, "b")] == [None, "c-1"]
 
 
 def test_an_event_from_before_a_column_is_not_new_when_it_comes_again(warehouse, tmp_path):

@@ -227,7 +227,7 @@ def test_one_bad_row_refuses_an_assignment_file(landed, feed, row, words):
         ("close 2026-3", "is not a month"),
         ("close 9999-12", "is not a month"),
         ("show 9999-12", "is not a month"),
-        ("export 2026-03 --format xlsx", "no format"),
+        ("export 2026-03 --format docx", "no format"),
         ("land calls tenants.csv", "'calls' is no feed"),
         ("land tenants tenants.csv --cutoff yesterday", "is not a time"),
         ("land tenants tenants.csv --cutoff 2026-03-01T00:00:00", "has no zone"),

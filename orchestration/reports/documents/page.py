@@ -194,6 +194,9 @@ def _facts(contents: Contents, wording: Wording) -> list[str]:
 
 
 def _contact(contents: Contents, issuer: Issuer) -> str:
+    """Whom a tenant asks; the organization has nobody to ask."""
+    if contents.account_id is None:
+        return ""
     ids = ", ".join(account.statement_id for account in contents.accounts)
     ask = issuer.contact or "ask the sender of this statement"
     return f"Questions about this statement: {ask}. Please name the statement {ids}."

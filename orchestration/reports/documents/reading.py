@@ -98,7 +98,10 @@ def opened(settings: Settings, month: Month) -> Iterator[Source]:
         for name in ("organization", "organization_statement", "unattributed"):
             _view(connection, name, [manifest.folder / f"{name}.parquet"])
         _view(connection, "usage", manifest.usage_files)
-        _view(connection, "corrections", [manifest.folder / "usage" / "corrections.parquet"])
+        if manifest.correction_files:
+            _view(connection, "corrections", manifest.correction_files)
+        else:
+            connection.execute("create view corrections as select * from usage limit 0")
         connection.execute(f"create view sections as from read_csv({text(SEEDS / 'sections.csv')})")
         units = month_services.of_close(settings, manifests.load(settings), services.load(settings))
         calls = [row for row in units.frozen[month].rows if row.unit == "minute"]

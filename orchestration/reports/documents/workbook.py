@@ -180,7 +180,8 @@ def _summary(sheet: _Sheet, page: Page, contents: Contents) -> None:
         _add_up(sheet, f"Total {account.currency}", (1, first), [cost for _, cost in parts], account.total_cost)
     sheet.row([])
     for sentence in (*page.facts, page.contact, *page.proof):
-        sheet.row([sentence])
+        if sentence:
+            sheet.row([sentence])
 
 
 def _add_up(sheet: _Sheet, label: str, start: tuple[int, int], values: Sequence[Decimal], total: Decimal) -> None:
