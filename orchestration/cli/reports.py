@@ -5,7 +5,7 @@ What belongs here: their arguments, help and sentences. What does not: how an an
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows
 from orchestration.errors import Refused
 from orchestration.layout import Look, counted
 from orchestration.months import Month
+
+if TYPE_CHECKING:
+    from orchestration.reports import database
 
 ClosedMonth = Annotated[str, typer.Argument(help="YYYY-MM", autocompletion=completion.closed_months)]
 
@@ -213,24 +216,43 @@ def reconcile_bill(
 
 
 def export_month(
-    month: ClosedMonth,
+    months: Annotated[list[str], typer.Argument(help="YYYY-MM", autocompletion=completion.closed_months)],
     account: Annotated[
         str | None, typer.Option(help="One tenant's part of the month.", autocompletion=completion.accounts)
     ] = None,
-    formats: Annotated[list[str] | None, typer.Option("--format", help="csv or parquet; may be repeated.")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="csv or parquet; may be repeated. Or duckdb: a file of one or more months."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
+    with_usage: Annotated[bool, typer.Option("--with-usage", help="With duckdb: every record too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a closed month, or one tenant's part of it, as files to hand out.
+    """Write a closed month, or one tenant's part of it, as files to hand out; or months as one database.
 
     Example: statements export 2026-09 --account smallcustomer --out handout
     """
-    from orchestration.reports import export
+    from orchestration.reports import database, export
 
-    with screen.progress(f"Exporting {month}"):
-        paths = export.export(STATE.existing, Month.parse(month), account, formats or ["csv"], out)
+    closed = [Month.parse(month) for month in months]
+    if formats == ["duckdb"]:
+        paths = [_export_database(database.Choice(closed, with_usage=with_usage), account, out)]
+    elif closed[1:] or with_usage:
+        raise typer.BadParameter("several months, and --with-usage, go with --format duckdb alone.")
+    else:
+        with screen.progress(f"Exporting {closed[0]}"):
+            paths = export.export(STATE.existing, closed[0], account, formats or ["csv"], out)
     if as_json:
         screen.as_json([str(path) for path in paths])
         return
     for path in paths:
         screen.line(str(path))
+
+
+def _export_database(choice: "database.Choice", account: str | None, out: Path) -> Path:
+    from orchestration.reports import database
+
+    if account is not None:
+        raise typer.BadParameter("a database holds whole months: --account goes with the other formats.")
+    with screen.progress("Writing the database"):
+        return database.export(STATE.existing, choice, out)

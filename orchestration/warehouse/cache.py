@@ -4,7 +4,6 @@ It is a cache: everything in it comes from files, one call makes it anew, and it
 open session never blocks a close. What does not belong here: anything that exists nowhere else.
 """
 
-import csv
 import hashlib
 import json
 import shutil
@@ -20,16 +19,13 @@ from orchestration.close import dbt_build, manifests, pinning, tables
 from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
-from orchestration.landing import receipts, services
+from orchestration.landing import receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt
-from orchestration.landing.services import Service
-from orchestration.settings import SEEDS, Settings
-from orchestration.warehouse import catalogue, late_records, reader
+from orchestration.settings import Settings
+from orchestration.warehouse import catalogue, late_records, reader, report_views
 
 HISTORY_MODELS = ["int_tenant_lives", "int_holdings", "int_assignment_periods", "int_number_types"]
-
-REPORTS = Path(__file__).with_name("reports.sql")
 
 
 def rebuild(settings: Settings) -> None:
@@ -82,14 +78,15 @@ def _fill(settings: Settings, staged: Path, *, keep_assets: bool) -> None:
         shutil.copyfile(settings.warehouse, staged)
     with engine.connect(settings) as connection:
         connection.execute(f"attach {text(staged)} as warehouse")
-        for schema in ("statements", "operations", "reports"):
+        connection.execute("drop schema if exists warehouse.reports cascade")
+        for schema in ("statements", "operations"):
             connection.execute(f"drop schema if exists warehouse.{schema} cascade; create schema warehouse.{schema}")
         _create_statements(connection, chain)
         if not kept:
             connection.execute("create schema warehouse.assets")
             _create_assets(connection, batches)
         _create_operations(connection, chain, batches)
-        _create_reports(connection, settings)
+        report_views.create(connection, settings, "warehouse")
         catalogue.comment(connection, "warehouse", {("assets", "tenants"): made_from})
         connection.execute("checkpoint warehouse; detach warehouse")
 
@@ -218,36 +215,6 @@ def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batc
     connection.execute(f"create view warehouse.operations.rejected_rows as {query}")
     late = late_records.query(connection, chain, batches)
     connection.execute(f"create view warehouse.operations.late_records as select *, {start} from ({late})")
-
-
-def _create_reports(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """The views to begin from, and the services with their titles."""
-    titles = {(row["service"], row["direction"]): row["title"] for row in _rows_of_seed("service_titles")}
-    engine.create_table(
-        connection,
-        "warehouse.reports.services",
-        catalogue.SERVICES.types,
-        [
-            (one.service, one.direction, titles.get(one.key, one.service.replace("_", " ")), one.section, one.unit,
-             one.attributed_by)
-            for one in _services(settings)
-        ],
-    )  # fmt: skip
-    # Names that the file is not part of, so that a copy of it under another name works.
-    connection.execute(f"use warehouse; {REPORTS.read_text(encoding='utf-8')}; use memory")
-
-
-def _services(settings: Settings) -> list[Service]:
-    """The services of now. A file of the operator's that cannot be read stops landings and closes, and no refresh."""
-    try:
-        return services.load(settings).rows
-    except Refused:
-        return [Service(**row) for row in _rows_of_seed("services")]
-
-
-def _rows_of_seed(name: str) -> list[dict[str, str]]:
-    with (SEEDS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _select(columns: dict[str, str], paths: Sequence[Path]) -> str:
