@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from orchestration import screen
-from orchestration.cli import close, command, land, registry, reports, sql, ui
+from orchestration.cli import close, command, exports, land, registry, reports, sql, ui
 
 Commands = dict[str, Callable[..., None]]
 
@@ -40,8 +40,8 @@ GROUPS: dict[str, Commands] = {
         "rejected": reports.list_rejected,
         "ignored": reports.list_ignored,
         "reconcile": reports.reconcile_bill,
-        "export": reports.export_month,
-        "prove": reports.prove_statement,
+        "export": exports.export_month,
+        "prove": exports.prove_statement,
         "sql": sql.query_warehouse,
     },
     "Look around": {

@@ -4,7 +4,6 @@
 What belongs here: their arguments, help and sentences. What does not: how an answer is computed (`reports`).
 """
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -275,81 +274,3 @@ def reconcile_bill(
     if comparison.differs:
         screen.complain(f"{closed} and {bill} differ.")
         raise typer.Exit(Refused.exit_status)
-
-
-def export_month(
-    month: ClosedMonth,
-    account: Annotated[
-        str | None, typer.Option(help="One tenant's part of the month.", autocompletion=completion.accounts)
-    ] = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option("--format", help="csv, parquet, html, pdf, xlsx or focus; with commas, or repeated."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
-    detail: Annotated[bool, typer.Option("--detail", help="List every call in HTML, PDF and XLSX.")] = False,
-    each: Annotated[bool, typer.Option("--each", help="Write every tenant's statement, with an index.")] = False,
-    as_zip: Annotated[bool, typer.Option("--zip", help="With --each: a ZIP per statement.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write a closed month, one tenant's part of it, or all statements of it, as files to hand out.
-
-    Example: statements export 2026-09 --account smallcustomer --format html,pdf --out handout
-    """
-    from orchestration.reports import export, packs, proofs
-
-    if (each and account is not None) or (as_zip and not each):
-        raise typer.BadParameter("--each goes without --account, and --zip goes with --each.")
-    settings, closed = STATE.existing, Month.parse(month)
-    choice = export.Choice(export.formats(formats or ["csv"]), with_detail=detail)
-    if each:
-        with screen.progress(f"Writing the statements of {month}") as step:
-            pack = packs.write(settings, packs.Order(closed, choice, out, is_zipped=as_zip), step)
-        screen.say(f"{pack.statements:,} statements in {pack.folder}; index.csv lists them, SHA256SUMS their hashes.")
-        return
-    with screen.progress(f"Exporting {month}"):
-        paths = export.export(settings, closed, account, choice, out)
-    if as_json:
-        screen.as_json([str(path) for path in paths])
-        return
-    for path in paths:
-        screen.line(str(path))
-    if account and proofs.PROOF not in {path.name for path in paths}:
-        screen.say(f"{month} was frozen before statements had proofs, so there is no {proofs.PROOF}.")
-
-
-def prove_statement(
-    folder: Annotated[Path, typer.Argument(help="An export of one tenant, with statement.json and proof.json.")],
-    expect_root: Annotated[
-        str | None, typer.Option(help="The month's root as it was published, or its first 16 digits or more.")
-    ] = None,
-    expect_head: Annotated[
-        str | None, typer.Option(help="The month's head as it was published, or its first 16 digits or more.")
-    ] = None,
-    manifest: Annotated[Path | None, typer.Option(help="The month's manifest.json, where it was handed out.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check a tenant's statement against the root of its month, and the tables beside it; no data folder is needed.
-
-    Example: statements prove handout/month=2026-09/account=smallcustomer
-    """
-    from orchestration.reports import proving
-
-    for name, digits in (("--expect-root", expect_root), ("--expect-head", expect_head)):
-        if digits is not None and not re.fullmatch("[0-9A-Fa-f]{16,64}", digits):
-            raise typer.BadParameter(f"{name} takes 64 hex digits, or the first 16 at least.")
-    expected = proving.Expected(expect_root, expect_head, manifest)
-    with screen.progress(f"Proving {folder}"):
-        proved = proving.prove(STATE.settings, folder, expected)
-    if as_json:
-        screen.as_json(shape.as_json(proved))
-        return
-    proof = proved.proof
-    screen.say(
-        f"Proved: the statement of {proof.account_id} for {proof.month} is number {proof.leaf_index + 1} of the "
-        f"{proof.tree_size} under the root {proof.root_sha256}. Head {proof.manifest_sha256}"
-    )
-    if proved.tables:
-        screen.say(f"It agrees with {', '.join(proved.tables)}.")
-    if not expected.is_anchored:
-        screen.say("Compare the root and the head with those that were published: a folder alone cannot prove them.")

@@ -153,8 +153,7 @@ def _files() -> str:
     described |= {
         "usage/day=DD.parquet, usage/corrections.parquet": dbt_build.description(tables.USAGE.name)
         + " The records of a day of the month, and the corrections of earlier months.",
-        statement_documents.FILE: "Each tenant's statement as canonical JSON, the leaves of the month's Merkle tree "
-        "(rule 30). Grain: one row per tenant.",
+        statement_documents.FILE: statement_documents.ABOUT,
         MANIFEST: "The inputs and outputs of the close with their hashes, its counts, totals, services, settings and "
         "versions, the hash of the manifest before, and the root of the statements. It is canonical JSON (RFC 8785).",
         SUMS: "The SHA-256 of every other file of this folder.",
@@ -168,13 +167,7 @@ def _reasons() -> str:
 
 def _columns() -> str:
     described = {table.name: dbt_build.column_descriptions(table.name) for table in (*tables.TABLES, tables.USAGE)}
-    described["statement_documents"] = {
-        "account_id": "The tenant's Account ID.",
-        "document": "The statement: account_id, leaf_index, lines, month, number_inventory, salt, statements, "
-        "tenant_name and tree_size, where lines, number_inventory and statements have the rows of the tables of these "
-        "names. Amounts, counts and instants are text.",
-        "leaf_sha256": "SHA-256 of a byte of zero and the document.",
-    }
+    described[statement_documents.TABLE] = statement_documents.COLUMNS
     parts = [f"Columns of {name}\n\n{_listed(columns)}" for name, columns in described.items()]
     return "\n".join(parts)
 

@@ -29,7 +29,19 @@ from orchestration.engine import identifier, text
 from orchestration.landing.receipts import Receipt
 from orchestration.months import Month
 
-FILE = "statement_documents.parquet"
+TABLE = "statement_documents"
+FILE = f"{TABLE}.parquet"
+ABOUT = (
+    "Each tenant's statement as canonical JSON, the leaves of the month's Merkle tree (rule 30). "
+    "Grain: one row per tenant."
+)
+COLUMNS = {
+    "account_id": "The tenant's Account ID.",
+    "document": "The statement: account_id, leaf_index, lines, month, number_inventory, salt, statements, tenant_name "
+    "and tree_size, where lines, number_inventory and statements have the rows of the tables of these names. Amounts, "
+    "counts and instants are text.",
+    "leaf_sha256": "SHA-256 of a byte of zero and the document.",
+}
 # A large text may take more than the two gigabytes of all texts together at which Arrow's plain type ends.
 SCHEMA = pa.schema([("account_id", pa.string()), ("document", pa.large_string()), ("leaf_sha256", pa.string())])
 # Documents are made for so many tenants at a time that this many lines and numbers are in them: about 15 MB of text.

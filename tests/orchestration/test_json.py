@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,22 @@ def test_csv_of_a_statement_is_its_lines_exact_and_harmless(line, monkeypatch):
     names = [row["tenant_name"] for row in csv.DictReader(io.StringIO(printed[1]))]
     assert names[0] == "'=Alpha, Inc"
     assert re.fullmatch(r"2026-.*\.\d{6}Z", next(csv.DictReader(io.StringIO(printed[1])))["alive_from"])
+
+
+def test_commands_about_a_switchs_files_print_the_keys_that_are_described(command_line):
+    calls = PROJECT_ROOT / "tests" / "scenarios" / "20-every-switch" / "fusionpbx.csv"
+    checked = command_line.must(f"sources check fusionpbx {calls} --json")
+    assert keys("sources check", checked.stdout) == described("sources check")
+    landed = command_line.must(f"land cdrs --source fusionpbx {calls} --json")
+    assert json.loads(landed.stdout)[0]["ignored"] == {"leg_b": 1}
+    assert keys("ignored", command_line.must("ignored --json").stdout) == described("ignored")
+    inbox = command_line.data / "inbox" / "fusionpbx"
+    inbox.mkdir(parents=True)
+    path = inbox / "again.csv"
+    path.write_bytes(calls.read_bytes())
+    os.utime(path, (0, 0))
+    found = keys("land", command_line.must("land --inbox --json").stdout)
+    assert found == described("land") | {"moved_to", "refused"}
 
 
 def test_a_command_that_writes_prints_the_keys_that_are_described(
