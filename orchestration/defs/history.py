@@ -11,6 +11,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from orchestration.close import manifests
 from orchestration.commands.close import Closed
 from orchestration.defs import assets, feeds, models, partitions, ready
+from orchestration.errors import Damaged
 from orchestration.landing.feeds import FEEDS
 from orchestration.settings import Settings
 
@@ -36,7 +37,11 @@ def tell_of_everything(instance: dg.DagsterInstance, settings: Settings) -> None
 
 def _months_never_heard_of(instance: dg.DagsterInstance, settings: Settings) -> Iterator[dg.AssetMaterialization]:
     heard_of = instance.get_materialized_partitions(assets.FROZEN_MONTH)
-    missing = [one for one in manifests.load(settings) if str(one.month) not in heard_of]
+    try:
+        missing = [one for one in manifests.load(settings) if str(one.month) not in heard_of]
+    except Damaged:
+        # The UI has to open, or it could not say so; the overview does.
+        return
     if not missing:
         return
     declared = models.load(partitions.months(settings))
