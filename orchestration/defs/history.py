@@ -28,7 +28,7 @@ def tell_of_everything(instance: dg.DagsterInstance, settings: Settings) -> None
     """Report what a fresh or lost history has not: frozen months turn green, and the feeds show what has landed."""
     hidden = [key for key in map(feeds.key, FEEDS) if instance.get_latest_materialization_event(key) is not None]
     if hidden:
-        # Before 0.3.0 a file through the inbox was one, and the UI shows no observation beside a materialization.
+        # Earlier versions told of a dropped file by one, and the UI shows no observation beside a materialization.
         instance.wipe_assets(hidden)
     tell_of_landing(instance, settings)
     for materialization in _months_never_heard_of(instance, settings):
