@@ -67,23 +67,29 @@ def _instance_config(settings: Settings) -> str:
 
 
 def retell(settings: Settings) -> None:
-    """Write the overview's page anew, and tell Dagster's history where there is one. It was not told: no refusal."""
-    from orchestration.reports import overview
+    """Write the overview's page anew, and tell Dagster's history where there is one. The command's work is done."""
+    try:
+        _retell(settings)
+    except Refused as error:
+        screen.complain(f"It is done, but Dagster's overview was not told. {error}")
+    except OSError as error:
+        screen.complain(f"It is done, but {settings.overview} was not written: {error.strerror or error}.")
 
+
+def _retell(settings: Settings) -> None:
     if not (settings.dagster_home / "dagster.yaml").exists():
+        from orchestration.reports import overview
+
         overview.refresh_page(settings)
         return
     import dagster as dg
 
     from orchestration.defs import history
 
-    try:
-        with _usable_history(settings):
-            prepare_home(settings)
-            with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-                history.tell_of_landing(instance, settings)
-    except Refused as error:
-        screen.complain(f"It is done, but Dagster's overview was not told. {error}")
+    with _usable_history(settings):
+        prepare_home(settings)
+        with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+            history.tell_of_landing(instance, settings)
 
 
 def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from orchestration.settings import PROJECT_ROOT
 from tests.ui.conftest import FLAGS, PATIENCE, Ui, until
 
 # `make test-ui PICTURES=docs` takes them anew.
@@ -19,7 +20,9 @@ def page(ui: Ui):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS.split())
         found = browser.new_page(viewport={"width": 1280, "height": 800})
-        found.set_default_timeout(30_000)
+        # A machine that does something else, too, shows a page late.
+        found.set_default_timeout(90_000)
+        expect.set_options(timeout=90_000)
         yield found
         browser.close()
 
@@ -125,6 +128,51 @@ def test_a_month_is_launched_and_shows_its_figures_its_chart_and_its_checks(ui, 
     page.goto(f"{ui.url}/assets/frozen_month?view=checks&checkDetail=every_figure_adds_up")
     expect(page.get_by_text(str(month), exact=True).first).to_be_visible()
     picture(page, "checks")
+
+
+def test_figures_are_plotted_and_every_place_that_the_guide_names_is_there(ui, page):
+    page.goto(f"{ui.url}/assets/frozen_month")
+    page.get_by_role("button", name="Plots").click()
+    expect(page.get_by_text("unattributed_percent").first).to_be_visible()
+    picture(page, "plots")
+    for tab in ("Partitions", "Checks"):
+        page.get_by_role("tab", name=tab).click()
+        expect(page).to_have_url(re.compile(f"view={tab.lower()}"))
+    page.get_by_role("link", name="Runs").first.click()
+    expect(page.get_by_text(f"month: {ui.months[0]}").first).to_be_visible()
+    page.get_by_role("link", name="Deployment").first.click()
+    page.get_by_role("button", name="Reload").first.click()
+    until(ui._serves, "the code location to be loaded again")
+
+
+def test_a_refused_run_is_pressed_again(ui, page):
+    run = ui.launch(ui.months[3])
+    assert ui.ended(run) == "FAILURE"
+    page.goto(f"{ui.url}/runs/{run}")
+    page.get_by_role("button", name="Re-execute").first.click()
+    (again,) = until(
+        lambda: [one for one in ui.runs() if one["tags"].get("dagster/parent_run_id") == run], "the second run"
+    )
+    assert ui.ended(again["runId"]) == "FAILURE"
+
+
+NAMED = re.compile(r"(?<![*\w])\*([A-Z][^*\n]+?)\*(?![*\w])")
+
+
+def test_every_button_that_the_guide_or_a_description_names_is_pressed_here(ui):
+    nodes = ui.ask("{ assetNodes { description } }")["assetNodes"]
+    texts = [
+        (PROJECT_ROOT / "docs" / "operating.md").read_text(encoding="utf-8"),
+        *(node["description"] or "" for node in nodes),
+    ]
+    named = {name for text in texts for name in NAMED.findall(text)}
+    assert {"Observe", "Materialize all…", "Launch"} <= named
+    pressed = set(re.findall(r'name="([^"]+)"', Path(__file__).read_text(encoding="utf-8"))) | {
+        "Launch",
+        "Partitions",
+        "Checks",
+    }
+    assert named - pressed == set()
 
 
 def test_the_same_month_again_says_that_it_is_frozen_already(ui, page):
