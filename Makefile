@@ -3,10 +3,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup lock spark check demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-sip bench audit docs clean
+.PHONY: help setup lock spark check demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-postgres test-sip bench audit docs clean
 
 help:  ## Show this list.
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
 
@@ -74,6 +74,10 @@ test: setup  ## Run the tests, two files at a time.
 test-ui: setup  ## Operate the UI in Chromium, and kill its servers: make test-ui [PICTURES=docs]. Takes minutes.
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/ui/requirements.txt
 	PICTURES=$(PICTURES) $(BIN)/python -m pytest tests/ui
+
+test-postgres: setup  ## Keep Dagster's history in a PostgreSQL of its own, kill and restart. Needs Debian's postgresql. Takes minutes.
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/postgres/requirements.txt
+	$(BIN)/python -m pytest -v tests/postgres/live_server.py
 
 test-oracle: setup  ## Hold 20,000 random histories against the oracle, through the real close.
 	STATEMENTS_TEST_HISTORIES=20000 $(BIN)/python -m pytest tests/oracle

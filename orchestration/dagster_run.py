@@ -6,12 +6,14 @@ imported when it is needed: importing it takes seconds.
 
 import http
 import http.client
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ def prepare_home(settings: Settings) -> Path:
     import dagster as dg
 
     home = settings.dagster_home
+    # A library that tries again warns of it; an operator hears of what came of it.
+    logging.getLogger().setLevel(logging.ERROR)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["STATEMENTS_DATA_DIR"] = str(settings.data)
@@ -63,32 +67,37 @@ def _instance_config(settings: Settings) -> str:
 
 
 def retell(settings: Settings) -> None:
-    """Write the overview's page anew, and tell Dagster's history where there is one. It was not told: no refusal."""
-    from orchestration.reports import overview
+    """Write the overview's page anew, and tell Dagster's history where there is one. The command's work is done."""
+    try:
+        _retell(settings)
+    except Refused as error:
+        screen.complain(f"It is done, but Dagster's overview was not told. {error}")
+    except OSError as error:
+        screen.complain(f"It is done, but {settings.overview} was not written: {error.strerror or error}.")
 
+
+def _retell(settings: Settings) -> None:
     if not (settings.dagster_home / "dagster.yaml").exists():
+        from orchestration.reports import overview
+
         overview.refresh_page(settings)
         return
     import dagster as dg
-    from sqlalchemy.exc import SQLAlchemyError
 
     from orchestration.defs import history
 
-    prepare_home(settings)
-    try:
+    with _usable_history(settings):
+        prepare_home(settings)
         with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
             history.tell_of_landing(instance, settings)
-    except SQLAlchemyError as error:
-        screen.complain(f"It is done, but Dagster's overview was not told: {error.__cause__ or error}.")
 
 
 def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: bool) -> bool:
     """Run the job `close_month` for one month. Returns whether the month was frozen already, perhaps by another close
     in the meantime. Raises Refused or Damaged just as the close did."""
     import dagster as dg
-    from sqlalchemy.exc import SQLAlchemyError
 
-    try:
+    with _usable_history(settings):
         prepare_home(settings)
         from orchestration.commands.close import ALREADY_FROZEN
         from orchestration.definitions import build_defs
@@ -96,28 +105,58 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
 
         job = build_defs(settings).resolve_job_def("close_month")
         with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance, redirect_stderr(_Stderr()):
-            run = job.execute_in_process(
-                instance=instance,
-                partition_key=str(month),
-                # The operator who typed the command sees it fail, and decides.
-                tags={"dagster/max_retries": "0"},
-                run_config={
-                    "ops": {"closing": {"config": {"accept_rejected": accept_rejected}}},
-                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                },
-            )
+            try:
+                run = job.execute_in_process(
+                    instance=instance,
+                    partition_key=str(month),
+                    # The operator who typed the command sees it fail, and decides.
+                    tags={"dagster/max_retries": "0"},
+                    run_config={
+                        "ops": {"closing": {"config": {"accept_rejected": accept_rejected}}},
+                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    },
+                )
+            except dg.Failure as failure:
+                raise failure.__cause__ or failure from None
         (materialization,) = (
             event.materialization for event in run.get_asset_materialization_events() if event.asset_key == FROZEN_MONTH
         )
         return bool(materialization.metadata["outcome"].value == ALREADY_FROZEN)
-    except dg.Failure as failure:
-        raise failure.__cause__ or failure from None
-    except SQLAlchemyError as error:
-        # Dagster could not write its history. A refusal of the close itself comes first.
-        raise _refusal_behind(error) or Refused(
-            f"Dagster's history under {settings.dagster_home} cannot be written: {error.__cause__ or error}. "
+
+
+@contextmanager
+def _usable_history(settings: Settings) -> Iterator[None]:
+    """Refused when Dagster's history cannot be read or written; a refusal of the close itself comes first."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (Refused, Damaged):
+        raise
+    except Exception as error:
+        causes = list(_causes(error))
+        fault = next((cause for cause in causes if isinstance(cause, SQLAlchemyError)), None)
+        if fault is None:
+            raise
+        reason = str(fault.__cause__ or fault).splitlines()[0]
+        for cause in causes:
+            if isinstance(cause, Refused | Damaged):
+                raise cause from error
+        if settings.dagster_postgres:
+            raise Refused(
+                f"Dagster's history cannot be read or written (STATEMENTS_DAGSTER_POSTGRES): {reason}. "
+                "Start the database, and try again: a month is frozen whole or not at all."
+            ) from error
+        raise Refused(
+            f"Dagster's history under {settings.dagster_home} cannot be written: {reason}. "
             "If the disk is full, make room, and close again: a month is frozen whole or not at all."
         ) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class _Stderr:
@@ -136,14 +175,6 @@ class _Stderr:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def _refusal_behind(error: BaseException | None) -> Refused | Damaged | None:
-    while error is not None:
-        if isinstance(error, Refused | Damaged):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def serve(settings: Settings, port: int) -> int:
@@ -176,11 +207,12 @@ def _tell_of_everything(settings: Settings) -> None:
     """Report to a fresh or lost history what is there, before anybody looks at it."""
     import dagster as dg
 
-    prepare_home(settings)
-    from orchestration.defs import history
+    with _usable_history(settings):
+        prepare_home(settings)
+        from orchestration.defs import history
 
-    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        history.tell_of_everything(instance, settings)
+        with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+            history.tell_of_everything(instance, settings)
 
 
 def _require_guard(child: subprocess.Popen[bytes], port: int) -> None:

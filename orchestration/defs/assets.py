@@ -128,8 +128,8 @@ def _frozen_month(models: Models) -> dg.AssetSpec:
         group_name="frozen_statements",
         description=(
             "A month's statements as read-only files with their hashes, for ever. Green is frozen, a gap is not.\n\n"
-            "Final as soon as it is there: closing the month again verifies it and changes nothing. "
-            "Press *Materialize all…* on the job `close_month`, for the oldest month that has ended and is not green; "
+            "Final as soon as it is there: closing the month again verifies it and changes nothing. Press "
+            "*Materialize all…* on the job `close_month`, for the oldest month that has ended and is not green; "
             "several chosen at once run in order."
         ),
         kinds={"parquet", "csv"},

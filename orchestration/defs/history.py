@@ -11,6 +11,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from orchestration.close import manifests
 from orchestration.commands.close import Closed
 from orchestration.defs import assets, feeds, models, partitions, ready
+from orchestration.errors import Damaged
 from orchestration.landing.feeds import FEEDS
 from orchestration.settings import Settings
 
@@ -27,7 +28,7 @@ def tell_of_everything(instance: dg.DagsterInstance, settings: Settings) -> None
     """Report what a fresh or lost history has not: frozen months turn green, and the feeds show what has landed."""
     hidden = [key for key in map(feeds.key, FEEDS) if instance.get_latest_materialization_event(key) is not None]
     if hidden:
-        # Before 0.3.0 a file through the inbox was one, and the UI shows no observation beside a materialization.
+        # Earlier versions told of a dropped file by one, and the UI shows no observation beside a materialization.
         instance.wipe_assets(hidden)
     tell_of_landing(instance, settings)
     for materialization in _months_never_heard_of(instance, settings):
@@ -36,7 +37,11 @@ def tell_of_everything(instance: dg.DagsterInstance, settings: Settings) -> None
 
 def _months_never_heard_of(instance: dg.DagsterInstance, settings: Settings) -> Iterator[dg.AssetMaterialization]:
     heard_of = instance.get_materialized_partitions(assets.FROZEN_MONTH)
-    missing = [one for one in manifests.load(settings) if str(one.month) not in heard_of]
+    try:
+        missing = [one for one in manifests.load(settings) if str(one.month) not in heard_of]
+    except Damaged:
+        # The UI has to open, or it could not say so; the overview does.
+        return
     if not missing:
         return
     declared = models.load(partitions.months(settings))

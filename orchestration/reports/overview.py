@@ -81,11 +81,8 @@ def _next(settings: Settings) -> tuple[str | None, str | None, str]:
     try:
         month = due.next_month(settings)
     except Refused as error:
-        press = (
-            "Press *Materialize all…* on the job `close_month`, and choose the first month; "
-            "or set STATEMENTS_FIRST_MONTH."
-        )
-        return None, str(error), press
+        press = PRESS_CLOSE.format(month="YYYY-MM")
+        return None, str(error), f"{press} Or set STATEMENTS_FIRST_MONTH."
     closable_from = month.end + settings.grace
     if clock.now() < closable_from:
         press = (

@@ -151,3 +151,17 @@ def test_a_tick_tells_the_overview_anew(copy_of, closed_march, monkeypatch):
         schedule = build_defs(settings.load()).resolve_schedule_def("close_due_months")
         schedule(dg.build_schedule_context(instance=instance))
         assert observed(instance, OVERVIEW)["next_month"] == "2026-04"
+
+
+def test_an_overview_that_cannot_be_written_costs_a_landing_a_sentence_and_not_its_work(
+    copy_of, closed_march, monkeypatch
+):
+    line = copy_of(closed_march, AFTER_APRIL)
+
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(overview, "refresh_page", full)
+    outcome = line.must("assign number +12015550177 beta")
+    assert "belongs to beta" in outcome.stdout
+    assert outcome.stderr == f"It is done, but {line.data / 'overview.html'} was not written: No space left on device."

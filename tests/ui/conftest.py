@@ -165,6 +165,19 @@ class Ui:
     def frozen(self) -> list[str]:
         return sorted(path.name.removeprefix("month=") for path in self.data.glob("statements/month=*"))
 
+    def failed(self, asset: str) -> list[str]:
+        """The red months of an asset."""
+        query = """
+            query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+                assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } }
+            } } }
+        """
+        found = self.ask(query, key={"path": asset.split("/")})["assetNodeOrError"]["assetPartitionStatuses"]
+        red = [one for one in found.get("ranges", []) if one["status"] == "FAILED"]
+        return [
+            str(month) for month in self.months if any(one["startKey"] <= str(month) <= one["endKey"] for one in red)
+        ]
+
     def material(self, asset: str, month: Month) -> dict[str, Any]:
         """The latest materialization of a month's asset: label → value."""
         told = self.ask(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from orchestration.settings import PROJECT_ROOT
 from tests.ui.conftest import FLAGS, PATIENCE, Ui, until
 
 # `make test-ui PICTURES=docs` takes them anew.
@@ -19,7 +20,9 @@ def page(ui: Ui):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS.split())
         found = browser.new_page(viewport={"width": 1280, "height": 800})
-        found.set_default_timeout(30_000)
+        # A machine that does something else, too, shows a page late.
+        found.set_default_timeout(90_000)
+        expect.set_options(timeout=90_000)
         yield found
         browser.close()
 
@@ -31,11 +34,10 @@ def picture(page: Page, name: str) -> None:
 
 
 def materialize(ui: Ui, page: Page, months: str) -> None:
-    """Choose months of `frozen_month` and launch, as an operator does."""
-    page.goto(f"{ui.url}/assets/frozen_month")
-    expect(page.get_by_role("link", name="close_month").first).to_be_visible()
-    page.get_by_role("button", name="Materialize…").click()
-    page.get_by_role("button", name="Confirm").click()
+    """Go from the overview to the job, choose months and launch, as an operator does."""
+    page.goto(f"{ui.url}/assets/overview")
+    page.get_by_role("link", name="close_month", exact=True).first.click()
+    page.get_by_role("button", name="Materialize all…").click()
     dialog = page.get_by_role("dialog").last
     chosen = dialog.locator("input:not([type=checkbox])").first
     chosen.fill(months)
@@ -47,10 +49,59 @@ def materialize(ui: Ui, page: Page, months: str) -> None:
 
 def test_the_graph_reads_as_the_story(ui, page):
     page.goto(f"{ui.url}/asset-groups")
-    groups = ("landed_feeds", "staging", "attribution", "statements", "invariants", "frozen_statements", "warehouse")
+    groups = (
+        "overview",
+        "landed_feeds",
+        "staging",
+        "attribution",
+        "statements",
+        "invariants",
+        "frozen_statements",
+        "warehouse",
+    )
     for group in groups:
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
     picture(page, "graph")
+
+
+def test_the_overview_says_what_has_landed_what_is_next_and_what_to_press(ui, page):
+    page.goto(f"{ui.url}/assets/overview")
+    expect(page.get_by_text("The start page:")).to_be_visible()
+    expect(page.get_by_text("Nothing: the schedule closes")).to_be_visible()
+    expect(page.get_by_role("cell", name=str(ui.months[3]), exact=True)).to_be_visible()
+    picture(page, "overview")
+    page.goto((ui.data / "overview.html").as_uri())
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    picture(page, "overview-page")
+
+
+@pytest.mark.parametrize(
+    "asset", ["overview", "landing/cdrs", "landing/tenants", "landing/number_assignments", "landing/ip_assignments"]
+)
+def test_observe_observes_the_asset_whose_page_it_is_on(ui, page, asset):
+    def runs():
+        return [run for run in ui.runs() if run["jobName"] not in ("close_month", "land_dropped_file")]
+
+    before = len(runs())
+    page.goto(f"{ui.url}/assets/{asset}")
+    page.get_by_role("button", name="Observe").first.click()
+    run = until(lambda: runs()[0] if len(runs()) > before else None, "the run")
+    assert ui.ended(run["runId"]) == "SUCCESS"
+
+
+def test_a_refused_close_is_red_at_its_first_step_alone_with_the_reason_and_without_a_stack(ui, page):
+    run = ui.launch(ui.months[2])
+    assert ui.ended(run) == "FAILURE"
+    assert ui.failed("ready_to_close") == [str(ui.months[2])]
+    for asset in ("stg_cdrs", "usage", "statements", "frozen_month", "warehouse"):
+        assert ui.failed(asset) == [], asset
+    page.goto(f"{ui.url}/runs/{run}")
+    expect(page.get_by_text(f"close it before {ui.months[2]}").first).to_be_visible()
+    page.wait_for_timeout(1000)
+    assert page.get_by_text("Traceback").count() == page.get_by_text('File "').count() == 0
+    picture(page, "refused")
+    page.goto(f"{ui.url}/assets/ready_to_close?view=partitions&partition={ui.months[2]}")
+    expect(page.get_by_text("Failed").first).to_be_visible()
 
 
 def test_the_schedule_has_a_tick_that_asks_for_the_due_months(ui, page):
@@ -75,8 +126,53 @@ def test_a_month_is_launched_and_shows_its_figures_its_chart_and_its_checks(ui, 
     assert chart.evaluate("image => image.naturalWidth") == 310
     picture(page, "frozen-month")
     page.goto(f"{ui.url}/assets/frozen_month?view=checks&checkDetail=every_figure_adds_up")
-    expect(page.get_by_text("unattributed_percent")).to_be_visible()
+    expect(page.get_by_text(str(month), exact=True).first).to_be_visible()
     picture(page, "checks")
+
+
+def test_figures_are_plotted_and_every_place_that_the_guide_names_is_there(ui, page):
+    page.goto(f"{ui.url}/assets/frozen_month")
+    page.get_by_role("button", name="Plots").click()
+    expect(page.get_by_text("unattributed_percent").first).to_be_visible()
+    picture(page, "plots")
+    for tab in ("Partitions", "Checks"):
+        page.get_by_role("tab", name=tab).click()
+        expect(page).to_have_url(re.compile(f"view={tab.lower()}"))
+    page.get_by_role("link", name="Runs").first.click()
+    expect(page.get_by_text(f"month: {ui.months[0]}").first).to_be_visible()
+    page.get_by_role("link", name="Deployment").first.click()
+    page.get_by_role("button", name="Reload").first.click()
+    until(ui._serves, "the code location to be loaded again")
+
+
+def test_a_refused_run_is_pressed_again(ui, page):
+    run = ui.launch(ui.months[3])
+    assert ui.ended(run) == "FAILURE"
+    page.goto(f"{ui.url}/runs/{run}")
+    page.get_by_role("button", name="Re-execute").first.click()
+    (again,) = until(
+        lambda: [one for one in ui.runs() if one["tags"].get("dagster/parent_run_id") == run], "the second run"
+    )
+    assert ui.ended(again["runId"]) == "FAILURE"
+
+
+NAMED = re.compile(r"(?<![*\w])\*([A-Z][^*\n]+?)\*(?![*\w])")
+
+
+def test_every_button_that_the_guide_or_a_description_names_is_pressed_here(ui):
+    nodes = ui.ask("{ assetNodes { description } }")["assetNodes"]
+    texts = [
+        (PROJECT_ROOT / "docs" / "operating.md").read_text(encoding="utf-8"),
+        *(node["description"] or "" for node in nodes),
+    ]
+    named = {name for text in texts for name in NAMED.findall(text)}
+    assert {"Observe", "Materialize all…", "Launch"} <= named
+    pressed = set(re.findall(r'name="([^"]+)"', Path(__file__).read_text(encoding="utf-8"))) | {
+        "Launch",
+        "Partitions",
+        "Checks",
+    }
+    assert named - pressed == set()
 
 
 def test_the_same_month_again_says_that_it_is_frozen_already(ui, page):

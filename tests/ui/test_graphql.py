@@ -167,7 +167,7 @@ def test_a_backfill_of_the_job_runs_in_order_and_frozen_months_turn_green_unchan
     selector = {"repositorySelector": SELECTOR, "partitionSetName": "close_month_partition_set"}
     assert backfill(ui, chosen, selector=selector) == "COMPLETED_SUCCESS"
     started = [run for run in ui.runs() if "dagster/backfill" in run["tags"]]
-    in_order = [run["tags"]["dagster/partition"] for run in sorted(started, key=lambda run: run["startTime"])]
+    in_order = [run["tags"]["month"] for run in sorted(started, key=lambda run: run["startTime"])]
     assert in_order == [str(month) for month in ui.months]
     assert ui.frozen() == in_order
     assert {path: path.stat().st_mtime_ns for path in before} == before
