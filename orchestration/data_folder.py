@@ -42,8 +42,9 @@ def require(settings: Settings) -> None:
 def file_to_hand_out(settings: Settings, target: Path) -> Iterator[Path]:
     """A path to write to; the file is put in place whole at the end, in a folder that is made if need be.
 
-    Refused, with nothing made, where only this software may write: a stray name among frozen months or landed batches
-    stops every later command, and one in a working folder is removed by the next.
+    Refused, with nothing made, where the data folder keeps what it works with: a stray name among frozen months or
+    landed batches stops every later command, one in a working folder is removed by the next, and one in place of a
+    table of services or of a declaration changes what lands.
     """
     require_outside(settings, target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -56,14 +57,14 @@ def file_to_hand_out(settings: Settings, target: Path) -> Iterator[Path]:
 
 
 def require_outside(settings: Settings, target: Path) -> None:
-    """Refused when a file would lie where only this software may write."""
+    """Refused when a file would lie where the data folder keeps what it works with."""
     # A link is replaced where it lies, so that place counts as much as the one it leads to.
     places = (_real(target), _real(target.parent) / target.name)
-    for own in settings.written_by_this_software:
+    for own in settings.closed_to_exports:
         if any(place.is_relative_to(_real(own)) for place in places):
             raise Refused(
-                f"{target.absolute()} is not written: {own} belongs to the data folder, and this software alone "
-                "writes there. Choose another place."
+                f"{target.absolute()} is not written: {own} belongs to the data folder, and nothing is handed out "
+                "there. Choose another place."
             )
 
 

@@ -69,6 +69,11 @@ class Settings:
         return self.data / "statement.toml"
 
     @property
+    def identity(self) -> Path:
+        """The ids of batches that landed before batches had them."""
+        return self.data / "identity"
+
+    @property
     def inbox(self) -> Path:
         """Files to be landed, in a folder for each feed or source; and where they are moved to."""
         return self.data / "inbox"
@@ -96,8 +101,9 @@ class Settings:
         return self.data / ".lock"
 
     @property
-    def written_by_this_software(self) -> tuple[Path, ...]:
-        """The places in the data folder where nobody else, and no file that is handed out, has any business."""
+    def closed_to_exports(self) -> tuple[Path, ...]:
+        """The places in the data folder that no file which is handed out may take: this software's, and the operator's
+        services and declarations, which decide what lands."""
         return (
             self.landing,
             self.statements,
@@ -107,6 +113,10 @@ class Settings:
             self.warehouse,
             self.overview,
             self.lock,
+            self.identity,
+            self.services,
+            self.sources,
+            self.inbox,
         )
 
 

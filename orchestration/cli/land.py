@@ -232,13 +232,20 @@ def new_source(
     file: Path,
     name: Annotated[str | None, typer.Option(help="The source's name; the file's without one.")] = None,
     zone: Annotated[str | None, typer.Option(help="The zone of local times, such as America/New_York.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a first declaration of a file that no source covers, and check it."""
+    """Write a first declaration of a file that no source covers, and check it.
+
+    Example: statements sources new calls.csv --name trunk-bill --zone America/New_York
+    """
     from orchestration.sources import checking, drafting
 
     settings = STATE.settings
     with screen.progress(f"Looking at {file.name}"):
         path, draft = drafting.write(settings, file, name, zone)
+    if as_json:
+        screen.as_json({"declaration": str(path), "to_do": draft.to_do})
+        return
     screen.say(f"{path} is a first declaration of {file.name}: read it, finish it, and check it again.")
     for sentence in draft.to_do:
         screen.say(f"  To do: {sentence}")

@@ -4,7 +4,7 @@ What belongs here: the contract of the input, once; pinning, landing, the source
 and tests hold dbt's macro, contract and descriptions to it. What does not: how a file is read or a value is normalized.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,6 +60,10 @@ class Feed:
     @property
     def required(self) -> list[str]:
         return [column.name for column in self.columns if column.required]
+
+    def required_beside(self, names: Collection[str]) -> list[str]:
+        """The columns that a file with these has to have: a file of withdrawals needs their ids alone (rule 29)."""
+        return ["record_id"] if self is CDRS and "withdrawn" in names else self.required
 
     @property
     def names(self) -> list[str]:

@@ -24,7 +24,7 @@ def require_columns(feed: Feed, path: Path, names: Sequence[str]) -> None:
     problems = []
     if repeated := [name for name in feed.names if names.count(name) > 1]:
         problems.append(f"repeats {', '.join(repeated)}")
-    if missing := [name for name in feed.required if name not in names]:
+    if missing := [name for name in feed.required_beside(names) if name not in names]:
         problems.append(f"lacks {', '.join(missing)}")
     if unknown := [name for name in names if name not in feed.names]:
         problems.append(f"has unknown columns {_shown(feed, unknown, known=len(names) - len(unknown))}")

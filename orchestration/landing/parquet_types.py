@@ -38,7 +38,8 @@ def accepted_type(path: Path, column: Column, kind: pa.DataType, read: str) -> s
         )
     if pa.types.is_floating(kind):
         reason = "money would be inexact" if column.kind == "money" else f"it must hold {column.kind}"
-        raise Refused(f"{path}: column {column.name} is {said}, and {reason}. Write it as text or DECIMAL.")
+        wanted = {"money": "text or DECIMAL", "seconds": "text or INTEGER"}.get(column.kind, "text")
+        raise Refused(f"{path}: column {column.name} is {said}, and {reason}. Write it as {wanted}.")
     accepted = _handed_on(column, kind)
     if accepted is None:
         raise Refused(f"{path}: column {column.name} is {said}, and must hold {column.kind}.")

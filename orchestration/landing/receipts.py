@@ -219,7 +219,7 @@ class _Identity:
 
 def made_up_folder(settings: Settings, batch_id: str) -> Path:
     """The folder of what an older batch's receipt does not say; it can be made again from the batch at any time."""
-    return settings.data / "identity" / batch_id
+    return settings.identity / batch_id
 
 
 def _with_identity(settings: Settings, receipt: Receipt) -> Receipt:

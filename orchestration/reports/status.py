@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from orchestration import engine
 from orchestration.close import due, manifests, readiness
 from orchestration.close.manifests import Chain
 from orchestration.errors import Refused
@@ -15,7 +16,7 @@ from orchestration.landing import receipts
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import Receipt
 from orchestration.settings import Settings
-from orchestration.warehouse import reader
+from orchestration.warehouse import late_records, reader
 
 
 def closed_months(settings: Settings) -> list[dict[str, Any]]:
@@ -42,11 +43,20 @@ def status(settings: Settings) -> dict[str, Any]:
         "months": months(batches, chain),
         "late_records": _late_records(settings),
         "ignored": ignored(batches),
-        "withdrawals_waiting": sum(batch.withdrawn_rows for batch in batches if batch.sequence > chain.landed_up_to),
+        "withdrawals_waiting": _withdrawals_waiting(settings, chain, batches),
         "to_look_at": readiness.superseded_in_files(batch for batch in batches if batch.sequence > chain.landed_up_to),
         "accounts_not_landed": _accounts_not_landed(settings),
         **_due(settings),
     }
+
+
+def _withdrawals_waiting(settings: Settings, chain: Chain, batches: Sequence[Receipt]) -> int:
+    """How many records that frozen months state the next close takes back."""
+    if not any(batch.withdrawn_rows for batch in batches if batch.sequence > chain.landed_up_to):
+        return 0
+    with engine.connect(settings) as connection:
+        (count,) = engine.row(connection, f"select count(*) from ({late_records.takes_back(chain, batches)})")
+    return int(count)
 
 
 def feeds(batches: Sequence[Receipt]) -> list[dict[str, Any]]:

@@ -72,9 +72,7 @@ def take_over(connection: duckdb.DuckDBPyConnection, source: Source, landed: Seq
         )
         select source_row, record_id
         from same
-        qualify row_number() over (
-            partition by record_id order by is_same_start desc, started_at, source_row
-        ) = 1;
+        qualify row_number() over (partition by record_id order by is_same_start desc, started_at, source_row) = 1;
         create or replace temp table under_new_id as select * from source;
         create or replace temp view source as
         select under_new_id.* replace (coalesce(taken_over.record_id, "record.record_id") as "record.record_id")

@@ -35,6 +35,18 @@ def query(chain: Chain, batches: Sequence[Receipt]) -> str:
     return " union all ".join(selects)
 
 
+def takes_back(chain: Chain, batches: Sequence[Receipt]) -> str:
+    """A query of the records that frozen months state and that the next close takes back, one row each."""
+    if not chain.next_month:
+        return "select null::varchar as record_id where false"
+    return f"""
+        select record_id
+        from ({_judged(Close(chain.next_month, chain, batches))})
+        group by record_id
+        having bool_or(came_as = 'withdrawal' and outcome = 'withdrawn') and bool_or(came_as = 'stated')
+    """
+
+
 def _before_first_month(chain: Chain, batches: Sequence[Receipt]) -> str:
     """The last deliveries of records that start before the first month."""
     first = str(chain.first_month or "")
@@ -70,6 +82,19 @@ def _delivered_again(batches: Sequence[Receipt], first: str) -> Iterator[tuple[R
 
 def _waiting(close: Close) -> str:
     """The last delivery of each record that the next close would state, if nothing else had landed for it."""
+    casts = ", ".join(f"{name}::{kind} as {name}" for name, kind in CDRS.stored.items())
+    return f"""
+        select {casts}
+        from ({_judged(close)})
+        where came_as = 'late'
+        qualify
+            bool_or(outcome in ('late', 'restatement')) over (partition by record_id)
+            and row_number() over (partition by record_id order by batch_id desc, source_row desc) = 1
+    """
+
+
+def _judged(close: Close) -> str:
+    """Every delivery that the next close looks at, but those of its own month."""
     linked = [found for path, found in close.linked_files.items() if path not in close.late_files]
     sources = {
         # No end and no beginning: every record in these files is late.
@@ -82,16 +107,7 @@ def _waiting(close: Close) -> str:
     }
     steps = [f'"{name}" as ({sql})' for name, sql in sources.items()]
     steps += [f"{_steps(name)} as ({_steps(sql)})" for name, sql in dbt_build.compiled([JUDGED]).items()]
-    casts = ", ".join(f"{name}::{kind} as {name}" for name, kind in CDRS.stored.items())
-    return f"""
-        with {", ".join(steps)}
-        select {casts}
-        from "main.{JUDGED}"
-        where came_as = 'late'
-        qualify
-            bool_or(outcome in ('late', 'restatement')) over (partition by record_id)
-            and row_number() over (partition by record_id order by batch_id desc, source_row desc) = 1
-    """
+    return f'with {", ".join(steps)} select * from "main.{JUDGED}"'
 
 
 def _steps(sql: str) -> str:

@@ -51,6 +51,7 @@ READING = {
     "show": "show 2026-03 alpha",
     "explain": "explain in-alpha",
     "rejected": "rejected",
+    "find": "find --number +12015550101 --day 2026-03-05",
 }
 TABLES = ("feeds", "sources list", "tenant list", "assignments", "list", "rejected")
 
@@ -122,5 +123,9 @@ def test_a_command_that_writes_prints_the_keys_that_are_described(
     reconciled = line.run("reconcile 2026-03 bill.csv --json")
     assert (reconciled.exit_status, keys("reconcile", reconciled.stdout)) == (1, described("reconcile"))
     written = json.loads(line.must("export 2026-03 --account beta --json").stdout)
+    proved = line.must("prove exports/month=2026-03/account=beta --json")
+    assert keys("prove", proved.stdout) == described("prove")
+    manifest = json.loads(line.must("manifest 2026-03 --json").stdout)
+    assert manifest == json.loads((line.data / "statements" / "month=2026-03" / "manifest.json").read_text("utf-8"))
     assert all((line.folder / path).is_file() for path in written)
     assert json.loads(line.must("close --json").stdout) == []

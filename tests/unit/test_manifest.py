@@ -216,7 +216,7 @@ def test_each_batch_that_was_read_is_named_with_the_files_that_were_opened(batch
 def composed(given: Inputs, folder: Path, figures: Figures) -> dict:
     (folder / "a.csv").write_text("a\n", encoding="utf-8")
     hashes, tables = {"a.csv": HASH}, {"usage": TableHash(1, "0")}
-    written = Written(folder, hashes, tables, HASH, Counts(**counts(landed=1)), ["odd"], figures)
+    written = Written(folder, hashes, tables, HASH, Counts(**counts(landed=1)), ["odd"], figures, "duckdb 1.5.6")
     return as_json(publishing.compose(given, written))
 
 
