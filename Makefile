@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup lock spark check demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-postgres test-sip bench audit docs clean
+.PHONY: help setup lock spark check demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-postgres test-sip bench audit docs site clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,10 +21,11 @@ setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
 	$(BIN)/python -m orchestration.close.dbt_build
 	@touch $@
 
-lock: build/lock/bin/uv  ## Write both locks anew from pyproject.toml: make lock [LOCK="--upgrade-package duckdb"].
+lock: build/lock/bin/uv  ## Write the locks anew from pyproject.toml: make lock [LOCK="--upgrade-package duckdb"].
 	build/lock/bin/uv pip compile --quiet $(LOCK) --extra dev --output-file requirements.lock pyproject.toml
 	build/lock/bin/uv pip compile --quiet $(LOCK) --extra spark --constraint requirements.lock \
 		--output-file requirements-spark.lock pyproject.toml
+	build/lock/bin/uv pip compile --quiet $(LOCK) --group docs --output-file requirements-docs.lock
 
 spark: .venv/spark  ## Add Apache Spark to .venv from requirements-spark.lock. Needs Java 17 or newer. 500 MB.
 
@@ -109,6 +110,14 @@ audit: setup  ## Judge closed months by another algorithm: make audit [MONTH="20
 
 docs: setup  ## Write dbt's documentation to dbt_project/target/docs/static_index.html.
 	$(BIN)/python -m orchestration.close.dbt_build docs
+
+site: build/site-tools/bin/mkdocs  ## Write the documents as a site to build/site/index.html, which opens without a server.
+	NO_MKDOCS_2_WARNING=1 build/site-tools/bin/mkdocs build --quiet
+
+build/site-tools/bin/mkdocs: requirements-docs.lock
+	$(PYTHON) -m venv --clear build/site-tools
+	build/site-tools/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-docs.lock
+	@touch $@
 
 clean:  ## Remove .venv and dbt's manifest. Data stays.
 	rm -rf .venv dbt_project/target

@@ -67,3 +67,15 @@ def test_a_link_that_leads_nowhere_is_noticed(tmp_path):
         encoding="utf-8",
     )
     assert broken(page) == ["#thawed", "other.md"]
+
+
+def test_every_document_is_a_page_of_the_site():
+    """MkDocs itself holds the links, when `make site` builds the pages strictly."""
+    listed = set(re.findall(r"^ +- .+: (\S+\.md)$", (PROJECT_ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE))
+    outside = re.findall(
+        r'^    "(.+\.md)": "(.+\.md)",$', (PROJECT_ROOT / "docs/site/pages.py").read_text("utf-8"), re.MULTILINE
+    )
+    assert listed == {path.name for path in (PROJECT_ROOT / "docs").glob("*.md")} | {page for _, page in outside}
+    assert {document for document, _ in outside} == {
+        str(path.relative_to(PROJECT_ROOT)) for path in DOCUMENTS if path.parent != PROJECT_ROOT / "docs"
+    }
