@@ -8,6 +8,7 @@ What belongs here: finding these records. What does not: any declaration's ids, 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import duckdb
 
@@ -39,7 +40,24 @@ def take_over(connection: duckdb.DuckDBPyConnection, source: Source, landed: Seq
         """
     )
     identity.create_deliveries_of(connection, "select record_id from candidate", earlier)
-    rejected = [batch.path(batch.rejected) for batch in earlier if batch.rejected]
+    _create_taken_over(connection, [batch.path(batch.rejected) for batch in earlier if batch.rejected])
+    if engine.row(connection, "select count(*) from taken_over") == (0,):
+        return
+    connection.execute(
+        """
+        alter view source rename to source_under_new_ids;
+        create temp view source as
+        select
+            source_under_new_ids.*
+            replace (coalesce(taken_over.record_id, "record.record_id") as "record.record_id")
+        from source_under_new_ids
+        left join taken_over using (source_row)
+        """
+    )
+
+
+def _create_taken_over(connection: duckdb.DuckDBPyConnection, rejected: Sequence[Path]) -> None:
+    """Create table `taken_over`: the rows of `candidate` that are the call of a former id, one for each id."""
     rows = engine.parquet(rejected) if rejected else "(select '' as record_id, '' as month where false)"
     # A rejected row has the month of its time, which is its start or, where that was missing, its end.
     connection.execute(
@@ -72,11 +90,8 @@ def take_over(connection: duckdb.DuckDBPyConnection, source: Source, landed: Seq
         )
         select source_row, record_id
         from same
-        qualify row_number() over (partition by record_id order by is_same_start desc, started_at, source_row) = 1;
-        create or replace temp table under_new_id as select * from source;
-        create or replace temp view source as
-        select under_new_id.* replace (coalesce(taken_over.record_id, "record.record_id") as "record.record_id")
-        from under_new_id
-        left join taken_over using (source_row)
+        qualify row_number() over (
+            partition by record_id order by is_same_start desc, started_at, source_row
+        ) = 1
         """
     )
