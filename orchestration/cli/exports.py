@@ -29,7 +29,9 @@ def export_month(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="csv, parquet, html, pdf, xlsx or focus; with commas, or repeated. Or duckdb."),
+        typer.Option(
+            "--format", help="csv, parquet, html, pdf, xlsx or focus; with commas, or repeated. Or duckdb or iceberg."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
     detail: Annotated[bool, typer.Option("--detail", help="List every call in HTML, PDF and XLSX.")] = False,
@@ -50,8 +52,10 @@ def export_month(
     settings, closed = STATE.existing, [Month.parse(month) for month in months]
     if formats == ["duckdb"]:
         paths = [_export_database(settings, database.Choice(closed, with_usage=with_usage), account, out)]
+    elif formats == ["iceberg"] and not with_usage:
+        paths = [_register_in_iceberg(settings, closed, account, out)]
     elif closed[1:] or with_usage:
-        raise typer.BadParameter("several months, and --with-usage, go with --format duckdb alone.")
+        raise typer.BadParameter("several months go with --format duckdb or iceberg, --with-usage with duckdb alone.")
     else:
         choice = export.Choice(export.formats(formats or ["csv"]), with_detail=detail)
         if each:
@@ -86,6 +90,15 @@ def _export_database(settings: Settings, choice: "Database", account: str | None
         raise typer.BadParameter("a database holds whole months: --account goes with the other formats.")
     with screen.progress("Writing the database"):
         return database.export(settings, choice, out)
+
+
+def _register_in_iceberg(settings: Settings, months: list[Month], account: str | None, out: Path) -> Path:
+    from orchestration.reports import iceberg
+
+    if account is not None:
+        raise typer.BadParameter("a catalogue holds whole months: --account goes with the other formats.")
+    with screen.progress("Registering the months"):
+        return iceberg.export(settings, months, out)
 
 
 def prove_statement(
