@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from orchestration import engine
 from orchestration.engine import text
 from orchestration.errors import Damaged, Refused
-from orchestration.landing import landed_rows
+from orchestration.landing import landed_rows, normalization
 from orchestration.landing.feeds import FEEDS, TENANTS, Feed
 from orchestration.landing.receipts import Files, Receipt, files_of_feed
 from orchestration.landing.records import READERS
@@ -141,7 +141,7 @@ def _outcome(connection: duckdb.DuckDBPyConnection, feed: Feed, events: int) -> 
 
 def _is_possible(feed: Feed) -> str:
     """SQL of whether an event is about something that can be held at all."""
-    return {"number": "is_e164(number)", "ip": "is_ip(ip)"}.get(feed.key, "true")
+    return {"number": "is_e164(number)", "ip": normalization.short("ip", "is_ip", "false")}.get(feed.key, "true")
 
 
 def _instant(at: datetime | None) -> str:
@@ -267,7 +267,8 @@ def _check_assignments(connection: duckdb.DuckDBPyConnection, source: SourceFile
 
 def _create_assignment_events(connection: duckdb.DuckDBPyConnection, key: str) -> None:
     """Create view `event`: a row is a start or a release, and its valid_to is an end, recorded at a time of its own."""
-    asset = "e164(number) as number, number_type" if key == "number" else "canonical_ip(ip) as ip"
+    macro, more = ("e164", ", number_type") if key == "number" else ("canonical_ip", "")
+    asset = f"{normalization.short(key, macro, key)} as {key}{more}"
     connection.execute(
         f"""
         create or replace temp table event as

@@ -10,6 +10,8 @@ import duckdb
 
 from orchestration import engine, settings
 
+# A macro that takes a text apart needs memory many times its length, and nothing that a feed means is as long.
+LONGEST_READ = 1_000
 SCRIPT = Path(__file__).with_name("normalize.sql")
 
 
@@ -24,3 +26,8 @@ def rules_sha256() -> str:
     for path in (SCRIPT, settings.SEEDS / "services.csv", settings.SEEDS / "currencies.csv"):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def short(column: str, macro: str, otherwise: str = "null") -> str:
+    """SQL of a macro over a text of at most LONGEST_READ bytes; of `otherwise` for a longer one."""
+    return f"case when strlen({column}) <= {LONGEST_READ} then {macro}({column}) else {otherwise} end"

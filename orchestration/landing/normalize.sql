@@ -5,11 +5,6 @@
 -- The predicates answer false for NULL. (?i) is not used: it also takes letters beyond ASCII.
 -- A macro's argument is copied to each place of its use. So `list_transform([x], lambda v: …)[1]` only gives x a name;
 -- and hand a macro a column, not another macro's result: the copies cost planning time and work.
--- A macro that takes a text apart needs memory many times its length, so it takes none that is longer than
--- longest_read(); nothing that a feed means is as long.
-
-
-create or replace temp macro longest_read() as 1000;
 
 
 -- Absent values -------------------------------------------------------------------------------------------------------
@@ -48,9 +43,7 @@ end;
 -- '+…' or, when it cannot be read as a number, the text exactly as it came: attribution then says why.
 create or replace temp macro e164(t) as coalesce(
     e164_of_digits(t),
-    case when strlen(t) <= longest_read() then
-        list_transform([translate(dialled_part(t), ' ().-', '')], lambda digits: e164_of_digits(digits))[1]
-    end,
+    list_transform([translate(dialled_part(t), ' ().-', '')], lambda digits: e164_of_digits(digits))[1],
     t
 );
 
@@ -125,7 +118,7 @@ create or replace temp macro canonical_ip(t) as case
     when regexp_full_match(t, ipv4_pattern()) then t
     when regexp_full_match(t, '[ \t]*' || ipv4_pattern() || port_pattern() || '?[ \t]*')
         then regexp_extract(t, ipv4_pattern())
-    when contains(t, ':') and strlen(t) <= longest_read() then coalesce(
+    when contains(t, ':') then coalesce(
         ipv6_canonical(case
             when contains(t, '[')
                 then regexp_extract(t, '^[ \t]*\[([0-9A-Fa-f:.]+)\]' || port_pattern() || '?[ \t]*$', 1)
@@ -138,7 +131,7 @@ end;
 
 create or replace temp macro is_ip(t) as case
     when regexp_full_match(t, ipv4_pattern()) then true
-    when contains(t, ':') and strlen(t) <= longest_read() then coalesce(ipv6_canonical(t) = t, false)
+    when contains(t, ':') then coalesce(ipv6_canonical(t) = t, false)
     else false
 end;
 
@@ -206,8 +199,7 @@ end;
 -- Exactly what the text says, or NULL: a cast alone rounds the tenth place, trims blanks and reads '1_000' as 1000.
 create or replace temp macro money(t) as case
     when regexp_full_match(t, '[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?') then try_cast(t as decimal(18, 9))
-    when strlen(t) <= longest_read()
-        and regexp_full_match(t, '[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?') then list_transform(
+    when regexp_full_match(t, '[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?') then list_transform(
         [regexp_extract(
             t, '^([+-]?)([0-9]+)(?:\.([0-9]+))?(?:[eE]\+?(-?[0-9]+))?$', ['sign', 'whole', 'fraction', 'exponent']
         )],

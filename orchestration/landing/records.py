@@ -13,7 +13,7 @@ import duckdb
 from orchestration import engine, settings
 from orchestration.engine import text
 from orchestration.errors import Refused
-from orchestration.landing import services
+from orchestration.landing import normalization, services
 from orchestration.landing.feeds import CDRS, Kind
 from orchestration.landing.receipts import Receipt
 from orchestration.landing.record_rules import RecordRules
@@ -27,7 +27,7 @@ READERS: Mapping[tuple[Kind, str], str] = {
     ("text", "VARCHAR"): "{0}",
     ("instant", "VARCHAR"): "instant({0})",
     ("instant", "TIMESTAMPTZ"): "{0}",
-    ("money", "VARCHAR"): "money({0})",
+    ("money", "VARCHAR"): normalization.short("{0}", "money"),
     # A broken writer's decimal can have more digits than its type.
     ("money", "DECIMAL"): "case when abs({0}::decimal(38, 9)) <= 999999999.999999999 then {0}::decimal(18, 9) end",
     ("seconds", "VARCHAR"): "whole_seconds({0})",
@@ -193,10 +193,10 @@ def _read_values(source: SourceFile, rules: RecordRules) -> str:
                 {read["started_at"].format("started_at")} as started_at,
                 {read["duration_seconds"].format("duration_seconds")} as duration_seconds,
                 {read["billed_seconds"].format("billed_seconds")} as billed_seconds,
-                e164(number) as number,
+                {normalization.short("number", "e164", "number")} as number,
                 from_number,
                 to_number,
-                canonical_ip(source_ip) as source_ip,
+                {normalization.short("source_ip", "canonical_ip", "source_ip")} as source_ip,
                 header_value(x_tenant) as x_tenant,
                 routed_to,
                 {read["cost"].format("cost")} as cost,

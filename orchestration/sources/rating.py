@@ -13,7 +13,7 @@ import duckdb
 from orchestration import engine, files
 from orchestration.engine import identifier
 from orchestration.errors import FileChanged, Refused
-from orchestration.landing import source_files
+from orchestration.landing import normalization, source_files
 from orchestration.landing.services import Services, relation
 from orchestration.sources.declaration import Rates, Source
 
@@ -147,7 +147,10 @@ def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
             from {relation}
         ),
         called as (
-            select *, e164("made.tried".v) as "made.number", instant("record.started_at") as "made.start"
+            select
+                *,
+                {normalization.short('"made.tried".v', "e164")} as "made.number",
+                instant("record.started_at") as "made.start"
             from dialled
         ),
         numbered as (

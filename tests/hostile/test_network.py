@@ -89,7 +89,7 @@ def test_a_month_is_landed_closed_exported_and_verified_without_a_network(tmp_pa
     assert done.returncode == 0, done.stderr[-2_000:]
     assert "asked for: []" in done.stdout
     assert "Closed 2026-03: 2 records" in done.stdout
-    assert "Verified 1 frozen months" in done.stdout
+    assert "Verified 1 frozen month" in done.stdout
     if watched:
         assert "inet_" not in trace.read_text(errors="replace")
 
