@@ -7,6 +7,7 @@ after its next close. What does not: how such a folder is made, which its README
 import csv
 import hashlib
 import json
+import re
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -109,7 +110,8 @@ def test_what_has_landed_in_an_old_folder_lands_no_second_time(line_on_old):
         assert "landed before" in line_on_old.must(f"land {landed}").stdout, landed
     assert hashes(line_on_old.data / "landing") == before
     for landed in [line for line in LANDED if "--source" in line]:
-        assert "2 rows, of which 2 landed (2 duplicates); 0 rejected" in line_on_old.must(f"land {landed}").stdout, landed
+        told = line_on_old.must(f"land {landed}").stdout
+        assert re.search(r"of which (\d) landed \(\1 duplicates?\); 0 rejected", told), told
 
 
 def test_a_close_takes_what_landed_without_an_optional_column_as_null(line_on_old):
