@@ -271,9 +271,8 @@ def check_source(
     """
     from orchestration.sources import checking
 
-    of_each = rows if ignored else checking.OF_EACH
     with screen.progress(f"Checking {file.name}"):
-        trial = checking.check(STATE.settings, name, file, rows, of_each)
+        trial = checking.check(STATE.settings, name, file, rows, all_ignored=ignored)
     if as_json:
         screen.as_json(vars(trial))
         return

@@ -15,13 +15,14 @@ from orchestration.close import manifests
 from orchestration.close.manifests import Manifest
 from orchestration.engine import text
 from orchestration.errors import Refused
-from orchestration.landing import input_files, normalization, services, source_files
+from orchestration.landing import input_files, normalization, receipts, services, source_files
 from orchestration.landing.feeds import Column, Feed
 from orchestration.landing.input_files import InputFile
 from orchestration.landing.source_files import SourceFile
 from orchestration.months import Month
 from orchestration.settings import Settings
-from orchestration.sources import declaration, mapping
+from orchestration.sources import declaration, former_ids, mapping
+from orchestration.sources.declaration import Source
 
 BILL = Feed(
     "bill",
@@ -72,7 +73,8 @@ def reconcile(settings: Settings, month: Month, bill: Bill, out: Path) -> Reconc
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
     manifest = manifests.require_closed(settings, month)
     later = [frozen for frozen in manifests.load(settings) if frozen.month > month]
-    file = input_files.look_at(bill.path)
+    declared = declaration.load(settings, bill.source) if bill.source else None
+    file = input_files.look_at(bill.path, declared.formats if declared else ())
     with (
         files.disk_errors(),
         files.own_folder(settings.build) as scratch,
@@ -80,7 +82,7 @@ def reconcile(settings: Settings, month: Month, bill: Bill, out: Path) -> Reconc
     ):
         normalization.load(connection)
         with input_files.unchanged(file):
-            by_record, by_service = _create_bill(connection, settings, file, bill.source, scratch)
+            by_record, by_service = _create_bill(connection, settings, file, declared, scratch)
         _create_corrections(connection, month, later)
         if bill.is_revised:
             _create_ours_with_corrections(connection, manifest)
@@ -93,12 +95,12 @@ def reconcile(settings: Settings, month: Month, bill: Bill, out: Path) -> Reconc
 
 
 def _create_bill(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, bill: InputFile, source: str | None, scratch: Path
+    connection: duckdb.DuckDBPyConnection, settings: Settings, bill: InputFile, declared: Source | None, scratch: Path
 ) -> tuple[bool, bool]:
     """Create table `bill`. Returns whether it has records, and whether it says what was charged for."""
-    if source:
-        declared = declaration.load(settings, source)
+    if declared:
         opened = mapping.open_source(connection, declared, services.load(settings), bill, scratch)
+        former_ids.take_over(connection, declared, receipts.load(settings))
         columns = {"record_id", "service"}
     else:
         opened = source_files.open_source(connection, BILL, bill, scratch)

@@ -39,8 +39,12 @@ class Check:
     ignored_rows: list[dict[str, Any]]
 
 
-def check(settings: Settings, reference: str, path: Path, first: int, ignored_of_each: int = OF_EACH) -> Check:
-    """Map and judge a whole file as landing would, and keep nothing. `ignored_of_each` rows of each rule are shown."""
+def check(settings: Settings, reference: str, path: Path, first: int, *, all_ignored: bool = False) -> Check:
+    """Map and judge a whole file as landing would, and keep nothing.
+
+    `first` rows are given, and up to three of each reason and of each rule that leaves rows out; with `all_ignored`,
+    `first` of each rule. With 0, no value of the file is given.
+    """
     source, rules = declaration.load(settings, reference), record_rules.load(settings)
     file = input_files.look_at(path, source.formats)
     with (
@@ -65,17 +69,18 @@ def check(settings: Settings, reference: str, path: Path, first: int, ignored_of
                 "from normalized order by source_row limit ?",
                 [first],
             )
-            rejected_rows = _rejected(connection)
-            ignored_rows = _ignored(connection, opened, ignored_of_each) if opened.ignored else []
+            of_each = min(OF_EACH, first)
+            rejected_rows = _rejected(connection, of_each)
+            ignored_rows = _ignored(connection, opened, first if all_ignored else of_each) if opened.ignored else []
     return Check(opened.rows, counts.pop("", 0), counts, opened.ignored, rows, rejected_rows, ignored_rows)
 
 
-def _rejected(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+def _rejected(connection: duckdb.DuckDBPyConnection, of_each: int) -> list[dict[str, Any]]:
     """The first rejected rows of each reason, with the value that it is about and what would be taken instead."""
     rows = engine.records(
         connection,
         f"select reason, source_row, value, {', '.join(TELLING)} from normalized where reason is not null "
-        f"qualify row_number() over (partition by reason order by source_row) <= {OF_EACH} order by all",
+        f"qualify row_number() over (partition by reason order by source_row) <= {of_each} order by all",
     )
     return [row | {"accepted": records.accepted(row["reason"])} for row in rows]
 
