@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup lock spark check demo test test-oracle test-histories test-hostile test-faults test-mutants test-ui test-postgres test-sip bench audit docs site clean
+.PHONY: help setup lock spark check demo test test-oracle test-histories test-spark test-hostile test-faults test-mutants test-ui test-postgres test-sip bench audit docs site clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,12 @@ test-oracle: setup  ## Hold 20,000 random histories against the oracle, through 
 
 test-histories: setup  ## Live through a year of closes with 1,000 careers, the oracle and every frozen byte beside them.
 	STATEMENTS_TEST_CAREERS=1000 STATEMENTS_TEST_MONTHS=12 $(BIN)/python -m pytest tests/oracle/test_over_months.py -s
+
+test-spark: setup .venv/spark  ## Close every scenario and 2,000 histories on both engines, on a cluster too, and kill it. Hours.
+	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest tests/spark
+	STATEMENTS_ENGINE=spark STATEMENTS_TEST_HISTORIES=2000 $(BIN)/python -m pytest tests/oracle/test_against_build.py
+	STATEMENTS_ENGINE=spark STATEMENTS_TEST_CAREERS=200 STATEMENTS_TEST_MONTHS=4 \
+		$(BIN)/python -m pytest tests/oracle/test_over_months.py
 
 test-hostile: setup  ## Every malformed file and payload in every place, damage, variants of a month, the UI's sockets.
 	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/orchestration/test_damage.py tests/orchestration/test_metamorphic.py

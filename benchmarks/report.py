@@ -65,6 +65,7 @@ def figures(results: Results) -> list[Figure]:
         *_landing_figures(results),
         *_peer_figures(results),
         *_growth_figures(results),
+        *_spark_figures(results),
         *_other_figures(results),
     ]
 
@@ -140,6 +141,21 @@ def _growth_figures(results: Results) -> list[Figure]:
             cpu = results.cpu_seconds(many) / results.cpu_seconds(few)
             said = f"{more / less:.2f} × ({less:.1f} s → {more:.1f} s; CPU {cpu:.2f} ×)"
             rows.append(Figure(f"growth: {what}", said, f"≤ {target:g} ×", more / less <= target))
+    return rows
+
+
+def _spark_figures(results: Results) -> list[Figure]:
+    """The close by both engines. Of a cluster's workers, the processor time is not counted."""
+    rows = []
+    for name in results.runs:
+        if " on Spark" in name and (seconds := results.seconds(name)):
+            by_duckdb = name.partition(" on ")[0] + " on DuckDB"
+            least, agree = results.seconds(by_duckdb), results.sums[name] == results.sums[by_duckdb]
+            said = f"{seconds:.1f} s, {results.cpu_seconds(name):.1f} s CPU, {results.peak_mb(name)} MB"
+            if least:
+                said += f"; DuckDB {least:.1f} s, {results.cpu_seconds(by_duckdb):.1f} s CPU, "
+                said += f"{results.peak_mb(by_duckdb)} MB"
+            rows.append(Figure(name, said, "the same sums", agree))
     return rows
 
 
@@ -232,7 +248,8 @@ def exit_status(results: Results) -> int:
     """1 when anything failed or any two sums of the same records differ. A missed target is a figure, not a failure."""
     same_records = ("close", "close, alone", "close, other months beside", "close, usual history", *PEERS)
     found = {text for name in same_records for text in results.sums.get(name, [])}
-    return 1 if results.failures or len(found) > 1 else 0
+    apart = any(figure.is_met is False for figure in _spark_figures(results))
+    return 1 if results.failures or len(found) > 1 or apart else 0
 
 
 def write(results: Results, out: Path) -> None:

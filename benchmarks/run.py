@@ -6,17 +6,20 @@ What belongs here: which runs there are and how they alternate. What does not: h
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import close_log, report, sums
+from benchmarks.cluster import cluster
 from benchmarks.data import TINY, Carrier, months_beside
 from benchmarks.measure import Failed, Measured
 from benchmarks.report import Results
 from benchmarks.workbench import PEERS, ROOT, Workbench, remove
 
-STEPS = ("landing", "peers", "fixed", "months", "history", "large")
+STEPS = ("landing", "peers", "fixed", "months", "history", "large", "spark")
 FIXED_RECORDS = 1_000
 
 
@@ -117,6 +120,23 @@ class Bench:
             self._close("close, large", folder)
         self._look_at(", large", folder)
 
+    def spark(self) -> None:
+        """The close by each engine of the product, and what a second worker of a cluster on this host is worth."""
+        if find_spec("pyspark") is None:
+            _say("spark: skipped, since `make spark` was not run")
+            return
+        for records in self.asked.spark_records:
+            folder = self._landed(f"spark-{records}", self.carrier, f"land {records:,}", records)
+            self._close(f"close of {records:,} on DuckDB", folder)
+            self.bench.reopen(folder)
+            self._close(f"close of {records:,} on Spark, local[2]", folder, self.bench.on_spark())
+            for workers in self.asked.spark_workers:
+                with tempfile.TemporaryDirectory() as place, cluster(Path(place) / "cluster", workers) as machines:
+                    self.bench.reopen(folder)
+                    environment = self.bench.on_spark(machines.configuration)
+                    self._close(f"close of {records:,} on Spark, workers: {workers}", folder, environment)
+            remove(folder)
+
     def _landed(self, name: str, carrier: Carrier, noted_as: str, records: int | None = None) -> Path:
         folder = self.bench.fresh(carrier, name)
         files = self.bench.records(carrier, self.asked.month, records or self.asked.records)
@@ -133,8 +153,8 @@ class Bench:
                 self.bench.reopen(folder)
                 self._close(name, folder)
 
-    def _close(self, name: str, folder: Path) -> None:
-        if self.note(name, lambda: self.bench.close(folder)):
+    def _close(self, name: str, folder: Path, environment: dict[str, str] | None = None) -> None:
+        if self.note(name, lambda: self.bench.close(folder, environment)):
             self.results.steps[name].append(close_log.steps(folder))
             self.results.sums[name].append(sums.of_month(folder / "statements" / f"month={self.asked.month}"))
 
@@ -154,6 +174,10 @@ class Bench:
         self.note(f"audit{which}", lambda: self.bench.audit(folder))
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",") if number]
+
+
 def _say(text: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
 
@@ -170,6 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--peers", type=lambda text: text.split(",") if text else [], default=list(PEERS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--large-repeats", type=int, default=1)
+    parser.add_argument("--spark-records", type=_numbers, default=[1_000_000, 10_000_000])
+    parser.add_argument("--spark-workers", type=_numbers, default=[1, 2], help="sizes of the cluster on this host")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(STEPS), help=", ".join(STEPS))
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench", help="feeds and data folders; kept")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "results")

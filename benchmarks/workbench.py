@@ -70,9 +70,18 @@ class Workbench:
         """Land records as an operator would."""
         return self.statements(folder, "land", "cdrs", *files)
 
-    def close(self, folder: Path) -> Measured:
-        """Close the month as an operator would."""
-        return self.statements(folder, "close", self.month)
+    def close(self, folder: Path, environment: dict[str, str] | None = None) -> Measured:
+        """Close the month as an operator would, with these variables set."""
+        return self.statements(folder, "close", self.month, environment=environment)
+
+    def on_spark(self, configuration: Path | None = None) -> dict[str, str]:
+        """The variables of a close on Spark: as a folder of its configuration says, or with two cores here."""
+        if configuration is None:
+            configuration = self.work / "spark-local"
+            configuration.mkdir(parents=True, exist_ok=True)
+            local = f"spark.master local[2]\nspark.driver.memory 4g\nspark.local.dir {self.work / 'spark-spill'}\n"
+            (configuration / "spark-defaults.conf").write_text(local)
+        return {"STATEMENTS_ENGINE": "spark", "SPARK_CONF_DIR": str(configuration)}
 
     def reopen(self, folder: Path) -> None:
         """Forget that the month was closed, which no command can: the benchmark closes its own folders again."""
@@ -80,10 +89,11 @@ class Workbench:
             remove(folder / name)
         self.statements(folder, "rebuild")
 
-    def statements(self, folder: Path, *arguments: str | Path) -> Measured:
+    def statements(self, folder: Path, *arguments: str | Path, environment: dict[str, str] | None = None) -> Measured:
         """Run the real command line."""
         command = [ROOT / ".venv" / "bin" / "statements", "--data-dir", folder, *arguments]
-        return measure.run(command, cwd=ROOT, environment={"PYTHONPATH": str(ROOT)}, spill=folder / "build" / "spill")
+        variables = {"PYTHONPATH": str(ROOT)} | (environment or {})
+        return measure.run(command, cwd=ROOT, environment=variables, spill=folder / "build" / "spill")
 
     def floor(self, what: str, files: Iterable[Path]) -> Measured:
         """Run a floor over files."""

@@ -137,11 +137,18 @@ def _nothing(session: SparkSession, pin: FilesPin) -> DataFrame:
 def _read(session: SparkSession, columns: Mapping[str, str], paths: Sequence[Path]) -> DataFrame:
     """These columns of exactly these files, null where one lacks it: nothing is guessed, and no name is a pattern."""
     schema = ", ".join(f"{name} {TYPES[kind][0]}" for name, kind in columns.items())
-    return session.read.schema(schema).option("__globPaths__", "false").parquet(*map(_uri, paths))
+    return session.read.schema(schema).parquet(*map(_uri, paths))
 
 
 def _uri(path: Path) -> str:
-    """A path on the file system that all machines share, whatever file system the cluster takes for its own."""
+    """A path on the file system that all machines share, whatever file system the cluster takes for its own.
+
+    Spark takes a name for a pattern, and none of its settings stops it from reading such a file twice.
+    """
+    if pattern := sorted(set("*?[]{}\\") & set(str(path))):
+        raise Refused(
+            f"{path} has {' '.join(pattern)} in its path, which Spark takes for a pattern: choose another data folder."
+        )
     return f"file://{path}"
 
 

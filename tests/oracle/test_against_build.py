@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestration import clock, frozen, settings
+from orchestration.close import recompute
 from orchestration.commands import close, registry
 from orchestration.commands.land import Delivery, land
 from orchestration.landing import receipts, seal
@@ -248,3 +249,9 @@ def test_no_forged_file_changes_who_held_anything_before_the_seal(built, tmp_pat
             assert landing.receipt.late > HISTORIES / 2
             assert reader.rows(configuration, asked) == before
     assert len(before) > HISTORIES
+
+
+@pytest.mark.skipif(os.environ.get("STATEMENTS_ENGINE") != settings.SPARK, reason="with `make test-spark`")
+def test_the_other_engine_computes_the_month_again(built):
+    other = replace(built.configuration, engine=settings.DUCKDB)
+    assert recompute.problems(other, Month.parse(built.made.month), lambda _: None) == []

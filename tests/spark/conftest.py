@@ -16,17 +16,26 @@ from orchestration.errors import Refused
 
 # The whole reach takes hours on two cores; `make test-spark` asks for it.
 FULL = os.environ.get("STATEMENTS_TEST_REACH") == "full"
-pytestmark = pytest.mark.slow
+# A configuration for months of a few rows: most of such a close is planning, and the compiler's best code comes too late.
+SMALL = """
+spark.master local[2]
+spark.sql.shuffle.partitions 2
+spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+"""
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[None]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Spark on this machine. Its absence skips a test with the sentence that a user would see."""
     try:
         spark_session._require_installed()
     except Refused as missing:
         pytest.skip(str(missing))
-    yield
+    folder = tmp_path_factory.mktemp("spark-conf")
+    (folder / "spark-defaults.conf").write_text(SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_CONF_DIR", str(folder))
+        yield
 
 
 @pytest.fixture(scope="session")
