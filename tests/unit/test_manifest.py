@@ -217,11 +217,7 @@ def test_each_batch_that_was_read_is_named_with_the_files_that_were_opened(batch
 def composed(given: Inputs, folder: Path, figures: Figures) -> dict:
     (folder / "a.csv").write_text("a\n", encoding="utf-8")
     hashes, tables = {"a.csv": HASH}, {"usage": TableHash(1, "0")}
-<<<<<<< HEAD
-    written = Written(folder, hashes, tables, HASH, Counts(**counts(landed=1)), ["odd"], figures, "duckdb 1.5.6")
-=======
-    written = Written(folder, hashes, tables, Counts(**counts(landed=1)), ["odd"], figures, engine="duckdb 1.5.6")
->>>>>>> spark
+    written = Written(folder, hashes, tables, HASH, Counts(**counts(landed=1)), ["odd"], figures, engine="duckdb 1.5.6")
     return as_json(publishing.compose(given, written))
 
 
@@ -234,13 +230,9 @@ def test_the_first_manifest_begins_the_chain(batches, tmp_path):
     said = composed(inputs(receipts=list(reversed(batches)), rows=[row]), tmp_path, figures)
     chained = {name: said[name] for name in ("first_month", "previous_month", "previous_manifest_sha256")}
     assert chained == {"first_month": "2026-05", "previous_month": None, "previous_manifest_sha256": NO_PREVIOUS}
-<<<<<<< HEAD
     assert (said["format"], said["month"], said["landed_up_to"]) == (2, "2026-05", 5)
     assert said["statements_root_sha256"] == HASH
-=======
-    assert (said["format"], said["month"], said["landed_up_to"]) == (1, "2026-05", 5)
     assert said["versions"]["engine"] == "duckdb 1.5.6"
->>>>>>> spark
     assert said["totals"] == said["totals_since_first_month"] == {"USD": "1.50", "EUR": "2"}
     assert said["totals_by_service"] == [
         {"service": "sms", "direction": "in", "currency": "EUR", "records": 2, "cost": "2"},
