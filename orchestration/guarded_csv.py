@@ -45,8 +45,11 @@ def cell_text(column: str, kind: str) -> str:
 
 def _cell(name: str, kind: str) -> str:
     column = f"wanted.{identifier(name)}"
-    if kind != "VARCHAR":
+    if kind == "TIMESTAMP WITH TIME ZONE":
         return f"{cell_text(column, kind)} as {identifier(name)}"
+    if kind != "VARCHAR":
+        # As it is: rows are put in order by it.
+        return f"{column} as {identifier(name)}"
     return (
         f"case when regexp_matches({column}, '{RUNNABLE}') and not regexp_full_match({column}, '{E164}') "
         f"then '''' || {column} else {column} end as {identifier(name)}"

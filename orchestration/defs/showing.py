@@ -75,6 +75,7 @@ def month(settings: Settings, manifest: Manifest) -> Metadata:
         "warnings": _markdown("\n".join(f"- {warning}" for warning in manifest.content.warnings) or "None."),
         "rejected_rows_left_out": len(manifest.content.rejected.left_out),
         "manifest_sha256": manifest.sha256,
+        "statements_root_sha256": manifest.content.statements_root_sha256 or "None: frozen before there were any.",
         "folder": dg.MetadataValue.path(str(manifest.folder)),
         "files": _markdown(
             table(

@@ -92,5 +92,6 @@ def _say_where(settings: Settings, month: Month, account: str) -> None:
     screen.say(f"A statement         {command} show {month} {account}")
     screen.say(f"Why a record        {command} explain {record[0]}")
     screen.say(f"Hand it out         {command} export {month} --account {account}")
-    screen.say(f"Prove it            {command} verify")
+    screen.say(f"Prove that          {command} prove exports/month={month}/account={account}")
+    screen.say(f"Prove all of it     {command} verify")
     screen.say(f"The UI              {command} ui      then open http://127.0.0.1:3000")

@@ -71,6 +71,20 @@ def test_the_month_after_an_old_one_closes_with_its_corrections(line):
     assert "Verified 2 frozen months" in line.must("verify").stdout
 
 
+def test_an_old_month_has_no_proof_and_says_so_and_the_one_after_it_has_one(line_on_old):
+    """Rule 30."""
+    line_on_old.must("close 2026-10 --accept-rejected")
+    assert "Frozen before statements had proofs, so without a root: 2026-09." in line_on_old.must("verify").stdout
+    printed = line_on_old.must("export 2026-09 --account beta --out out").stdout
+    assert "2026-09 was frozen before statements had proofs, so there is no proof.json." in printed
+    old, new = (line_on_old.folder / f"out/month={month}/account=beta" for month in ("2026-09", "2026-10"))
+    assert {path.suffix for path in old.iterdir()} == {".csv"}
+    assert "statement.json is missing" in line_on_old.run(f"prove {old}").stderr
+    assert "so there is no" not in line_on_old.must("export 2026-10 --account beta --out out").stdout
+    root = json.loads(line_on_old.must("list --json").stdout)[1]["statements_root_sha256"]
+    assert "Proved: the statement of beta for 2026-10" in line_on_old.must(f"prove {new} --expect-root {root}").stdout
+
+
 def test_the_services_by_which_old_months_were_closed_are_shipped_as_they_were():
     """Rule 25: such a month pins none and goes by the shipped ones, so none of their rows may ever change or go."""
     then, now = ((OLD / "services.csv").read_text("utf-8"), services.SHIPPED.read_text("utf-8"))

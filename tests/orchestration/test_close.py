@@ -45,9 +45,10 @@ from tests.orchestration.conftest import (
 from tests.unit.deliveries import record, tree
 
 FROZEN = {"statements.parquet", "statements.csv", "statement_lines.parquet", "statement_lines.csv",
-          "organization_statement.parquet", "organization_statement.csv", "organization.parquet",
-          "usage_by_asset.parquet", "unattributed.parquet", "number_inventory.parquet", "reconciliation.parquet",
-          "manifest.json", "SHA256SUMS", "usage"}  # fmt: skip
+          "organization_statement.parquet", "organization_statement.csv", "organization.parquet", "organization.csv",
+          "usage_by_asset.parquet", "unattributed.parquet", "unattributed.csv", "number_inventory.parquet",
+          "number_inventory.csv", "reconciliation.parquet", "reconciliation.csv", "statement_documents.parquet",
+          "README.txt", "manifest.json", "SHA256SUMS", "usage"}  # fmt: skip
 
 
 def refused(line: CommandLine, command: str, words: str) -> str:

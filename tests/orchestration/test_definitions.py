@@ -300,6 +300,7 @@ def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
     assert {event.partition for event in made.values()} == {"2026-04"}
     told = {name: value.value for name, value in made["frozen_month"].metadata.items()}
     assert (told["outcome"], told["manifest_sha256"]) == ("frozen", head.sha256)
+    assert told["statements_root_sha256"] == head.content.statements_root_sha256
     assert f"| accepted | {head.content.counts.accepted} |" in told["counts"]
     assert f"| USD | usage | 1 | {head.content.totals['USD']} |" in told["statement"]
     assert "at most 1\n\n![Records per UTC day](data:image/svg+xml;base64," in told["records_per_day"]

@@ -7,6 +7,7 @@ order of rows does not. Cells are written as briefly as they can be: amounts wit
 """
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ import pytest
 from orchestration.close import tables
 from orchestration.settings import PROJECT_ROOT
 from tests.conftest import CommandLine
+from tests.orchestration import outsider
 from tests.scenarios import story
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/steps"))
@@ -71,6 +73,21 @@ def require_expected(case: Path, data: Path) -> None:
     for path in sorted((case / "expected").glob("*.csv")):
         columns, expected = read_expected(path)
         assert stored(data, path.stem, columns) == expected, f"{case.name}: {path.stem}"
+    require_documents(data)
+
+
+def require_documents(data: Path) -> None:
+    """The tenants' documents are those that plain Python makes of the tables, under the manifest's root (rule 30)."""
+    for manifest in sorted((data / "statements").glob("month=*/manifest.json")):
+        content = json.loads(manifest.read_bytes())
+        if content["format"] == 1:
+            continue
+        salts = outsider.salts(manifest.parent, data / "landing", content["landed_up_to"])
+        made = outsider.documents(manifest.parent, salts)
+        frozen = pq.read_table(manifest.parent / "statement_documents.parquet").to_pylist()
+        assert [row["document"].encode() for row in frozen] == made, manifest.parent.name
+        assert [row["leaf_sha256"] for row in frozen] == [outsider.root([one]).hex() for one in made]
+        assert content["statements_root_sha256"] == outsider.root(made).hex()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -1,4 +1,4 @@
-"""Proofs of statements: those handed out hold, and none of many hundred forged ones does, for either of two judges.
+"""Proofs of statements (rule 30): those handed out hold, and none of many hundred forged ones does, for either of two judges.
 
 The judges are `statements prove` and the program that docs/proof.md shows.
 """

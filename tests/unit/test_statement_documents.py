@@ -1,4 +1,4 @@
-"""Documents of statements: their form against RFC 8785 and plain Python, their salts, and what they are checked for."""
+"""Documents of statements (rule 30): their form against RFC 8785 and plain Python, their salts, and what they are checked for."""
 
 import hashlib
 import hmac
