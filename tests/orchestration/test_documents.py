@@ -299,6 +299,18 @@ def test_focus_adds_up_to_each_statement(demo, folder, totals):
             assert to_nobody == sum(row["cost"] for row in frozen(demo.data, str(MONTH), "unattributed"))
 
 
+def test_every_statement_of_a_pack_is_proved_and_its_documents_name_hash_root_and_head(demo, folder, totals):
+    """Rule 30."""
+    manifest = (demo.data / "statements" / f"month={MONTH}" / "manifest.json").read_bytes()
+    root, head = json.loads(manifest)["statements_root_sha256"], hashlib.sha256(manifest).hexdigest()
+    for account in sorted(totals)[:3]:
+        statement = folder / f"account={account}"
+        demo.must(f"prove {statement} --expect-root {root} --expect-head {head}")
+        leaf = json.loads((statement / "proof.json").read_bytes())["leaf_sha256"]
+        for text in (Html(statement / "statement.html").text, " ".join(pdf_text(statement / "statement.pdf").split())):
+            assert [digest[:16] for digest in (leaf, root, head) if digest[:16] not in text] == []
+
+
 # Packs ----------------------------------------------------------------------------------------------------------------
 
 
