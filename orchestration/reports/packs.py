@@ -9,7 +9,9 @@ import hashlib
 import importlib.metadata
 import json
 import multiprocessing
+import os
 import shutil
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -175,7 +177,7 @@ def _made(settings: Settings, order: Order, accounts: list[str]) -> Iterator[tup
     # A process of its own cannot inherit a lock that a thread of DuckDB holds. Each query has one thread then.
     alone = dataclasses.replace(settings, threads=1)
     processes = min(settings.threads, len(parts))
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _end_with_the_command) as pool:
         waiting = iter(parts)
         running: set[Future[tuple[list[Written], list[str]]]] = set()
         try:
@@ -189,6 +191,18 @@ def _made(settings: Settings, order: Order, accounts: list[str]) -> Iterator[tup
                 yield from (future.result() for future in ended)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_the_command() -> None:
+    """Let this process end when the command is killed; a pool's processes would wait for work for ever."""
+    command = multiprocessing.parent_process()
+    assert command is not None
+
+    def follow() -> None:
+        command.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _make(settings: Settings, order: Order, accounts: list[str]) -> tuple[list[Written], list[str]]:

@@ -3,8 +3,13 @@
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -22,6 +27,7 @@ from orchestration.commands.close import close_month
 from orchestration.demo import carrier
 from orchestration.months import Month
 from orchestration.reports import packs
+from orchestration.settings import PROJECT_ROOT
 from tests.conftest import CommandLine, command_line_in
 from tests.orchestration.conftest import AFTER_APRIL, closing, land, stand_in
 from tests.unit.deliveries import ip_of, number_of, record, tenant
@@ -299,6 +305,18 @@ def test_focus_adds_up_to_each_statement(demo, folder, totals):
             assert to_nobody == sum(row["cost"] for row in frozen(demo.data, str(MONTH), "unattributed"))
 
 
+def test_every_statement_of_a_pack_is_proved_and_its_documents_name_hash_root_and_head(demo, folder, totals):
+    """Rule 30."""
+    manifest = (demo.data / "statements" / f"month={MONTH}" / "manifest.json").read_bytes()
+    root, head = json.loads(manifest)["statements_root_sha256"], hashlib.sha256(manifest).hexdigest()
+    for account in sorted(totals)[:3]:
+        statement = folder / f"account={account}"
+        demo.must(f"prove {statement} --expect-root {root} --expect-head {head}")
+        leaf = json.loads((statement / "proof.json").read_bytes())["leaf_sha256"]
+        for text in (Html(statement / "statement.html").text, " ".join(pdf_text(statement / "statement.pdf").split())):
+            assert [digest[:16] for digest in (leaf, root, head) if digest[:16] not in text] == []
+
+
 # Packs ----------------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +391,52 @@ def test_an_interrupted_pack_goes_on_where_it_was(demo, monkeypatch):
     assert (folder / "SHA256SUMS").read_bytes() == (
         demo.folder / "whole" / f"month={MONTH}" / "SHA256SUMS"
     ).read_bytes()
+
+
+KILLED = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+from orchestration import settings
+from orchestration.months import Month
+from orchestration.reports import export, packs
+
+def progress(line):
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    packs.AT_ONCE = 4
+    order = packs.Order(Month.parse(sys.argv[2]), export.Choice(("html",)), Path(sys.argv[3]))
+    packs.write(settings.load(Path(sys.argv[1])), order, progress)
+"""
+
+
+def test_no_process_outlives_a_killed_command(demo):
+    program = demo.folder / "killed.py"
+    program.write_text(KILLED, encoding="utf-8")
+    command = [sys.executable, program, demo.data, str(MONTH), demo.folder / "killed"]
+    ended = subprocess.run(
+        command,
+        cwd=PROJECT_ROOT,
+        env=os.environ | {"STATEMENTS_THREADS": "2", "PYTHONPATH": str(PROJECT_ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    workers = [int(pid) for pid in ended.stdout.split()]
+    assert len(workers) == 2
+    deadline = time.monotonic() + 60
+    while any(is_running(pid) for pid in workers):
+        assert time.monotonic() < deadline, workers
+        time.sleep(0.1)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and not only waits for somebody to ask how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 # Words ----------------------------------------------------------------------------------------------------------------

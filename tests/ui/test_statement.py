@@ -127,6 +127,7 @@ def statement() -> Contents:
         archived_at=None, asset_changes=2, peak_channels=5, local_numbers=53, toll_free_numbers=12, accounts=[account],
         holdings=held, corrections=[correction], tenants=[], unattributed=[], manifest_sha256="69f27646b43a1c35" + "0" * 48,
         leaf_sha256="4b1ed542b5c8aa01" + "0" * 48,
+        root_sha256="c0ffee42b5c8aa01" + "0" * 48,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ def contents(**changes) -> Contents:
         month=MARCH, account_id="a", name="A", first_effective_at=None, archived_at=None, asset_changes=0, peak_channels=0,
         local_numbers=0, toll_free_numbers=0, accounts=[replace(account, **changes)], holdings=[], corrections=[],
         tenants=[], unattributed=[], manifest_sha256="0" * 64, leaf_sha256=None,
+        root_sha256=None,
     )  # fmt: skip
 
 

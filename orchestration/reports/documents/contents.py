@@ -133,7 +133,8 @@ class UnattributedTotal:
 
 @dataclass(frozen=True)
 class Contents:
-    """A statement. `account_id` is None on the organization's; `leaf_sha256` also where a month has no proofs."""
+    """A statement. `account_id` is None on the organization's; `leaf_sha256` and `root_sha256`
+    are also None where a month has no proofs."""
 
     month: Month
     account_id: str | None
@@ -151,3 +152,4 @@ class Contents:
     unattributed: list[UnattributedTotal]
     manifest_sha256: str
     leaf_sha256: str | None
+    root_sha256: str | None

@@ -205,10 +205,12 @@ def _contact(contents: Contents, issuer: Issuer) -> str:
 def _proof(contents: Contents) -> list[str]:
     """How a reader checks that the figures are the frozen ones (rule 30)."""
     proof = [f"Made from the frozen month {contents.month}, head {contents.manifest_sha256[:SHORT]}."]
+    if contents.root_sha256:
+        proof.append(f"Root of the month's statements {contents.root_sha256[:SHORT]}.")
     if contents.leaf_sha256:
         proof.append(
-            f"Hash of this statement {contents.leaf_sha256[:SHORT]}: statement.json and proof.json, beside it, "
-            "prove its figures against that head."
+            f"Hash of this statement {contents.leaf_sha256[:SHORT]}: statement.json and proof.json, beside it, prove "
+            "its figures against root and head."
         )
     return proof
 

@@ -214,6 +214,7 @@ def _of_tenant(
         unattributed=[],
         manifest_sha256=source.manifest.sha256,
         leaf_sha256=_leaf(source, first["account_id"]),
+        root_sha256=source.manifest.content.statements_root_sha256,
     )
 
 
@@ -252,6 +253,7 @@ def of_organization(source: Source) -> Contents:
         unattributed=[UnattributedTotal(**row) for row in unattributed],
         manifest_sha256=source.manifest.sha256,
         leaf_sha256=None,
+        root_sha256=source.manifest.content.statements_root_sha256,
     )
 
 
