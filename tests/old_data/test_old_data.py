@@ -55,7 +55,7 @@ def stand_in_copy(line: CommandLine, name: str) -> CommandLine:
 
 def test_an_old_month_verifies_and_computes_to_the_same(line):
     before = hashes(line.data / "statements")
-    assert "Verified 1 frozen months" in line.must("verify").stdout
+    assert "Verified 1 frozen month " in line.must("verify").stdout
     assert "Computed again, each month comes to the same." in line.must("verify --recompute").stdout
     assert hashes(line.data / "statements") == before
 

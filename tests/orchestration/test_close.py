@@ -89,13 +89,13 @@ def test_the_grace_is_a_setting(copy_of, landed_march, monkeypatch):
 
 def test_a_month_of_which_nothing_landed_cannot_be_the_first(copy_of, landed_march):
     said = refused(copy_of(landed_march), "close 2026-01", "Nothing has landed for 2026-01")
-    assert "2026-02 (1 records), 2026-03 (9 records)" in said
+    assert "2026-02 (1 record), 2026-03 (9 records)" in said
 
 
 def test_without_a_first_month_close_refuses_and_lists_the_months(copy_of, landed_march):
     """Rule 22."""
     said = refused(copy_of(landed_march), "close", "Which month is the first")
-    assert "2026-02 (1 records), 2026-03 (9 records)" in said
+    assert "2026-02 (1 record), 2026-03 (9 records)" in said
 
 
 def test_the_first_month_of_the_settings_is_the_first(copy_of, landed_march, monkeypatch):

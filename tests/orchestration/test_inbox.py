@@ -45,7 +45,7 @@ def test_each_file_lands_by_itself_and_is_put_away_with_what_became_of_it(line):
     drop(line, "nobody", "day.csv", record("c"))
     outcome = line.run("land --inbox")
     assert outcome.exit_status == 1
-    assert "day.csv: 1 rows, of which 1 landed" in outcome.stdout
+    assert "day.csv: 1 row, of which 1 landed" in outcome.stdout
     assert without_hash(lying(line)) == {
         "done/cdrs/day.csv",
         "refused/cdrs/bad.csv",
@@ -116,7 +116,7 @@ def test_a_file_that_is_dropped_in_the_place_of_a_landed_one_lands_in_its_turn(l
         dropping.setattr(inbox, "land", landed_and_replaced)
         line.run("land --inbox")
     assert lying(line) == {"cdrs/day.csv"}
-    assert "day.csv: 1 rows" in line.must("land --inbox").stdout
+    assert "day.csv: 1 row" in line.must("land --inbox").stdout
     assert without_hash(lying(line)) == {"done/cdrs/day.csv"}
 
 
