@@ -508,7 +508,7 @@ def test_an_amount_of_more_digits_than_a_spreadsheet_keeps_is_text_and_exact(wor
     assert [row[12].value for row in calls.iter_rows(min_row=2)][:2] == ["123456789.123456789"] * 2
 
 
-@pytest.mark.parametrize("account", NAMES.keys() - {"hieroglyph"})
+@pytest.mark.parametrize("account", [name for name in NAMES if name != "hieroglyph"])
 def test_a_name_of_any_script_stands_on_every_format(worded, account):
     page, text, folder = handed_out(worded, account)
     assert NAMES[account] in page.text
