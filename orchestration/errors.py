@@ -1,5 +1,8 @@
 """The errors a user can cause, each with the exit status the command line gives it. Everything else is a bug."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class Refused(Exception):
     """A request that is refused. Nothing is half done; the message says what, where and the way out."""
@@ -15,6 +18,12 @@ class Damaged(Exception):
     """A stored byte, frozen or landed, does not match its hash. Never repaired, only reported."""
 
     exit_status = 3
+
+
+def did_you_mean(text: str, names: Iterable[str]) -> str:
+    """A question for whoever mistyped a name, with a blank before it; nothing when no name is like it."""
+    alike = difflib.get_close_matches(text, list(names), n=1)
+    return f" Did you mean {alike[0]}?" if alike else ""
 
 
 def refused_by_machine(reason: str) -> Refused:

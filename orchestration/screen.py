@@ -2,8 +2,6 @@
 
 What belongs here: printing values that others have looked up. What does not: the layout of a table (`layout`), or
 reading a file or a database.
-
-Whoever reads through a pipe may stop reading: the rest is printed for nobody, and the command ends as it would have.
 """
 
 import csv
@@ -15,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import IO, Any, TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -27,21 +25,36 @@ from orchestration.layout import Look, shown
 WIDEST = 100_000
 
 
-class _Console(Console):
-    """Rich's console, which would end the program when its reader has gone."""
+class Stream:
+    """stdout or stderr for a reader who may stop reading, as `head` does: the rest is printed for nobody."""
 
-    def on_broken_pipe(self) -> None:
-        _read_by_nobody(self.file)
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._print_for_nobody()
+            return len(text)
 
-def _read_by_nobody(stream: IO[str]) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._print_for_nobody()
+
+    def _print_for_nobody(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _console(stream: TextIO, *, stderr: bool) -> Console:
-    return _Console(
+    return Console(
         stderr=stderr,
         highlight=False,
         # Brackets and colons in a name are a name's.
@@ -52,18 +65,10 @@ def _console(stream: TextIO, *, stderr: bool) -> Console:
     )
 
 
-def _write(text: str) -> None:
-    """Print text for programs."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        _read_by_nobody(sys.stdout)
-
-
 def as_json(value: Any) -> None:
     """Print as JSON: amounts as text with all their places, times in ISO 8601."""
     # A code that stands in JSON for a character is that character to whoever reads it.
-    _write(shown(json.dumps(value, default=_json_value, indent=2, ensure_ascii=False)))
+    print(shown(json.dumps(value, default=_json_value, indent=2, ensure_ascii=False)))
 
 
 def _json_value(value: Any) -> str:
@@ -80,7 +85,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([_csv_value(row[name]) for name in columns] for row in rows)
-    _write(shown(text.getvalue().removesuffix("\n")))
+    print(shown(text.getvalue().removesuffix("\n")))
 
 
 def _csv_value(value: Any) -> str:

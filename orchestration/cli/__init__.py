@@ -1,54 +1,95 @@
 """The command line `statements`: arguments in, sentences and exit status out.
 
-What belongs here: which commands there are, in the order in which the help lists them; a module per group of them says
-what each takes and prints. What does not: how anything is done. The modules that do the work are imported by the
-command that needs them, since Dagster and dbt take seconds to import.
+What belongs here: which commands there are, in the groups and the order in which the help lists them; a module per
+group says what each takes and prints. What does not: how anything is done. The modules that do the work are imported by
+the command that needs them, since Dagster and dbt take seconds to import.
 """
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
+import typer.core
 
-from orchestration.cli import close, command, land, registry, reports, ui
+from orchestration import screen
+from orchestration.cli import close, command, land, registry, reports, sql, ui
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": ui.run_demo,
-    "land": land.land_files,
-    "feeds": reports.list_feeds,
-    "assign": registry.assign,
-    "release": registry.release,
-    "assignments": registry.list_assignments,
-    "close": close.close_months,
-    "list": reports.list_closed_months,
-    "show": reports.show_statement,
-    "explain": reports.explain_record,
-    "status": reports.show_status,
-    "rejected": reports.list_rejected,
-    "ignored": reports.list_ignored,
-    "reconcile": reports.reconcile_bill,
-    "export": reports.export_month,
-    "verify": close.verify_months,
-    "rebuild": close.rebuild_warehouse,
-    "ui": ui.serve_ui,
+Commands = dict[str, Callable[..., None]]
+
+GROUPS: dict[str, Commands] = {
+    "Land files and change who holds what": {
+        "land": land.land_files,
+        "feeds": reports.list_feeds,
+        "assign": registry.assign,
+        "release": registry.release,
+        "assignments": registry.list_assignments,
+    },
+    "Close and prove": {
+        "close": close.close_months,
+        "verify": close.verify_months,
+        "rebuild": close.rebuild_warehouse,
+    },
+    "Read and hand out": {
+        "list": reports.list_closed_months,
+        "status": reports.show_status,
+        "show": reports.show_statement,
+        "explain": reports.explain_record,
+        "rejected": reports.list_rejected,
+        "ignored": reports.list_ignored,
+        "reconcile": reports.reconcile_bill,
+        "export": reports.export_month,
+        "sql": sql.query_warehouse,
+    },
+    "Look around": {
+        "demo": ui.run_demo,
+        "ui": ui.serve_ui,
+    },
 }
-TENANT_COMMANDS: dict[str, Callable[..., None]] = {
+TENANT_COMMANDS: Commands = {
     "add": registry.add_tenants,
     "archive": registry.archive_tenant,
     "list": registry.list_tenants,
 }
-SOURCES_COMMANDS: dict[str, Callable[..., None]] = {
+SOURCES_COMMANDS: Commands = {
     "list": land.list_sources,
     "show": land.show_source,
     "check": land.check_source,
 }
+EXIT_STATUS = (
+    "Exit status: 0 done, or nothing to do; 1 refused, with the reason and nothing half done; 2 wrong usage; "
+    "3 a stored byte does not match its hash."
+)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+class _Grouped(typer.core.TyperGroup):
+    """The commands in the help, group by group. A group of commands of its own stands with what it changes."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        groups = {title: list(commands) for title, commands in GROUPS.items()}
+        groups["Land files and change who holds what"] += ["tenant", "sources"]
+        for title, names in groups.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=200)) for name in names])
+
+
+app = typer.Typer(
+    cls=_Grouped,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_STATUS,
+)
 tenant = typer.Typer(no_args_is_help=True, help="Create, archive and list tenants.", rich_markup_mode=None)
 sources = typer.Typer(help="The switches whose own files can be landed.", rich_markup_mode=None)
 app.callback()(command.options)
 sources.callback(invoke_without_command=True)(command.with_sentences(land.sources_group))
-for group, functions in ((app, COMMANDS), (tenant, TENANT_COMMANDS), (sources, SOURCES_COMMANDS)):
+for group, functions in (
+    *((app, functions) for functions in GROUPS.values()),
+    (tenant, TENANT_COMMANDS),
+    (sources, SOURCES_COMMANDS),
+):
     for name, function in functions.items():
         group.command(name)(command.with_sentences(function))
 app.add_typer(tenant, name="tenant")
@@ -62,4 +103,5 @@ def main() -> None:
         import warnings
 
         warnings.simplefilter("ignore")
+    sys.stdout, sys.stderr = screen.Stream(sys.stdout), screen.Stream(sys.stderr)
     app()

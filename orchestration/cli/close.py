@@ -5,67 +5,100 @@ What belongs here: their arguments, help and sentences. What does not: how a mon
 """
 
 import re
+from dataclasses import asdict
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestration import screen
-from orchestration.cli.command import STATE, print_rows, retelling
+from orchestration.cli import completion
+from orchestration.cli.command import STATE, AsJson, Form, print_rows, retelling
 from orchestration.errors import Damaged
 from orchestration.layout import amount, counted
 from orchestration.months import Month, with_ranges
 from orchestration.settings import Settings
 
+if TYPE_CHECKING:
+    from orchestration.close.manifests import Manifest
+
 
 def close_months(
-    month: Annotated[str | None, typer.Argument(help="YYYY-MM; without one, every month that is due.")] = None,
+    month: Annotated[
+        str | None,
+        typer.Argument(help="YYYY-MM; without one, every month that is due.", autocompletion=completion.months),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Build and check, publish nothing.")] = False,
     accept_rejected: Annotated[
         bool, typer.Option("--accept-rejected", help="Close without the rejected rows; the manifest names them.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Freeze a month's statements, for ever; or verify them, when they are frozen."""
+    """Freeze a month's statements, for ever; or verify them, when they are frozen.
+
+    Example: statements close 2026-09 --dry-run
+    """
     from orchestration.close import due
 
     settings = STATE.existing
     months = [Month.parse(month)] if month else due.due_months(settings)
-    if not months:
+    if not months and not as_json:
         screen.say("Nothing to do: every ended month is frozen.")
     if dry_run:
-        if months:
-            _rehearse(settings, months[0])
+        rehearsed = [_rehearse(settings, months[0], as_json=as_json)] if months else []
+        if as_json:
+            screen.as_json(rehearsed)
         return
-    for one in months:
-        _close_month(settings, one, accept_rejected=accept_rejected)
+    closed = [_close_month(settings, one, accept_rejected=accept_rejected, as_json=as_json) for one in months]
+    if as_json:
+        screen.as_json(closed)
 
 
-def _rehearse(settings: Settings, month: Month) -> None:
+def _rehearse(settings: Settings, month: Month, *, as_json: bool) -> dict[str, Any]:
     from orchestration.commands import close
 
     with screen.progress(f"Rehearsing the close of {month}") as step:
         figures = close.rehearse(settings, month, step)
-    screen.say(f"Rehearsed {month}; nothing was published.")
     (counts,) = figures.pop("Records")
-    screen.table(
-        "Records", [{"figure": name.replace("_", " "), "count": count} for name, count in counts.items() if count]
-    )
-    for title, rows in figures.items():
-        if title == "Warnings":
-            rows = [{"warning": with_ranges(row["warning"])} for row in rows]
-        print_rows(title, rows, as_json=False)
+    if not as_json:
+        screen.say(f"Rehearsed {month}; nothing was published.")
+        told = [{"figure": name.replace("_", " "), "count": count} for name, count in counts.items() if count]
+        screen.table("Records", told)
+        for title, rows in figures.items():
+            print_rows(title, [_shortened(row) for row in rows], Form.TABLE)
+    return {"month": str(month), "records": counts} | {
+        title.lower().replace(" ", "_"): rows for title, rows in figures.items()
+    }
 
 
-def _close_month(settings: Settings, month: Month, *, accept_rejected: bool) -> None:
+def _shortened(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: with_ranges(text) for name, text in row.items() if name == "warning"}
+
+
+def _close_month(settings: Settings, month: Month, *, accept_rejected: bool, as_json: bool) -> dict[str, Any]:
     from orchestration import dagster_run
     from orchestration.close import manifests
     from orchestration.commands import close
 
     was_frozen = close.require_closable(settings, month, accept_rejected=accept_rejected)
-    with screen.progress(f"{'Verifying' if was_frozen else 'Closing'} {month}"):
+    with screen.progress(f"{'Verifying' if was_frozen else 'Closing'} {month}") as step, close.followed(step):
         already_frozen = dagster_run.close_through_dagster(settings, month, accept_rejected=accept_rejected)
     manifest = manifests.read(settings, month)
-    counts = manifest.content.counts
+    if not as_json:
+        _print_closed(manifest, already_frozen=already_frozen)
+    return {
+        "month": str(month),
+        "already_frozen": already_frozen,
+        "manifest_sha256": manifest.sha256,
+        "counts": asdict(manifest.content.counts),
+        "totals": manifest.content.totals,
+        "warnings": manifest.content.warnings,
+        "rejected_left_out": len(manifest.content.rejected.left_out),
+    }
+
+
+def _print_closed(manifest: "Manifest", *, already_frozen: bool) -> None:
+    month, counts = manifest.month, manifest.content.counts
     if already_frozen:
         screen.say(
             f"{month} is frozen already, and verified: every byte and every sum is as it was. Head {manifest.sha256}"
@@ -85,7 +118,10 @@ def _close_month(settings: Settings, month: Month, *, accept_rejected: bool) -> 
 
 
 def verify_months(
-    month: Annotated[str | None, typer.Argument(help="YYYY-MM; without one, all of them.")] = None,
+    month: Annotated[
+        str | None,
+        typer.Argument(help="YYYY-MM; without one, all of them.", autocompletion=completion.closed_months),
+    ] = None,
     again: Annotated[
         bool, typer.Option("--recompute", help="Also compute each month again from what its close read.")
     ] = False,
@@ -93,8 +129,12 @@ def verify_months(
         str | None,
         typer.Option(help="The hash of the last manifest, as it was noted elsewhere, or its first 16 digits or more."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Hash everything frozen and everything landed again, and add the frozen up again."""
+    """Hash everything frozen and everything landed again, and add the frozen up again.
+
+    Example: statements verify --recompute
+    """
     from orchestration import files, frozen
     from orchestration.close import manifests, recompute, verify
     from orchestration.landing import receipts
@@ -116,6 +156,9 @@ def verify_months(
         problems = [f"the head is {head or 'none'}, not {expect_head}"]
     if problems:
         raise Damaged("\n".join(["What is stored is not what was stored:", *(f"- {problem}" for problem in problems)]))
+    if as_json:
+        screen.as_json({"months": [str(one) for one in months], "recomputed": again, "head": head})
+        return
     if not months and not receipts.load(settings):
         screen.say(f"Nothing has landed in {settings.data} yet, so there is nothing to verify.")
         return
@@ -127,12 +170,18 @@ def verify_months(
 
 
 @retelling
-def rebuild_warehouse() -> None:
-    """Make warehouse.duckdb again from the files."""
+def rebuild_warehouse(as_json: AsJson = False) -> None:
+    """Make warehouse.duckdb again from the files.
+
+    Example: statements rebuild
+    """
     from orchestration import files
     from orchestration.warehouse import cache
 
     settings = STATE.existing
     with screen.progress("Rebuilding the warehouse"), files.disk_errors(), files.only_writer(settings.lock):
         cache.rebuild(settings)
+    if as_json:
+        screen.as_json({"warehouse": str(settings.warehouse)})
+        return
     screen.say(f"Rebuilt {settings.warehouse}")

@@ -3,6 +3,7 @@
 What belongs here: what every group of commands shares. What does not: any command.
 """
 
+import enum
 import functools
 import importlib.metadata
 import os
@@ -19,7 +20,22 @@ from orchestration.files import PRIVATE
 from orchestration.layout import Look
 from orchestration.settings import Settings, load
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as docs/json.md describes it.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header, no cell of which a spreadsheet runs.")]
+
+
+class Form(enum.Enum):
+    """How a list is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+    @classmethod
+    def chosen(cls, *, as_json: bool, as_csv: bool = False) -> "Form":
+        if as_json and as_csv:
+            raise typer.BadParameter("--json and --csv exclude each other.")
+        return cls.JSON if as_json else cls.CSV if as_csv else cls.TABLE
 
 
 @dataclass
@@ -110,11 +126,13 @@ def _require_text(named: dict[str, Any]) -> None:
 
 
 def print_rows(
-    title: str, rows: list[dict[str, Any]], as_json: bool, columns: list[str] | None = None, look: Look | None = None
+    title: str, rows: list[dict[str, Any]], form: Form, columns: list[str] | None = None, look: Look | None = None
 ) -> None:
-    """A list as JSON or as a table; a sentence when it is empty."""
-    if as_json:
+    """A list as JSON or CSV, with all its columns, or as a table of these; a sentence when it is empty."""
+    if form is Form.JSON:
         screen.as_json(rows)
+    elif form is Form.CSV:
+        screen.as_csv(rows, list(rows[0]) if rows else [])
     elif rows:
         screen.table(title, rows, columns, look)
     else:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestration import screen
-from orchestration.cli.command import STATE, AsJson, print_rows, retelling
+from orchestration.cli import completion
+from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows, retelling
 from orchestration.errors import Refused
-from orchestration.layout import amount, counted
+from orchestration.layout import Look, amount, counted
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,14 +24,21 @@ if TYPE_CHECKING:
 
 @retelling
 def land_files(
-    feed: Annotated[str | None, typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.")] = None,
+    feed: Annotated[
+        str | None,
+        typer.Argument(help="cdrs, tenants, number_assignments or ip_assignments.", autocompletion=completion.feeds),
+    ] = None,
     files: Annotated[
         list[Path] | None,
         typer.Argument(help="CSV (.csv) or JSON Lines (.jsonl), plain or with .gz or .zst, or Parquet (.parquet)."),
     ] = None,
     inbox: Annotated[bool, typer.Option("--inbox", help="Land what lies in the inbox of the data folder.")] = False,
     source: Annotated[
-        str | None, typer.Option(help="NAME[@INSTANCE]: the cdrs are a switch's own files; `statements sources`.")
+        str | None,
+        typer.Option(
+            help="NAME[@INSTANCE]: the cdrs are a switch's own files; `statements sources`.",
+            autocompletion=completion.sources,
+        ),
     ] = None,
     accept_late: Annotated[
         bool, typer.Option("--accept-late", help="Let changes recorded before the seal act from the seal on.")
@@ -40,7 +48,10 @@ def land_files(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Validate, normalize and land files of one feed."""
+    """Validate, normalize and land files of one feed.
+
+    Example: statements land cdrs cdrs-2026-09.csv
+    """
     from orchestration.commands import land
 
     settings = STATE.settings
@@ -167,11 +178,14 @@ def _instant(text: str) -> datetime:
 def sources_group(context: typer.Context) -> None:
     """The switches whose own files can be landed."""
     if context.invoked_subcommand is None:
-        list_sources(as_json=False)
+        list_sources()
 
 
-def list_sources(as_json: AsJson = False) -> None:
-    """The declared sources, shipped and your own."""
+def list_sources(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """The declared sources, shipped and your own.
+
+    Example: statements sources list
+    """
     from orchestration.sources import declaration
 
     rows = [
@@ -185,7 +199,8 @@ def list_sources(as_json: AsJson = False) -> None:
         }
         for source in declaration.available(STATE.settings)
     ]
-    print_rows("Sources", rows, as_json)
+    look = Look(may_go=("rates", "declared_in"))
+    print_rows("Sources", rows, Form.chosen(as_json=as_json, as_csv=as_csv), look=look)
 
 
 def _zone_wanted(times: Mapping[str, str]) -> str:
@@ -194,21 +209,34 @@ def _zone_wanted(times: Mapping[str, str]) -> str:
     return "to be declared" if list(times) == ["local"] else "to be declared, unless the file has epochs"
 
 
-def show_source(name: str) -> None:
-    """What a source's files are, how to make them, and how it is declared."""
+def show_source(
+    name: Annotated[str, typer.Argument(help="NAME", autocompletion=completion.sources)], as_json: AsJson = False
+) -> None:
+    """What a source's files are, how to make them, and how it is declared.
+
+    Example: statements sources show asterisk-csv
+    """
     from orchestration.sources import declaration
 
     source = declaration.load(STATE.settings, name)
+    if as_json:
+        text = source.path.read_text(encoding="utf-8")
+        about = {"source": source.name, "title": source.title, "about": source.about}
+        screen.as_json({**about, "path": str(source.path), "declaration": text})
+        return
     screen.say(f"{source.title}\n\n{source.about}\n{source.path}:\n\n{source.path.read_text(encoding='utf-8')}")
 
 
 def check_source(
-    name: Annotated[str, typer.Argument(help="NAME[@INSTANCE]")],
+    name: Annotated[str, typer.Argument(help="NAME[@INSTANCE]", autocompletion=completion.sources)],
     file: Path,
     rows: Annotated[int, typer.Option(help="How many rows are shown.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """What a file would become; nothing lands."""
+    """What a file would become; nothing lands.
+
+    Example: statements sources check asterisk-csv@pbx1 Master.csv
+    """
     from orchestration.sources import checking
 
     with screen.progress(f"Checking {file.name}"):

@@ -5,60 +5,92 @@ What belongs here: their arguments, help and sentences. What does not: how an an
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration import screen
-from orchestration.cli.command import STATE, AsJson, print_rows
+from orchestration.cli import completion
+from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows
 from orchestration.errors import Refused
 from orchestration.layout import Look, counted
 from orchestration.months import Month
 
+if TYPE_CHECKING:
+    from orchestration.reports import database
+
+ClosedMonth = Annotated[str, typer.Argument(help="YYYY-MM", autocompletion=completion.closed_months)]
+
 
 def list_feeds(
-    feed: Annotated[str | None, typer.Argument(help="One feed; all without one.")] = None,
+    feed: Annotated[
+        str | None, typer.Argument(help="One feed; all without one.", autocompletion=completion.feeds)
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/feeds.md.")] = False,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """The columns that the files of a feed have: type, unit, required, default, an example."""
+    """The columns that the files of a feed have: type, unit, required, default, an example.
+
+    Example: statements feeds cdrs
+    """
     from orchestration.reports import feeds
 
     chosen = feeds.chosen(feed)
+    form = Form.chosen(as_json=as_json, as_csv=as_csv)
     if markdown:
-        screen.say(feeds.markdown(chosen))
-    elif as_json:
-        screen.as_json([column for one in chosen for column in feeds.columns(one)])
+        screen.line(feeds.markdown(chosen))
+    elif form is not Form.TABLE:
+        print_rows("Columns", [column for one in chosen for column in feeds.columns(one)], form)
     else:
         shown = ["column", "type", "unit", "required", "default", "example"]
         for one in chosen:
-            screen.table(f"{one.name}: {one.description}", feeds.columns(one), shown)
+            screen.table(f"{one.name}: {one.description}", feeds.columns(one), shown, Look(may_go=("example",)))
 
 
-def list_closed_months(as_json: AsJson = False) -> None:
-    """The closed months."""
+def list_closed_months(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
+    """The closed months.
+
+    Example: statements list
+    """
     from orchestration.reports import status
 
-    print_rows("Closed months", status.closed_months(STATE.existing), as_json, look=Look(may_go=("manifest_sha256",)))
+    form = Form.chosen(as_json=as_json, as_csv=as_csv)
+    print_rows("Closed months", status.closed_months(STATE.existing), form, look=Look(may_go=("manifest_sha256",)))
 
 
 def show_statement(
-    month: Annotated[str, typer.Argument(help="YYYY-MM")],
-    account_id: Annotated[str | None, typer.Argument(help="A tenant; the organization without one.")] = None,
+    month: ClosedMonth,
+    account_id: Annotated[
+        str | None,
+        typer.Argument(help="A tenant; the organization without one.", autocompletion=completion.accounts),
+    ] = None,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """A statement, on the terminal."""
+    """A statement, on the terminal. As CSV: its lines.
+
+    Example: statements show 2026-09 bigcustomer.mypbx.com
+    """
     from orchestration.reports import show
 
+    form = Form.chosen(as_json=as_json, as_csv=as_csv)
     statement = show.read(STATE.existing, Month.parse(month), account_id)
-    if as_json:
+    if form is Form.JSON:
         screen.as_json(statement)
-        return
-    show.render(statement)
+    elif form is Form.CSV:
+        print_rows("Lines", statement["lines"], form)
+    else:
+        show.render(statement)
 
 
-def explain_record(record_id: str, as_json: AsJson = False) -> None:
-    """Why a record went where it went."""
+def explain_record(
+    record_id: Annotated[str, typer.Argument(help="The carrier's key of the record.")], as_json: AsJson = False
+) -> None:
+    """Why a record went where it went.
+
+    Example: statements explain c-6
+    """
     from orchestration.reports import explain
 
     answer = explain.explain(STATE.existing, record_id)
@@ -75,7 +107,10 @@ def show_status(
         bool, typer.Option("--html", help="Write the overview as a page into the data folder, and print its path.")
     ] = False,
 ) -> None:
-    """What is landed, late, rejected, waiting and due."""
+    """What is landed, late, rejected, waiting and due.
+
+    Example: statements status
+    """
     from orchestration.reports import overview, status
 
     settings = STATE.existing
@@ -110,32 +145,50 @@ def list_rejected(
     ] = None,
     source: Annotated[str | None, typer.Option(help="Write those of one source, as the list names it.")] = None,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """The rejected rows of landed files, with reason and row; or a file of them to mend."""
+    """The rejected rows of landed files, with reason and row; or a file of them to mend.
+
+    Example: statements rejected --month 2026-09 --export mend.csv
+    """
     from orchestration.reports import rejected
 
     only = Month.parse(month) if month else None
     if export is None:
-        print_rows("Rejected rows", rejected.rows(STATE.existing, only), as_json)
+        look = Look(may_go=("batch_id", "source"))
+        form = Form.chosen(as_json=as_json, as_csv=as_csv)
+        print_rows("Rejected rows", rejected.rows(STATE.existing, only), form, look=look)
         return
     count = rejected.export(STATE.existing, only, source, export)
+    if as_json:
+        screen.as_json({"file": str(export), "rows": count})
+        return
     screen.say(f"{export}: {counted(count, 'row')}. Mend the values in place, and land it like the first file.")
 
 
 def list_ignored(
     month: Annotated[str | None, typer.Option(help="YYYY-MM: those whose own time lies in this month.")] = None,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
-    """The rows of landed files that a source's rules leave out, with the rule and the row."""
+    """The rows of landed files that a source's rules leave out, with the rule and the row.
+
+    Example: statements ignored --month 2026-09
+    """
     from orchestration.reports import ignored
 
-    print_rows("Ignored rows", ignored.rows(STATE.existing, Month.parse(month) if month else None), as_json)
+    rows = ignored.rows(STATE.existing, Month.parse(month) if month else None)
+    look = Look(may_go=("batch_id", "source"))
+    print_rows("Ignored rows", rows, Form.chosen(as_json=as_json, as_csv=as_csv), look=look)
 
 
 def reconcile_bill(
-    month: Annotated[str, typer.Argument(help="YYYY-MM")],
+    month: ClosedMonth,
     bill: Annotated[Path, typer.Argument(help="The carrier's bill: totals per service, or records.")],
-    source: Annotated[str | None, typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="NAME[@INSTANCE]: the bill is such a source's file.", autocompletion=completion.sources),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The CSV to write [reconciliation-YYYY-MM.csv].")] = None,
     with_corrections: Annotated[
         bool,
@@ -146,7 +199,10 @@ def reconcile_bill(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """A closed month beside the carrier's bill; exit status 1 on any difference."""
+    """A closed month beside the carrier's bill; exit status 1 on any difference.
+
+    Example: statements reconcile 2026-09 bill.csv
+    """
     from orchestration.reports import reconcile
 
     closed = Month.parse(month)
@@ -170,15 +226,43 @@ def reconcile_bill(
 
 
 def export_month(
-    month: Annotated[str, typer.Argument(help="YYYY-MM")],
-    account: Annotated[str | None, typer.Option(help="One tenant's part of the month.")] = None,
-    formats: Annotated[list[str] | None, typer.Option("--format", help="csv or parquet; may be repeated.")] = None,
+    months: Annotated[list[str], typer.Argument(help="YYYY-MM", autocompletion=completion.closed_months)],
+    account: Annotated[
+        str | None, typer.Option(help="One tenant's part of the month.", autocompletion=completion.accounts)
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="csv or parquet; may be repeated. Or duckdb: a file of one or more months."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
+    with_usage: Annotated[bool, typer.Option("--with-usage", help="With duckdb: every record too.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a closed month, or one tenant's part of it, as files to hand out."""
-    from orchestration.reports import export
+    """Write a closed month, or one tenant's part of it, as files to hand out; or months as one database.
 
-    with screen.progress(f"Exporting {month}"):
-        paths = export.export(STATE.existing, Month.parse(month), account, formats or ["csv"], out)
+    Example: statements export 2026-09 --account smallcustomer --out handout
+    """
+    from orchestration.reports import database, export
+
+    closed = [Month.parse(month) for month in months]
+    if formats == ["duckdb"]:
+        paths = [_export_database(database.Choice(closed, with_usage=with_usage), account, out)]
+    elif closed[1:] or with_usage:
+        raise typer.BadParameter("several months, and --with-usage, go with --format duckdb alone.")
+    else:
+        with screen.progress(f"Exporting {closed[0]}"):
+            paths = export.export(STATE.existing, closed[0], account, formats or ["csv"], out)
+    if as_json:
+        screen.as_json([str(path) for path in paths])
+        return
     for path in paths:
-        screen.say(str(path))
+        screen.line(str(path))
+
+
+def _export_database(choice: "database.Choice", account: str | None, out: Path) -> Path:
+    from orchestration.reports import database
+
+    if account is not None:
+        raise typer.BadParameter("a database holds whole months: --account goes with the other formats.")
+    with screen.progress("Writing the database"):
+        return database.export(STATE.existing, choice, out)

@@ -230,6 +230,13 @@ def contract(model: str) -> dict[str, str]:
     return {name: column["data_type"] for name, column in node["columns"].items()}
 
 
+def described(model: str) -> tuple[str, dict[str, str]]:
+    """The description of a mart, and column → description, each in one line."""
+    node = _nodes()[f"model.tenant_statements.{model}"]
+    columns = {name: " ".join(column["description"].split()) for name, column in node["columns"].items()}
+    return " ".join(node["description"].split()), columns
+
+
 @functools.cache
 def _nodes() -> dict[str, Any]:
     """Every node of the prepared manifest, by its unique id."""

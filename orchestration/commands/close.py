@@ -4,7 +4,9 @@ What belongs here: the order of a close, the same for the command line, the UI, 
 not: the steps themselves, which are the modules beside this one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from orchestration.settings import Settings
 from orchestration.warehouse import cache
 
 Progress = Callable[[str], None]
+# Who else follows a close in this process: Dagster hands a run its configuration and nothing else, no function either.
+_FOLLOWER: ContextVar[Progress | None] = ContextVar("follower", default=None)
 # The outcomes of a close, as Dagster's history names them.
 FROZEN_NOW, ALREADY_FROZEN = "frozen", "already frozen, verified"
 
@@ -41,8 +45,31 @@ class Closed:
         return ALREADY_FROZEN if self.already_frozen else FROZEN_NOW
 
 
+@contextmanager
+def followed(step: Progress) -> Iterator[None]:
+    """Tell the steps of a close in this process to this function too, while a terminal shows them."""
+    token = _FOLLOWER.set(step)
+    try:
+        yield
+    finally:
+        _FOLLOWER.reset(token)
+
+
+def _also_told_to_follower(progress: Progress) -> Progress:
+    follower = _FOLLOWER.get()
+    if follower is None:
+        return progress
+
+    def told(step: str) -> None:
+        progress(step)
+        follower(step)
+
+    return told
+
+
 def close_month(settings: Settings, month: Month, *, accept_rejected: bool, progress: Progress) -> Closed:
     """Freeze the month, or verify it. Raises Refused with the reason and the way out, or Damaged."""
+    progress = _also_told_to_follower(progress)
     with files.disk_errors(), files.only_writer(settings.lock):
         chain = manifests.load(settings)
         if month in chain:

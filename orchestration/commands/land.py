@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration import clock, engine, files
-from orchestration.errors import Refused
+from orchestration.errors import Refused, did_you_mean
 from orchestration.frozen import frozen_months
 from orchestration.landing import (
     events,
@@ -144,7 +144,7 @@ def record(settings: Settings, feed_name: str, verb: str, *rows: Mapping[str, st
 
 def _feed(name: str) -> Feed:
     if name not in FEEDS:
-        raise Refused(f"{name!r} is no feed. The feeds are {', '.join(FEEDS)}.")
+        raise Refused(f"{name!r} is no feed. The feeds are {', '.join(FEEDS)}.{did_you_mean(name, FEEDS)}")
     return FEEDS[name]
 
 

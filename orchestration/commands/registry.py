@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestration import engine, files
 from orchestration.commands.land import Landing, record
-from orchestration.errors import Refused
+from orchestration.errors import Refused, did_you_mean
 from orchestration.landing import landed_rows, normalization, receipts
 from orchestration.landing.feeds import TENANTS
 from orchestration.settings import Settings
@@ -104,7 +104,10 @@ def normalized(settings: Settings, kind: str, asset: str) -> str:
 def _require_alive(settings: Settings, account_id: str) -> None:
     lives = dict(_rows_or_none(settings, "select account_id, archived_at from assets.tenants"))
     if account_id not in lives:
-        raise Refused(f"There is no tenant {account_id!r}. `statements tenant list` shows all; `tenant add` makes one.")
+        raise Refused(
+            f"There is no tenant {account_id!r}. `statements tenant list` shows all; `tenant add` makes one."
+            f"{did_you_mean(account_id, lives)}"
+        )
     if lives[account_id] is not None:
         raise Refused(
             f"The tenant {account_id} was archived at {lives[account_id]:%Y-%m-%d %H:%M} UTC, and that is final."

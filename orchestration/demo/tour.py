@@ -74,9 +74,8 @@ def _say_where(settings: Settings, month: Month, account: str) -> None:
     ) or [("",)]
     command = sys.argv[0] if settings.data == Path("data").absolute() else f"{sys.argv[0]} --data-dir {settings.data}"
     screen.line(f"Frozen statements   {frozen.month_folder(settings, month)}")
-    screen.line(f"Query them          duckdb -readonly {settings.warehouse}")
-    screen.line("                    select account_id, total_cost from statements.statements where month = "
-               f"'{month}' order by 2 desc;")  # fmt: skip
+    query = f"select account_id, total_cost from statements.statements where month = '{month}' order by 2 desc"
+    screen.line(f'Query them          {command} sql "{query}"')
     screen.line(f"A statement         {command} show {month} {account}")
     screen.line(f"Why a record        {command} explain {record[0]}")
     screen.line(f"Hand it out         {command} export {month} --account {account}")

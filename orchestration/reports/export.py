@@ -12,7 +12,7 @@ from orchestration import data_folder, engine, files, guarded_csv
 from orchestration.close import manifests, tables
 from orchestration.close.manifests import Manifest
 from orchestration.close.tables import Table
-from orchestration.errors import Refused
+from orchestration.errors import Refused, did_you_mean
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -40,9 +40,11 @@ def export(settings: Settings, month: Month, account_id: str | None, formats: li
 
 def _require_statement(connection: duckdb.DuckDBPyConnection, manifest: Manifest, account_id: str) -> None:
     source = engine.parquet([manifest.folder / "statements.parquet"])
-    if connection.execute(f"select 1 from {source} where account_id = ? limit 1", [account_id]).fetchone() is None:
+    accounts = {account for (account,) in connection.execute(f"select account_id from {source}").fetchall()}
+    if account_id not in accounts:
         raise Refused(
             f"{account_id!r} has no statement for {manifest.month}. `statements show {manifest.month}` shows the month."
+            f"{did_you_mean(account_id, accounts)}"
         )
 
 

@@ -6,7 +6,7 @@ What belongs here: laying the declaration out. What does not: any column, which 
 from collections.abc import Iterable
 from typing import Any
 
-from orchestration.errors import Refused
+from orchestration.errors import Refused, did_you_mean
 from orchestration.landing.feeds import FEEDS, STORED_TYPES, Column, Feed
 
 HEAD = """\
@@ -35,7 +35,7 @@ def chosen(name: str | None) -> list[Feed]:
     if name is None:
         return list(FEEDS.values())
     if name not in FEEDS:
-        raise Refused(f"{name!r} is no feed. The feeds are {', '.join(FEEDS)}.")
+        raise Refused(f"{name!r} is no feed. The feeds are {', '.join(FEEDS)}.{did_you_mean(name, FEEDS)}")
     return [FEEDS[name]]
 
 

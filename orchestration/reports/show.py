@@ -3,13 +3,13 @@
 What belongs here: reading one from the warehouse and laying it out. What does not: computing any figure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestration import screen
 from orchestration.close import manifests
 from orchestration.engine import text
-from orchestration.errors import Refused
+from orchestration.errors import Refused, did_you_mean
 from orchestration.layout import Look, amount, counted
 from orchestration.months import Month
 from orchestration.settings import SEEDS, Settings
@@ -20,11 +20,13 @@ LINE = ["section", "service", "direction", "record_count", "minutes", "cost"]
 SPLIT = ["attributed_cost", "unattributed_cost"]
 # A service is of one section.
 NARROW = Look(may_go=("section", "minutes", "attributed_cost"))
+CORRECTION = ["usage_month", "record_id", "service", "direction", "cost_before", "cost_now", "difference"]
+CORRECTIONS_SHOWN = 20
 SECTIONS = f"read_csv({text(SEEDS / 'sections.csv')}, columns = {{'section': 'varchar', 'position': 'integer'}})"
 
 
 def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, Any]:
-    """`statements` (wide, one per currency) and `lines` of a closed month."""
+    """`statements` (wide, one per currency), `lines` and `corrections`, record by record, of a closed month."""
     # A month whose manifest is damaged is not shown, though the warehouse could.
     manifests.require_closed(settings, month)
     if account_id is None:
@@ -48,10 +50,41 @@ def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, 
             f"where {where} order by currency, line_type desc, usage_month, position, service, direction",
             values,
         ),
+        "corrections": _corrections(settings, where, values),
     }
     if account_id is not None and not stated["statements"]:
-        raise Refused(f"{account_id!r} has no statement for {month}: it was no tenant of that month.")
+        tenants = reader.rows(settings, "select account_id from statements.statements where month = ?", [str(month)])
+        alike = did_you_mean(account_id, {account for (account,) in tenants})
+        raise Refused(f"{account_id!r} has no statement for {month}: it was no tenant of that month.{alike}")
     return stated
+
+
+def _corrections(settings: Settings, where: str, values: list[str]) -> list[dict[str, Any]]:
+    """Each record that the month corrects: what had been stated of it, and what holds instead. The largest first.
+
+    `cost_before` is null of a record that came late, `cost_now` of one that left the statement.
+    """
+    names = ("usage_month", "service", "direction")
+    latest = ", ".join(
+        f"coalesce(any_value({name}) filter (where entry <> 'reversal'), any_value({name})) as {name}" for name in names
+    )
+    return reader.records(
+        settings,
+        f"""
+        select
+            record_id, currency, {latest},
+            any_value(account_id) filter (where entry = 'reversal') as account_before,
+            any_value(account_id) filter (where entry <> 'reversal') as account_now,
+            -sum(cost) filter (where entry = 'reversal')::decimal(38, 9) as cost_before,
+            sum(cost) filter (where entry <> 'reversal')::decimal(38, 9) as cost_now,
+            sum(cost)::decimal(38, 9) as difference
+        from statements.usage
+        where {where} and line_type = 'correction'
+        group by record_id, currency
+        order by abs(sum(cost)) desc, record_id, currency
+        """,
+        values,
+    )
 
 
 def render(stated: dict[str, Any]) -> None:
@@ -59,11 +92,10 @@ def render(stated: dict[str, Any]) -> None:
     for statement in stated["statements"]:
         _head(stated, statement)
         lines = [line for line in stated["lines"] if line["currency"] == statement["currency"]]
-        columns = LINE if stated["account_id"] else [*LINE, *SPLIT]
-        for line_type, title in (("usage", "Usage"), ("correction", "Corrections of earlier months")):
-            chosen = [_with_month(line) for line in lines if line["line_type"] == line_type]
-            extra = ["usage_month"] if line_type == "correction" else []
-            screen.table(title, chosen, [*extra, *columns], NARROW)
+        usage = [line for line in lines if line["line_type"] == "usage"]
+        screen.table("Usage", usage, LINE if stated["account_id"] else [*LINE, *SPLIT], NARROW)
+        corrections = [record for record in stated["corrections"] if record["currency"] == statement["currency"]]
+        _render_corrections(stated, corrections)
         if not lines:
             screen.say("No usage.")
         screen.say(
@@ -72,6 +104,17 @@ def render(stated: dict[str, Any]) -> None:
             f"at most {counted(statement['peak_channels'], 'call')} at once; {statement['local_numbers']:,} local and "
             f"{counted(statement['toll_free_numbers'], 'toll-free number')} held at the month's end.\n"
         )
+
+
+def _render_corrections(stated: Mapping[str, Any], corrections: Sequence[Mapping[str, Any]]) -> None:
+    """The records that are stated anew, from what they were to what they are: their line would be a net sum."""
+    shown = [_with_month(record) for record in corrections[:CORRECTIONS_SHOWN]]
+    accounts = [] if stated["account_id"] else ["account_before", "account_now"]
+    screen.table(
+        "Corrections of earlier months", shown, [*CORRECTION, *accounts], Look(may_go=("direction", "service"))
+    )
+    if len(corrections) > len(shown):
+        screen.say(f"These are the {len(shown)} largest of {len(corrections):,} corrections; --json has all of them.")
 
 
 def _with_month(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import files
-from orchestration.errors import Refused
+from orchestration.errors import Refused, did_you_mean
 from orchestration.landing.feeds import CDRS
 from orchestration.settings import Settings
 
@@ -111,8 +111,12 @@ class Source:
 
 def available(settings: Settings) -> list[Source]:
     """Every declared source, the operator's before a shipped one of the same name."""
-    names = {path.stem for folder in (SHIPPED, settings.sources) for path in folder.glob("*.toml")}
-    return [load(settings, name) for name in sorted(names)]
+    return [load(settings, name) for name in names(settings)]
+
+
+def names(settings: Settings) -> list[str]:
+    """The names of all declared sources, in order."""
+    return sorted({path.stem for folder in (SHIPPED, settings.sources) for path in folder.glob("*.toml")})
 
 
 def load(settings: Settings, reference: str) -> Source:
@@ -132,8 +136,11 @@ def _find(settings: Settings, name: str) -> Path:
         path = folder / f"{name}.toml"
         if NAME.fullmatch(name) and path.is_file():
             return path
-    names = sorted({path.stem for folder in (SHIPPED, settings.sources) for path in folder.glob("*.toml")})
-    raise Refused(f"{name!r} is no source. The sources are {', '.join(names)}; your own stand in {settings.sources}.")
+    declared = names(settings)
+    raise Refused(
+        f"{name!r} is no source. The sources are {', '.join(declared)}; your own stand in {settings.sources}."
+        f"{did_you_mean(name, declared)}"
+    )
 
 
 def _merged(settings: Settings, path: Path, through: list[Path]) -> tuple[dict[str, Any], Path]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import duckdb
 
 from orchestration import engine, files
 from orchestration.close import dbt_build, manifests, pinning, tables
-from orchestration.close.content import Counts
 from orchestration.close.manifests import Chain
 from orchestration.engine import identifier, text
 from orchestration.errors import Refused
@@ -24,52 +23,9 @@ from orchestration.landing import receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt
 from orchestration.settings import Settings
-from orchestration.warehouse import late_records, reader
+from orchestration.warehouse import catalogue, late_records, reader, report_views
 
 HISTORY_MODELS = ["int_tenant_lives", "int_holdings", "int_assignment_periods", "int_number_types"]
-
-BATCH_COLUMNS = {
-    "feed": "varchar",
-    "batch_id": "varchar",
-    "landed_at": "timestamptz",
-    "landed_by": "varchar",
-    "source": "varchar",
-    "file_name": "varchar",
-    "source_sha256": "varchar",
-    "source_bytes": "bigint",
-    "row_count": "bigint",
-    "duplicate_rows": "bigint",
-    "superseded_rows": "bigint",
-    "superseded_in_file": "bigint",
-    "superseded_elsewhere": "bigint",
-    "withdrawn_rows": "bigint",
-    "cost_difference": "decimal(38, 9)",
-    "rejected_rows": "bigint",
-    "late_rows": "bigint",
-    "overtaken_rows": "bigint",
-    "cutoff": "timestamptz",
-    "sealed_at": "timestamptz",
-}
-CLOSE_COLUMNS = (
-    {
-        "month": "varchar",
-        "period_start": "timestamptz",
-        "period_end": "timestamptz",
-        "closed_at": "timestamptz",
-        "manifest_sha256": "varchar",
-        "previous_manifest_sha256": "varchar",
-    }
-    | {count.name: "bigint" for count in fields(Counts)}
-    | {"accepted_rejected": "boolean", "totals": "json", "warnings": "json", "versions": "json"}
-)
-REJECTED_COLUMNS = {
-    "batch_id": "varchar",
-    "source_row": "bigint",
-    "record_id": "varchar",
-    "reason": "varchar",
-    "month": "varchar",
-    "source_values": "varchar",
-}
 
 
 def rebuild(settings: Settings) -> None:
@@ -122,14 +78,16 @@ def _fill(settings: Settings, staged: Path, *, keep_assets: bool) -> None:
         shutil.copyfile(settings.warehouse, staged)
     with engine.connect(settings) as connection:
         connection.execute(f"attach {text(staged)} as warehouse")
+        connection.execute("drop schema if exists warehouse.reports cascade")
         for schema in ("statements", "operations"):
             connection.execute(f"drop schema if exists warehouse.{schema} cascade; create schema warehouse.{schema}")
         _create_statements(connection, chain)
         if not kept:
             connection.execute("create schema warehouse.assets")
             _create_assets(connection, batches)
-            connection.execute(f"comment on table warehouse.assets.tenants is {text(made_from)}")
         _create_operations(connection, chain, batches)
+        report_views.create(connection, settings, "warehouse")
+        catalogue.comment(connection, "warehouse", {("assets", "tenants"): made_from})
         connection.execute("checkpoint warehouse; detach warehouse")
 
 
@@ -149,7 +107,8 @@ def _assets_of(settings: Settings) -> str | None:
         rows = reader.rows(settings, query)
     except (Refused, duckdb.Error):
         return None
-    return rows[0][0] if rows else None
+    comment = rows[0][0] if rows else None
+    return comment.rpartition("\n")[2] if comment else None
 
 
 def _create_statements(connection: duckdb.DuckDBPyConnection, chain: Chain) -> None:
@@ -160,10 +119,11 @@ def _create_statements(connection: duckdb.DuckDBPyConnection, chain: Chain) -> N
             names = [manifest.folder / f"{table.name}.parquet"]
             if table is tables.USAGE:
                 names = manifest.usage_files
-            month = "" if "month" in columns else f"{text(manifest.month)} as month, "
-            selects.append(f"select {month}* from {engine.parquet(names)}")
+            start = f"date {text(manifest.month.start.date())} as month_start"
+            added = f"*, {start}" if "month" in columns else f"{text(manifest.month)} as month, {start}, *"
+            selects.append(f"select {added} from {engine.parquet(names)}")
         if not selects:
-            selects = [_select(columns if "month" in columns else {"month": "varchar"} | columns, [])]
+            selects = [_select({"month": "varchar", "month_start": "date"} | columns, [])]
         query = " union all by name ".join(selects)
         connection.execute(f"create view warehouse.statements.{identifier(table.name)} as {query}")
 
@@ -224,7 +184,7 @@ def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batc
     engine.create_table(
         connection,
         "warehouse.operations.batches",
-        BATCH_COLUMNS,
+        catalogue.BATCHES.types,
         [
             [
                 b.feed, b.batch_id, b.landed_at, b.landed_by, b.source, b.file_name, b.source_sha256, b.source_bytes,
@@ -237,10 +197,11 @@ def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batc
     engine.create_table(
         connection,
         "warehouse.operations.closes",
-        CLOSE_COLUMNS,
+        catalogue.CLOSES.types,
         [
             [
-                str(m.month), m.month.start, m.month.end, m.closed_at, m.sha256, m.content.previous_manifest_sha256,
+                str(m.month), m.month.start.date(), m.month.start, m.month.end, m.closed_at, m.sha256,
+                m.content.previous_manifest_sha256,
                 *astuple(m.content.counts), m.content.rejected.accepted_by_operator, json.dumps(m.content.totals),
                 json.dumps(m.content.warnings), json.dumps(m.content.versions),
             ]
@@ -248,10 +209,12 @@ def _create_operations(connection: duckdb.DuckDBPyConnection, chain: Chain, batc
         ],
     )  # fmt: skip
     rejected = [batch.path(batch.rejected) for batch in batches if batch.rejected]
-    query = f"{_select(REJECTED_COLUMNS, rejected)} order by batch_id, source_row"
+    # The time of a rejected row may be of no month that a date can have.
+    start = "try_cast(month || '-01' as date) as month_start"
+    query = f"select *, {start} from ({_select(catalogue.REJECTED_ROWS.types, rejected)}) order by batch_id, source_row"
     connection.execute(f"create view warehouse.operations.rejected_rows as {query}")
     late = late_records.query(connection, chain, batches)
-    connection.execute(f"create view warehouse.operations.late_records as {late}")
+    connection.execute(f"create view warehouse.operations.late_records as select *, {start} from ({late})")
 
 
 def _select(columns: dict[str, str], paths: Sequence[Path]) -> str:

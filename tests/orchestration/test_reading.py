@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,6 +16,7 @@ import pytest
 
 from orchestration import guarded_csv
 from orchestration.close import tables
+from orchestration.settings import PROJECT_ROOT, SEEDS
 from tests.conftest import CommandLine
 from tests.orchestration.conftest import AFTER_APRIL, stand_in
 
@@ -53,6 +55,27 @@ def test_show_tells_a_tenants_month(line):
     said = line.must("show 2026-03 alpha").stdout
     assert "Statement alpha/2026-03/USD: =Alpha, Inc" in said
     assert "Total 0.76 USD" in said
+
+
+def test_show_tells_each_correction_from_what_was_stated_to_what_holds(line):
+    """Rule 26: a reversal and a restatement add up to nothing but the difference, and their line to no record."""
+    found = json_of(line, "show 2026-04 alpha")
+    told = [(row["record_id"], row["cost_before"], row["cost_now"], row["difference"]) for row in found["corrections"]]
+    assert told == [
+        ("late", None, "64.000000000", "64.000000000"),
+        ("in-alpha", "0.010000000", "0.020000000", "0.010000000"),
+    ]
+    assert {row["usage_month"] for row in found["corrections"]} == {"2026-03-01"}
+    assert sum(Decimal(row["difference"]) for row in found["corrections"]) == Decimal(
+        found["statements"][0]["correction_cost"]
+    )
+    said = line.must("show 2026-04 alpha").stdout
+    assert re.search(r"2026-03 │ in-alpha │ inbound_conversational │ inbound +│ +0\.01 +│ +0\.02 +│ +0\.01", said)
+    whole = json_of(line, "show 2026-04")["corrections"]
+    assert [(row["record_id"], row["account_before"], row["account_now"]) for row in whole] == [
+        ("late", None, "alpha"),
+        ("in-alpha", "alpha", "alpha"),
+    ]
 
 
 def test_show_tells_a_month_without_usage(line):
@@ -262,6 +285,79 @@ def test_the_warehouse_has_a_view_for_every_table_and_opens_read_only(line):
         assert current == [("+12015550101", "alpha"), ("+12015550102", "beta"), ("+12015550103", None)]
         with pytest.raises(duckdb.Error):
             connection.execute("create table mine as select 1")
+
+
+def test_every_relation_and_column_of_the_warehouse_has_a_comment(line):
+    with duckdb.connect(str(line.data / "warehouse.duckdb"), read_only=True) as connection:
+        relations = dict(
+            connection.execute(
+                "select schema_name || '.' || table_name, comment from duckdb_tables() union all "
+                "select schema_name || '.' || view_name, comment from duckdb_views() where not internal"
+            ).fetchall()
+        )
+        columns = connection.execute(
+            "select schema_name || '.' || table_name, column_name, data_type, comment from duckdb_columns() "
+            "where not internal"
+        ).fetchall()
+    assert len(relations) > 20
+    assert len(columns) > 380
+    assert [name for name, comment in relations.items() if not comment or "Grain: one row per" not in comment] == []
+    assert [column[:2] for column in columns if not column[3] or not column[3].endswith((".", ")"))] == []
+    comments = {(table, column): comment for table, column, _, comment in columns}
+    assert "never added" in comments["statements.statements", "currency"]
+    assert "take max(), not sum()" in comments["statements.statements", "peak_channels"]
+    assert all("float64" in comment for _, _, kind, comment in columns if kind.startswith("DECIMAL"))
+    # A DATE stands beside each month.
+    months = {table for table, column, *_ in columns if column == "month"}
+    assert months == {table for table, column, kind, _ in columns if (column, kind) == ("month_start", "DATE")}
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("select account_id, usage_cost, correction_cost, total_cost, previous_cost, change from reports.monthly_totals "
+         "where month = '2026-04' order by 1",
+         [("alpha", "128", "64.01", "192.01", "0.76", "191.25"), ("beta", "0", "0", "0", "3.25", "-3.25"), ("quiet", "0", "0", "0", "0", "0")]),
+        ("select account_id, previous_cost, change from reports.monthly_totals where month = '2026-03' order by 1",
+         [("alpha", None, None), ("beta", None, None), ("quiet", None, None)]),
+        ("select place, account_id, change from reports.top_movers order by all", [(1, "alpha", "191.25"), (2, "beta", "-3.25")]),
+        ("select reason, title, record_count, cost, assets from reports.unattributed_by_reason where month = '2026-03'",
+         [("number_unassigned", "The number had been released", 1, "16", 1),
+          ("number_unknown", "Nobody was ever given the number before the call", 1, "8", 1),
+          ("header_case_mismatch", "The header differs from an Account ID in upper and lower case", 1, "4", 1)]),
+        ("select service, title, record_count, cost, unattributed_cost, previous_cost, change from reports.service_trend "
+         "where month = '2026-04' and direction = 'inbound'",
+         [("inbound_conversational", "Inbound calls", 2, "192.01", "0", "25.01", "167.00")]),
+    ],
+)  # fmt: skip
+def test_the_views_to_begin_from_say_what_the_statements_add_up_to(line, query, rows):
+    with duckdb.connect(str(line.data / "warehouse.duckdb"), read_only=True) as connection:
+        found = connection.execute(query).fetchall()
+    amounts = [
+        tuple(Decimal(cell) if isinstance(cell, str) and re.fullmatch(r"-?[\d.]+", cell) else cell for cell in row)
+        for row in rows
+    ]
+    assert found == amounts
+
+
+def test_every_service_and_every_reason_of_the_rules_has_a_title(line):
+    rules = (PROJECT_ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    rule = re.search(r"\*\*Rule 16\..*?\n\n<a", rules, re.DOTALL)[0]
+    reasons = set(re.findall(r"`((?:number|header|tenant)_\w+)`", rule))
+    reasons |= {name.replace("number_", "ip_") for name in reasons if name.startswith("number_")}
+    with duckdb.connect(str(line.data / "warehouse.duckdb"), read_only=True) as connection:
+        assert {reason for (reason,) in connection.execute("select reason from reports.reasons").fetchall()} == reasons
+        services = connection.execute("select service, direction, title from reports.services").fetchall()
+    with (SEEDS / "services.csv").open(encoding="utf-8") as file:
+        assert {row[:2] for row in services} == {(row["service"], row["direction"]) for row in csv.DictReader(file)}
+    assert [service for service, _, title in services if "_" in title or title != title.strip()] == []
+
+
+def test_the_views_to_begin_from_work_in_a_copy_of_another_name(line, tmp_path):
+    shutil.copy(line.data / "warehouse.duckdb", tmp_path / "mine.duckdb")
+    with duckdb.connect(str(tmp_path / "mine.duckdb"), read_only=True) as connection:
+        for name in ("monthly_totals", "service_trend", "unattributed_by_reason", "top_movers"):
+            assert connection.execute(f"select count(*) from reports.{name}").fetchone()[0] > 0
 
 
 def test_no_money_in_the_warehouse_is_a_floating_point_number(line):
