@@ -71,7 +71,7 @@ def test_the_first_month_has_to_have_something(tmp_path):
     readiness.require_next(close(APRIL, [], [*landed, rejected(4, {"2026-04": 1})]), settings)
     assert refusal(readiness.require_next, close(APRIL, [], landed), settings) == (
         "Nothing has landed for 2026-04, so it cannot be the first month. "
-        "Landed are 2026-03 (1 records), 2026-05 (2,000 records)."
+        "Landed are 2026-03 (1 record), 2026-05 (2,000 records)."
     )
     assert "No cdrs have landed at all." in refusal(readiness.require_next, close(APRIL, [], landed[1:]), settings)
 
