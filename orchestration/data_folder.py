@@ -45,7 +45,7 @@ def file_to_hand_out(settings: Settings, target: Path) -> Iterator[Path]:
     Refused, with nothing made, where only this software may write: a stray name among frozen months or landed batches
     stops every later command, and one in a working folder is removed by the next.
     """
-    _require_outside(settings, target)
+    require_outside(settings, target)
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.with_name(f".{target.name}.part")
     try:
@@ -55,7 +55,8 @@ def file_to_hand_out(settings: Settings, target: Path) -> Iterator[Path]:
         staged.unlink(missing_ok=True)
 
 
-def _require_outside(settings: Settings, target: Path) -> None:
+def require_outside(settings: Settings, target: Path) -> None:
+    """Refused where only this software may write."""
     # A link is replaced where it lies, so that place counts as much as the one it leads to.
     places = (_real(target), _real(target.parent) / target.name)
     for own in settings.written_by_this_software:

@@ -232,7 +232,7 @@ def export_month(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="csv or parquet; may be repeated. Or duckdb: a file of one or more months."),
+        typer.Option("--format", help="csv or parquet; may be repeated. Or duckdb, or iceberg: months in one."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("exports"),
     with_usage: Annotated[bool, typer.Option("--with-usage", help="With duckdb: every record too.")] = False,
@@ -247,8 +247,10 @@ def export_month(
     closed = [Month.parse(month) for month in months]
     if formats == ["duckdb"]:
         paths = [_export_database(database.Choice(closed, with_usage=with_usage), account, out)]
+    elif formats == ["iceberg"] and not with_usage:
+        paths = [_register_in_iceberg(closed, account, out)]
     elif closed[1:] or with_usage:
-        raise typer.BadParameter("several months, and --with-usage, go with --format duckdb alone.")
+        raise typer.BadParameter("several months go with --format duckdb or iceberg, --with-usage with duckdb alone.")
     else:
         with screen.progress(f"Exporting {closed[0]}"):
             paths = export.export(STATE.existing, closed[0], account, formats or ["csv"], out)
@@ -266,3 +268,12 @@ def _export_database(choice: "database.Choice", account: str | None, out: Path) 
         raise typer.BadParameter("a database holds whole months: --account goes with the other formats.")
     with screen.progress("Writing the database"):
         return database.export(STATE.existing, choice, out)
+
+
+def _register_in_iceberg(months: list[Month], account: str | None, out: Path) -> Path:
+    from orchestration.reports import iceberg
+
+    if account is not None:
+        raise typer.BadParameter("a catalogue holds whole months: --account goes with the other formats.")
+    with screen.progress("Registering the months"):
+        return iceberg.export(STATE.existing, months, out)

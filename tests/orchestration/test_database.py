@@ -70,8 +70,11 @@ def test_a_database_names_no_file_and_has_every_comment(line):
     ("options", "status", "words"),
     [
         ("2026-03 --format duckdb --account alpha", 2, "whole months"),
-        ("2026-03 2026-04", 2, "--format duckdb alone"),
-        ("2026-03 --with-usage", 2, "--format duckdb alone"),
+        ("2026-03 2026-04", 2, "--format duckdb or iceberg"),
+        ("2026-03 --with-usage", 2, "--with-usage with duckdb alone"),
+        ("2026-03 --with-usage --format iceberg", 2, "--with-usage with duckdb alone"),
+        ("2026-03 --account alpha --format iceberg", 2, "whole months"),
+        ("2026-03 2026-05 --format iceberg", 1, "2026-05 is not closed"),
         ("2026-03 2026-05 --format duckdb", 1, "2026-05 is not closed"),
     ],
 )
