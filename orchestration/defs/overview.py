@@ -3,6 +3,7 @@
 What belongs here: how the overview is shown. What does not: any of its answers.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestration.settings import Settings
 OVERVIEW = dg.AssetKey("overview")
 # The UI folds up Markdown of 1,000 characters.
 MONTHS_SHOWN = 8
+LINE = 38
 SPEC = dg.AssetSpec(
     key=OVERVIEW,
     group_name="overview",
@@ -35,8 +37,8 @@ def observation(settings: Settings) -> dg.AssetObservation:
         asset_key=OVERVIEW,
         metadata={
             "next_month": told.next_month or "not chosen yet",
-            "obstacle": told.obstacle or "none",
-            "to_press": dg.MetadataValue.md(told.to_press),
+            "obstacle": _lines(told.obstacle or "none"),
+            "to_press": _lines(told.to_press),
             "months": _table(told.months[:MONTHS_SHOWN]),
             "landed": _table(told.feeds),
             "close_a_month": dg.MetadataValue.job("close_month", LOCATION, repository_name=REPOSITORY),
@@ -45,6 +47,11 @@ def observation(settings: Settings) -> dg.AssetObservation:
             "as_a_page": dg.MetadataValue.path(str(settings.overview)),
         },
     )
+
+
+def _lines(text: str) -> dg.MarkdownMetadataValue:
+    """Lines that show whole at 1280 pixels: the widest table decides where the UI would break them."""
+    return dg.MetadataValue.md("  \n".join(textwrap.wrap(text, LINE)))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

@@ -25,7 +25,8 @@ from orchestration.months import Month
 from tests.unit.deliveries import ip_of, number_of, outbound, record, tenant, write_csv
 
 STATEMENTS = Path(sys.executable).with_name("statements")
-PATIENCE = 300
+# A close takes seconds, and minutes on a machine that does ten other things.
+PATIENCE = 900
 # Chromium's.
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
