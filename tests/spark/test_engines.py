@@ -124,7 +124,7 @@ def test_what_does_not_add_up_is_refused(
     assert not (line.data / "statements" / "month=2026-03").exists()
 
 
-def test_a_compiled_model_names_no_function_of_the_other_engine(spark: None) -> None:
+def test_a_compiled_model_names_no_function_of_the_other_engine(session) -> None:
     foreign = {
         dbt_build.DUCKDB: ("unix_micros(", "xxhash64(", " rlike ", "max_by(", "named_struct(", "explode(", " div "),
         dbt_build.SPARK: (
