@@ -54,14 +54,14 @@ class Services:
 
 def load(settings: Settings) -> Services:
     """The shipped services and the operator's own. Refused when a row of the operator's file cannot be."""
-    shipped = _shipped()
+    rows = shipped()
     if not os.path.lexists(settings.services):
-        return Services(_in_order(shipped))
+        return Services(_in_order(rows))
     content = _read(settings.services)
-    own = _own(settings.services, content, shipped)
+    own = _own(settings.services, content, rows)
     if not own:
-        return Services(_in_order(shipped))
-    return Services(_in_order([*shipped, *own]), hashlib.sha256(content).hexdigest())
+        return Services(_in_order(rows))
+    return Services(_in_order([*rows, *own]), hashlib.sha256(content).hexdigest())
 
 
 def titles(settings: Settings) -> dict[tuple[str, str], str]:
@@ -70,13 +70,17 @@ def titles(settings: Settings) -> dict[tuple[str, str], str]:
     The shipped words are in `service_titles.csv`, the operator's in the column `title` of their own file, which may be
     left out. No record is judged by them, so they are no part of the rules that a file lands with.
     """
-    with SHIPPED_TITLES.open(encoding="utf-8", newline="") as handle:
-        shipped = {(row["service"], row["direction"]): row[TITLE] for row in csv.DictReader(handle)}
     if not os.path.lexists(settings.services):
-        return shipped
+        return shipped_titles()
     content = _read(settings.services)
     own = {row.key: title for _, row, title in _lines(settings.services, content) if title}
-    return own | shipped
+    return own | shipped_titles()
+
+
+def shipped_titles() -> dict[tuple[str, str], str]:
+    """The words of the shipped services, by name and direction."""
+    with SHIPPED_TITLES.open(encoding="utf-8", newline="") as handle:
+        return {(row["service"], row["direction"]): row[TITLE] for row in csv.DictReader(handle)}
 
 
 def relation(rows: Sequence[Service]) -> str:
@@ -85,7 +89,8 @@ def relation(rows: Sequence[Service]) -> str:
     return f"(select * from (values {listed}) as listed ({', '.join(COLUMNS)}))"
 
 
-def _shipped() -> list[Service]:
+def shipped() -> list[Service]:
+    """The services that come with the software."""
     with SHIPPED.open(encoding="utf-8", newline="") as handle:
         return [Service(**row) for row in csv.DictReader(handle)]
 

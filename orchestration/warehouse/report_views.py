@@ -4,7 +4,6 @@ What belongs here: making them in a database whose schema `statements` is there.
 `reports.sql`, or their comments (`catalogue`).
 """
 
-import csv
 from pathlib import Path
 
 import duckdb
@@ -14,7 +13,7 @@ from orchestration.engine import identifier
 from orchestration.errors import Refused
 from orchestration.landing import services
 from orchestration.landing.services import Service
-from orchestration.settings import SEEDS, Settings
+from orchestration.settings import Settings
 from orchestration.warehouse import catalogue
 
 SCRIPT = Path(__file__).with_name("reports.sql")
@@ -23,7 +22,7 @@ SCRIPT = Path(__file__).with_name("reports.sql")
 def create(connection: duckdb.DuckDBPyConnection, settings: Settings, database: str) -> None:
     """Create the schema in an attached database, over its schema `statements`."""
     connection.execute(f"create schema {identifier(database)}.reports")
-    titles = {(row["service"], row["direction"]): row["title"] for row in _rows_of_seed("service_titles")}
+    listed, titles = _services(settings)
     engine.create_table(
         connection,
         f"{identifier(database)}.reports.services",
@@ -31,21 +30,19 @@ def create(connection: duckdb.DuckDBPyConnection, settings: Settings, database: 
         [
             (one.service, one.direction, titles.get(one.key, one.service.replace("_", " ")), one.section, one.unit,
              one.attributed_by)
-            for one in _services(settings)
+            for one in listed
         ],
     )  # fmt: skip
     # The views name no database, so that a copy of the file under another name works.
     connection.execute(f"use {identifier(database)}; {SCRIPT.read_text(encoding='utf-8')}; use memory")
 
 
-def _services(settings: Settings) -> list[Service]:
-    """The services of now. A file of the operator's that cannot be read stops landings and closes, and no refresh."""
+def _services(settings: Settings) -> tuple[list[Service], dict[tuple[str, str], str]]:
+    """The services of now, and their titles by name and direction.
+
+    A file of the operator's that cannot be read stops landings and closes, and no refresh.
+    """
     try:
-        return services.load(settings).rows
+        return services.load(settings).rows, services.titles(settings)
     except Refused:
-        return [Service(**row) for row in _rows_of_seed("services")]
-
-
-def _rows_of_seed(name: str) -> list[dict[str, str]]:
-    with (SEEDS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return services.shipped(), services.shipped_titles()
