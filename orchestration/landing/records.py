@@ -40,7 +40,7 @@ CANONICAL = ", ".join(CDRS.values)
 VALUE = """case
     when starts_with(reason, 'time_') then delivered_start::varchar
     when reason = 'cost_unusable' then delivered_cost::varchar
-    when reason = 'duration_unusable' then coalesce(delivered_billed, delivered_duration)::varchar
+    when reason = 'duration_unusable' then coalesce(delivered_billed::varchar, delivered_duration::varchar)
     when reason = 'billed_unusable' then delivered_billed::varchar
     when reason in ('service_unknown', 'direction_not_of_service') then service
     when reason = 'direction_unknown' then direction

@@ -129,7 +129,9 @@ def _price(settings: Settings, entry: dict[str, Any], deliveries: list[dict[str,
 
 def _by_rate(entry: dict[str, Any], rate: dict[str, str | None]) -> str:
     currency = entry["currency"]
-    numbers = f" to numbers that begin with +{rate['prefix'].lstrip('+')}" if rate["prefix"] else ""
+    prefix = rate["prefix"] or ""
+    short = f" to {prefix.lstrip('=')}" if prefix.startswith("=") else ""
+    numbers = short or (f" to numbers that begin with +{prefix.lstrip('+')}" if prefix else "")
     fee = f", plus {rate['fee']} {currency} for the call" if rate["fee"] else ""
     if rate["increment"] is None:
         return f"Its price is {rate['price']} {currency} each{numbers}{fee}."

@@ -4,7 +4,7 @@ What belongs here: these answers, and the page `overview.html` that has them for
 not: how Dagster shows them (`defs.overview`), or the figures of `statements status`, which this sums up.
 """
 
-import os
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,8 +109,10 @@ def refresh_page(settings: Settings) -> Overview:
     """Write `overview.html` anew into the data folder, and put it in place whole. Returns what it has."""
     told = look(settings)
     settings.build.mkdir(parents=True, exist_ok=True)
-    staged = settings.build / f"overview-{os.getpid()}.html"
-    staged.write_text(page(told), encoding="utf-8")
+    content = page(told).encode()
+    # Another process may write at the same time; under the same name it writes the same bytes.
+    staged = settings.build / f"overview-{hashlib.sha256(content).hexdigest()[:16]}.html"
+    staged.write_bytes(content)
     files.swap(staged, settings.overview)
     return told
 

@@ -4,6 +4,7 @@ What belongs here: reading the table, and the arithmetic of increments. What doe
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,16 @@ def _nano(column: str) -> str:
     return f"replace(money({column})::varchar, '.', '')::hugeint"
 
 
+def _digits(number: str) -> str:
+    """SQL of the digits by which a number finds its rate; a short number stands between two equals signs."""
+    return f"""
+                case
+                    when is_e164({number}) then substr({number}, 2)
+                    when regexp_full_match({number}, '{SHORT_NUMBER}') then '=' || {number} || '='
+                    else ''
+                end"""
+
+
 def _but_short(length: int) -> str:
     """SQL that keeps short numbers from the empty prefix."""
     return "" if length else """and not starts_with(numbered."made.digits", '=') """
@@ -155,11 +166,7 @@ def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
         ),
         numbered as (
             select *,
-                case
-                    when is_e164("made.number") then substr("made.number", 2)
-                    when regexp_full_match("made.number", '{SHORT_NUMBER}') then '=' || "made.number" || '='
-                    else ''
-                end as "made.digits",
+                {_digits('"made.number"')} as "made.digits",
                 whole_seconds(coalesce("record.billed_seconds", "record.duration_seconds")) as "made.talk"
             from called
         ),
@@ -195,26 +202,37 @@ def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
 def rate_of(connection: duckdb.DuckDBPyConnection, call: Mapping[str, Any]) -> dict[str, str | None] | None:
     """The line of the rate table, as it is written, that a record is priced by; None when no prefix fits.
 
-    The tables of `create_rates` are there. `call` has the columns by which numbers are looked up.
+    The tables of `create_rates` are there. `call` has the columns by which numbers are looked up, and its start.
     """
     found = engine.records(
         connection,
         f"""
         with looked_up as (
             select e164({NUMBER_MACRO}({", ".join("?" for _ in NUMBER_COLUMNS)})) as called
+        ),
+
+        dialled as (
+            select {_digits("called")} as digits from looked_up
+        ),
+
+        line as (
+            select
+                *,
+                case when starts_with(prefix, '=') then prefix || '=' else ltrim(coalesce(prefix, ''), '+') end
+                    as begins,
+                coalesce(instant({VALID_FROM}), timestamptz '-infinity') as since
+            from written_rate
+            where service = ?
         )
 
-        select service, prefix, price, increment, fee
-        from written_rate
-        cross join looked_up
-        where service = ?
-            and starts_with(
-                case when is_e164(called) then substr(called, 2) else '' end, ltrim(coalesce(prefix, ''), '+')
-            )
-        order by len(ltrim(coalesce(prefix, ''), '+')) desc
+        select prefix, price, increment, fee
+        from line
+        cross join dialled
+        where starts_with(digits, begins) and starts_with(digits, '=') = starts_with(begins, '=') and since <= ?
+        order by len(begins) desc, since desc
         limit 1
         """,
-        [*(call[name] or "" for name in NUMBER_COLUMNS), call["service"]],
+        [*(call[name] or "" for name in NUMBER_COLUMNS), call["service"], call["started_at"]],
     )
     return found[0] if found else None
 
@@ -223,7 +241,7 @@ def price_of(
     connection: duckdb.DuckDBPyConnection, rates: Rates, lengths: list[int], call: Mapping[str, Any]
 ) -> tuple[int, Decimal] | None:
     """The billed seconds and the cost that the rates give a record; None when they give it none."""
-    columns = [*NUMBER_COLUMNS, "duration_seconds", "billed_seconds"]
+    columns = [*NUMBER_COLUMNS, "started_at", "duration_seconds", "billed_seconds"]
     values = ", ".join(f"?::varchar as {identifier('record.' + name)}" for name in columns)
     row = engine.row(
         connection,
@@ -231,13 +249,17 @@ def price_of(
         with given as (select {values}, null::varchar as "record.cost", null::varchar as "made.reason")
         {rated("given", rates, lengths)}
         """,
-        [None if call[name] is None else str(call[name]) for name in columns],
+        [call[name].isoformat() if isinstance(call[name], datetime) else _text(call[name]) for name in columns],
     )
     names = [column[0] for column in connection.description or []]
     priced = dict(zip(names, row, strict=True))
     if priced["record.cost"] is None:
         return None
     return int(priced["record.billed_seconds"] or 0), Decimal(priced["record.cost"])
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _priced(lengths: list[int]) -> str:

@@ -100,10 +100,10 @@ def test_the_list_is_sorted_as_asked_and_comes_as_csv_that_runs_nothing(line):
         app, ["--data-dir", str(line.data), *["show", "2026-03", "--tenants", "--sort", "total", "--csv"]]
     )
     rows = list(csv.DictReader(io.StringIO(printed.stdout)))
-    assert [(row["place"], row["account"], row["total"]) for row in rows] == [
-        ("1", "beta", "3.250000000"),
-        ("2", "alpha", "0.760000000"),
-        ("3", "quiet", "0.000000000"),
+    assert [(row["account"], row["total"]) for row in rows] == [
+        ("beta", "3.250000000"),
+        ("alpha", "0.760000000"),
+        ("quiet", "0.000000000"),
     ]
     assert rows[1]["name"] == "'=Alpha, Inc"
     assert "beta" in line.must("show 2026-03 --tenants").stdout
@@ -112,7 +112,7 @@ def test_the_list_is_sorted_as_asked_and_comes_as_csv_that_runs_nothing(line):
 def test_a_list_that_cannot_be_is_refused(line):
     assert "'cost' is no column of the list" in line.run("show 2026-03 --tenants --sort cost").stderr
     assert "2026-05 is not closed" in line.run("show 2026-05 --tenants").stderr
-    for usage in ("show 2026-03 --csv", "show 2026-03 alpha --tenants", "show 2026-03 --tenants --csv --json"):
+    for usage in ("show 2026-03 --sort total", "show 2026-03 alpha --tenants", "show 2026-03 --tenants --csv --json"):
         assert line.run(usage).exit_status == 2, usage
 
 

@@ -63,4 +63,4 @@ def test_a_catalogue_has_what_the_warehouse_has_and_grows_month_by_month(line):
 def test_a_catalogue_lies_in_no_folder_of_the_software(line):
     outcome = line.run(f"export 2026-03 --format iceberg --out {line.data / 'statements'}")
     assert (outcome.exit_status, outcome.stdout) == (1, "")
-    assert "this software alone writes there" in outcome.stderr
+    assert "belongs to the data folder" in outcome.stderr

@@ -99,7 +99,7 @@ def test_from_a_german_export_to_a_closed_month(carrier):
     ]
     carrier.must("land cdrs --source evn evn.csv")
     carrier.must("close 2026-03")
-    assert "1000.051" in carrier.must("show 2026-03 alpha").stdout
+    assert "1,000.051" in carrier.must("show 2026-03 alpha").stdout
 
 
 def test_a_draft_takes_no_name_that_is_taken_and_needs_a_table(carrier):

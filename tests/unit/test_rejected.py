@@ -170,10 +170,10 @@ def test_a_call_joined_from_several_rows_is_mended_in_one(warehouse, tmp_path, f
     receipt = warehouse.receipt("cdrs", out, source="kamailio-acc")
     assert (receipt.rows, receipt.rejected_rows, receipt.ignored) == (4, 2, {})
     assert warehouse.usable(columns="record_id, duration_seconds, cost::varchar") == [
-        ("kamailio-acc:main:k-1", 62, "0.062000000"),
-        ("kamailio-acc:main:k-2", 0, "0.000000000"),
+        ("kamailio-acc:main:k-1;tag=a;tag=b", 62, "0.062000000"),
+        ("kamailio-acc:main:k-2;tag=c", 0, "0.000000000"),
     ]
-    assert states(warehouse)["kamailio-acc:main:k-1"] == "cleared"
+    assert states(warehouse)["kamailio-acc:main:k-1;tag=a;tag=b"] == "cleared"
 
 
 def test_rows_of_two_sources_are_written_to_a_file_each(warehouse, tmp_path):
