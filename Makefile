@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup lock spark check demo test test-oracle test-histories test-spark test-hostile test-faults test-mutants test-ui test-postgres test-sip bench audit docs site clean
+.PHONY: help setup lock spark check demo test test-long test-oracle test-histories test-spark test-hostile test-faults test-mutants test-ui test-postgres test-sip bench audit docs site clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,8 +69,11 @@ check-style:
 check-layers:
 	$(BIN)/lint-imports --no-logo
 
-test: setup  ## Run the tests, two files at a time.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/ui
+test: setup  ## Run the tests, two files at a time. Takes some minutes.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" --ignore tests/ui
+
+test-long: setup  ## Run the tests that `make test` leaves out: every story in every zone, every forgery, more closes. Takes minutes.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long --ignore tests/ui
 
 test-ui: setup  ## Operate the UI in Chromium, and kill its servers: make test-ui [PICTURES=docs]. Takes minutes.
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/ui/requirements.txt

@@ -394,7 +394,7 @@ def number_of(account_id: str) -> str:
     return f"+1202555{sum(account_id.encode()):04}"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_peak_channels_equals_a_sweep_over_all_calls(build: Build, seed: int) -> None:
     """Rule 25: peak channels."""
     calls = random_calls(random.Random(seed))

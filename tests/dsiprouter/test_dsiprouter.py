@@ -125,6 +125,7 @@ def usage(line: CommandLine) -> list[dict]:
     ]
 
 
+@pytest.mark.long
 def test_every_outbound_call_goes_to_the_group_that_the_switch_stamped(closed: CommandLine) -> None:
     stamped = {row["cdr_id"]: (f"group-{row['src_gwgroupid']}", "ip") for row in calls("outbound")}
     ours = {
@@ -165,6 +166,7 @@ def test_an_invite_that_set_up_a_call_has_the_time_of_its_start() -> None:
     assert all(answered[row["sip_call_id"]] == row["call_start_time"] for row in calls("outbound"))
 
 
+@pytest.mark.long
 def test_calls_of_no_known_direction_are_rejected_and_listed(closed: CommandLine) -> None:
     with duckdb.connect(str(closed.data / "warehouse.duckdb"), read_only=True) as connection:
         rejected = connection.execute("select month, reason, record_id from operations.rejected_rows").fetchall()
@@ -182,6 +184,7 @@ def test_a_month_with_rejected_rows_alone_is_refused_for_them(command_line: Comm
     assert not (command_line.data / "statements").exists()
 
 
+@pytest.mark.long
 def test_inbound_calls_to_a_project_id_are_nobodys_and_still_counted(closed: CommandLine) -> None:
     inbound = [row for row in usage(closed) if row["direction"] == "inbound"]
     assert {(row["account_id"], row["reason"]) for row in inbound} == {(None, "number_malformed")}
@@ -195,6 +198,7 @@ def test_inbound_calls_to_a_project_id_are_nobodys_and_still_counted(closed: Com
     }
 
 
+@pytest.mark.long
 def test_statements_show_the_calls_in_the_month_and_group_they_belong_to(closed: CommandLine) -> None:
     with duckdb.connect(str(closed.data / "warehouse.duckdb"), read_only=True) as connection:
         statements = connection.execute(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.machine import Command, Zygote, zygote_in
-from tests.faults.reach import FULL, missing
+from tests.reach import FULL, missing
 from tests.unit.deliveries import ip_of, number_of, outbound, record, tenant, write_csv
 
 AFTER_MARCH, AFTER_APRIL = "2026-04-02T12:00:00+00:00", "2026-05-02T12:00:00+00:00"

@@ -17,8 +17,8 @@ from orchestration.frozen import frozen_months
 from tests.faults import strace
 from tests.faults.conftest import AFTER_APRIL, LATER, SINCE, given
 from tests.faults.machine import Command, Done, Left, Zygote, left
-from tests.faults.reach import FULL, missing
 from tests.faults.strace import Call, Fault
+from tests.reach import FULL, missing
 from tests.unit.deliveries import number_of
 
 pytestmark = [

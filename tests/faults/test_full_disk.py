@@ -15,8 +15,8 @@ import pytest
 from orchestration import files
 from tests.faults.conftest import AFTER_APRIL, AFTER_MARCH, IN_APRIL, given, land_march
 from tests.faults.machine import Command, Done, Left, Zygote, left, zygote_in
-from tests.faults.reach import FULL, missing
 from tests.faults.test_faults import is_sentence, problems_again
+from tests.reach import FULL, missing
 
 NEEDED = missing("mount", "setpriv", root=True)
 pytestmark = pytest.mark.skipif(not FULL and bool(NEEDED), reason=f"full disk: {NEEDED}")
@@ -180,6 +180,7 @@ def test_a_limit_on_the_size_of_a_file_is_a_refusal_too(disk, april_landed, marc
     assert squeeze(disk, situation, command, limits, limit=True).total() >= 20
 
 
+@pytest.mark.long
 def test_a_folder_that_may_not_be_written_is_a_sentence(disk, march_landed, landing):
     disk.reset(march_landed)
     before = left(disk.data)

@@ -9,9 +9,9 @@ from tests.faults import zygote as forked
 from tests.faults.conftest import AFTER_MARCH, LATER, SINCE, given
 from tests.faults.durability import power_cuts, violations
 from tests.faults.machine import Command, Zygote
-from tests.faults.reach import FULL, missing
 from tests.faults.strace import Call
 from tests.faults.test_faults import CLOSE, landing
+from tests.reach import FULL, missing
 from tests.unit.deliveries import tenant
 
 pytestmark = pytest.mark.skipif(not FULL and bool(missing("strace")), reason=f"order of syncs: {missing('strace')}")

@@ -17,8 +17,8 @@ from orchestration.frozen import frozen_months
 from tests.faults import strace
 from tests.faults.conftest import AFTER_APRIL, LATER, given
 from tests.faults.machine import ROOT, Command, Done, Zygote, left
-from tests.faults.reach import FULL, missing
 from tests.faults.strace import Fault
+from tests.reach import FULL, missing
 
 pytestmark = pytest.mark.skipif(not FULL, reason="make test-faults")
 ROUNDS = 20

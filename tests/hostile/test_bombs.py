@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.bombs import BOMBS, Bomb
-from tests.hostile.reach import FULL
+from tests.reach import FULL
 
 LIMIT_MB = 256
 
@@ -29,6 +29,7 @@ def landed(folder: Path, *bombs: Bomb) -> dict[str, dict]:
     return {told["file"]: told for told in map(json.loads, done.stdout.splitlines())}
 
 
+@pytest.mark.long
 def test_a_small_file_that_unpacks_to_gigabytes_is_refused_within_the_memory_of_a_query(tmp_path):
     bombs = [bomb for bomb in BOMBS if not bomb.is_large]
     outcomes = landed(tmp_path, *bombs)

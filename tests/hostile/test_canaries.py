@@ -10,7 +10,7 @@ from orchestration.sources.declaration import SHIPPED
 from orchestration.warehouse import cache
 from tests.conftest import CommandLine
 from tests.hostile.canaries import MARKS, leaks, write_all
-from tests.hostile.reach import share
+from tests.reach import share
 
 SOURCES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
 COMMANDS = {

@@ -17,7 +17,7 @@ from orchestration.months import Month
 from orchestration.warehouse import cache
 from tests.conftest import CommandLine
 from tests.hostile.malformed import CASES, Either, Lands, Refused
-from tests.hostile.reach import share
+from tests.reach import share
 from tests.unit.deliveries import tenant, tree, write_csv
 
 NOW = "2026-03-20T12:00:00+00:00"
@@ -79,6 +79,7 @@ def test_ends_with_a_sentence_or_lands_whole(line, name):
     assert tree(line.data) == before
 
 
+@pytest.mark.long
 def test_what_landed_of_all_of_them_closes_and_every_row_is_accounted_for(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "refresh", lambda _: None)
     monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.reach import FULL
+from tests.reach import FULL
 from tests.unit.deliveries import ip_of, number_of, outbound, record, tenant, write_csv
 
 # Runs in a process of its own, since an audit hook stays for good. Each line of its standard input is a command.
@@ -69,6 +69,7 @@ def addresses(trace: Path) -> set[str]:
     return {first or second for first, second in ADDRESS.findall(trace.read_text(errors="replace"))}
 
 
+@pytest.mark.long
 def test_a_month_is_landed_closed_exported_and_verified_without_a_network(tmp_path):
     write_csv(tmp_path / "t.csv", tenant("alpha"), tenant("beta"))
     write_csv(tmp_path / "n.csv", number_of("alpha"))

@@ -24,7 +24,7 @@ from orchestration.warehouse import cache, reader
 from tests.hostile.conftest import FOLDER, FREE, READ, Hostile
 from tests.hostile.malformed import GOOD
 from tests.hostile.payloads import MARKER, PAYLOADS, PRODUCT
-from tests.hostile.reach import FULL, share
+from tests.reach import FULL, share
 from tests.unit.deliveries import tenant, tree, write_csv, write_jsonl, write_parquet
 
 MARCH = Month(2026, 3)

@@ -90,6 +90,7 @@ def test_what_is_explained_is_still_there():
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("subject", "mutant", "test"),
     [

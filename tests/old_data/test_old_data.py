@@ -37,7 +37,7 @@ LANDED = [
 ]
 
 
-@pytest.fixture(params=FOLDERS)
+@pytest.fixture(params=[FOLDERS[0], pytest.param(FOLDERS[1], marks=pytest.mark.long)])
 def line(request: pytest.FixtureRequest, command_line: CommandLine) -> CommandLine:
     """The command line on a copy of an old folder, on a later day, beside the files that landed in it."""
     return stand_in_copy(command_line, request.param)

@@ -227,18 +227,21 @@ def told(tmp_path_factory) -> Iterator[tuple[Path, list[str]]]:
     yield folder, said
 
 
+@pytest.mark.long
 def test_the_directory_holds_the_details_so_that_looking_for_them_can_find_them(told):
     folder, _ = told
     found = {name.rsplit("/", 1)[1] for name in files_with("canary-", folder / "data" / "landing" / "tenants")}
     assert found == {"tenants.parquet"}
 
 
+@pytest.mark.long
 def test_no_file_outside_of_the_tenant_directory_holds_any(told):
     folder, _ = told
     found = {name for name in files_with("canary-", folder) if not name.startswith("data/landing/tenants/")}
     assert found == set()
 
 
+@pytest.mark.long
 def test_what_a_rejected_row_held_is_in_the_rejected_rows_alone(told):
     folder, _ = told
     found = files_with("mark-", folder)
@@ -249,11 +252,13 @@ def test_what_a_rejected_row_held_is_in_the_rejected_rows_alone(told):
     assert b"mark-" not in (folder / "data" / "warehouse.duckdb").read_bytes()
 
 
+@pytest.mark.long
 def test_dbts_own_folders_hold_nothing_of_either(told):
     found = {name for mark in ("canary-", "mark-cost") for name in files_with(mark, dbt_build.DBT_PROJECT)}
     assert found == set()
 
 
+@pytest.mark.long
 def test_what_was_looked_through_is_everything(told):
     folder, _ = told
     places = {path.name for path in (folder / "data").iterdir()}
@@ -265,6 +270,7 @@ def test_what_was_looked_through_is_everything(told):
     assert list((folder / "out").rglob("*.parquet"))
 
 
+@pytest.mark.long
 def test_nothing_that_was_printed_or_logged_holds_any(told):
     _, said = told
     assert any("all fields of a tenant are required" in text for text in said)
@@ -298,6 +304,7 @@ def modes_below(folder: Path) -> dict[str, str]:
     return {kind: " ".join(sorted(modes)) for kind, modes in found.items()}
 
 
+@pytest.mark.long
 def test_everything_is_its_owners_alone_and_what_is_sealed_nobodys_to_change(told):
     """A batch and a month are read-only, and readable once they are handed on; the folders they lie in let nobody by."""
     folder, _ = told
@@ -310,6 +317,7 @@ def test_everything_is_its_owners_alone_and_what_is_sealed_nobodys_to_change(tol
     assert stat.S_IMODE((folder / "data").stat().st_mode) == 0o700
 
 
+@pytest.mark.long
 def test_exports_are_their_makers_alone(told):
     folder, _ = told
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (folder / "out").rglob("*")}
@@ -328,6 +336,7 @@ def test_dagsters_servers_are_private_from_their_start(tmp_path):
     assert done.stdout.strip() == "0o77"
 
 
+@pytest.mark.long
 def test_no_copy_of_what_was_given_is_left_in_the_private_build(told):
     folder, _ = told
     assert [path for path in (folder / "data" / "build").rglob("*") if path.is_file()] == []

@@ -16,8 +16,8 @@ from orchestration.close.content import canonical
 from orchestration.close.manifests import Chain
 from orchestration.errors import Damaged
 from orchestration.settings import Settings
-from tests.hostile.reach import FULL
 from tests.orchestration.conftest import AFTER_APRIL, APRIL, MARCH, stand_in
+from tests.reach import FULL
 
 SEED, CASES = 20261125, 22_000 if FULL else 1_540
 
@@ -141,6 +141,7 @@ def test_any_damage_to_frozen_and_landed_files_is_found(stored: Settings):
     assert verify.all_problems(stored, [MARCH, APRIL], lambda _: None) == []
 
 
+@pytest.mark.long
 def test_any_byte_of_a_manifest_that_changed_is_found_even_with_the_sums_made_again(stored: Settings):
     """Its form, or the next month that names its hash, tells."""
     path = stored.statements / "month=2026-03" / "manifest.json"

@@ -337,6 +337,7 @@ def test_the_index_lists_every_statement_and_the_hashes_every_file(folder, total
     assert list(folder.rglob(".*")) == []
 
 
+@pytest.mark.long
 def test_the_same_month_gives_the_same_bytes_also_in_a_zip(demo, folder):
     def sums(out: str) -> str:
         return (demo.folder / out / f"month={MONTH}" / "SHA256SUMS").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ import pytest
 from orchestration import clock
 from orchestration.demo import carrier
 from orchestration.settings import PROJECT_ROOT
-from tests.hostile.reach import FULL
 from tests.orchestration.variants import UNRELATED, Files, beside, closed, plain, shuffled, split
+from tests.reach import FULL
 
 NOW = datetime(2026, 4, 2, tzinfo=UTC)
 MONTH = "2026-03"
@@ -62,6 +62,7 @@ def without_the_unrelated(tables: dict[str, list[str]]) -> dict[str, list[str]]:
     return {name: [row for row in rows if f"'{UNRELATED}'" not in row] for name, rows in tables.items() if name not in of_all}  # fmt: skip
 
 
+@pytest.mark.long
 def test_shuffled_rows_split_over_files_by_one_thread_give_the_same_tables(files, expected, tmp_path, at_now):
     varied = split(shuffled(files, tmp_path / "shuffled", 1), tmp_path / "split", 3)
     assert closed(varied, tmp_path, MONTH, threads=1) == expected

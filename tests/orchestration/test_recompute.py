@@ -49,6 +49,7 @@ def test_an_outsider_finds_the_logical_hashes_of_a_manifest_in_plain_python(clos
             assert outsiders_hash([folder / f"{name}.parquet"]) == entry, name
 
 
+@pytest.mark.long
 def test_months_recompute_after_later_landings_and_closes_whatever_the_settings_are_now(
     copy_of, closed_april, monkeypatch
 ):
@@ -116,8 +117,8 @@ def call_from_elsewhere(folder):
     ("forge", "differs", "reported"),
     [
         (rename_in_csv, "statements.csv", []),
-        (drop_a_warning, "warnings of the manifest", []),
-        (call_from_elsewhere, "usage (", ["usage.csv"]),
+        pytest.param(drop_a_warning, "warnings of the manifest", [], marks=pytest.mark.long),
+        pytest.param(call_from_elsewhere, "usage (", ["usage.csv"], marks=pytest.mark.long),
     ],
 )
 def test_whatever_is_forged_with_every_hash_made_again_comes_out_otherwise(
@@ -135,7 +136,7 @@ def test_whatever_is_forged_with_every_hash_made_again_comes_out_otherwise(
     assert tree(line.data / "statements") == frozen
 
 
-@pytest.mark.parametrize("as_other_code", [False, True])
+@pytest.mark.parametrize("as_other_code", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_forgery_with_every_hash_made_again_is_found_by_recomputing_and_by_the_head(
     copy_of, closed_march, as_other_code, monkeypatch
 ):
@@ -197,6 +198,7 @@ def test_a_month_that_an_early_version_froze_verifies_and_the_next_one_follows_i
     line.must("verify 2026-04 --recompute")
 
 
+@pytest.mark.long
 def test_a_service_that_an_upgrade_lost_is_named_only_where_the_month_did_not_pin_it(
     copy_of, closed_march, monkeypatch, tmp_path
 ):

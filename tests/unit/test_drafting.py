@@ -45,6 +45,8 @@ def edit(line: CommandLine, name: str, *changes: tuple[str, str]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.long
+@pytest.mark.slow
 def test_from_an_australian_export_to_a_closed_month(carrier):
     (carrier.folder / "Calls-March.csv").write_text(AUSTRALIAN, encoding="utf-8")
     write_csv(carrier.folder / "numbers.csv", number_of("alpha", "+61280000001"))
@@ -70,6 +72,7 @@ def test_from_an_australian_export_to_a_closed_month(carrier):
     assert "0.420000000" in json.dumps(statement)
 
 
+@pytest.mark.slow
 def test_from_a_german_export_to_a_closed_month(carrier):
     (carrier.folder / "evn.csv").write_bytes(GERMAN.encode("cp1252"))
     told = carrier.must("sources new evn.csv").stdout

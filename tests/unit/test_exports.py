@@ -378,6 +378,7 @@ def test_a_lookup_that_will_not_do_is_refused(land, tables, customers, sentence)
         land(TEXT, tables=tables, customers=customers)
 
 
+@pytest.mark.slow
 def test_the_instance_is_a_column_of_expressions(land, warehouse, tmp_path):
     land(TEXT, tables='x_tenant = "instance"\n')
     warehouse.land("cdrs", tmp_path / "calls.csv", source="mine@alpha")
@@ -531,6 +532,7 @@ def test_a_workbook_without_end_or_torn_is_refused(land, content, sentence):
 # On the command line --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_check_shows_the_first_rows_of_each_reason_and_rule(command_line: CommandLine):
     """A rule that is wrong is seen before anything lands."""
     command_line.at("2026-03-20T12:00:00Z")
@@ -555,6 +557,7 @@ def test_check_shows_the_first_rows_of_each_reason_and_rule(command_line: Comman
     assert "a lot" in said
 
 
+@pytest.mark.slow
 def test_a_record_that_is_rejected_and_then_left_out_stands_against_nothing(land, warehouse):
     content = (Path(__file__).with_name("field") / "rejected-then-ignored.csv").read_text(encoding="utf-8")
     folder = warehouse.settings.sources

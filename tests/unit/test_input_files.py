@@ -58,6 +58,7 @@ def test_lines_may_end_as_on_an_old_macintosh_in_csv_alone(tmp_path):
         look_at(packed(tmp_path / "a.jsonl", content))
 
 
+@pytest.mark.slow
 def test_blocks_say_the_same_as_a_look_at_every_line(tmp_path, monkeypatch):
     chance = random.Random(14)
     monkeypatch.setattr(input_files, "LONGEST_LINE", 10)
@@ -126,7 +127,13 @@ JSON_TAILS = {
 
 
 @pytest.mark.parametrize(
-    "before", [0, 50, pytest.param(1, marks=pytest.mark.slow), pytest.param(99, marks=pytest.mark.slow)]
+    "before",
+    [
+        0,
+        pytest.param(50, marks=pytest.mark.slow),
+        pytest.param(1, marks=pytest.mark.slow),
+        pytest.param(99, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("name", ["a.csv", pytest.param("a.csv.gz", marks=pytest.mark.slow)])
 def test_a_last_row_that_crosses_a_buffer_is_read_or_refused(tmp_path, name, before):

@@ -173,6 +173,7 @@ def test_a_record_without_a_currency_has_that_of_the_setting(in_euros, tmp_path)
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_default_currency_is_part_of_the_rules_that_records_land_with_and_of_no_others(warehouse, tmp_path):
     """Rule 18: dollars are what records without a currency always had, so files that landed then have landed."""
     path, tenants = write_csv(tmp_path / "day.csv", record("a")), write_csv(tmp_path / "t.csv", tenant("alpha"))
@@ -356,6 +357,7 @@ def test_a_crash_before_the_rename_leaves_nothing_and_the_next_landing_works(war
     assert warehouse.receipt("cdrs", path).sequence == 2
 
 
+@pytest.mark.slow
 def test_a_crash_between_two_files_of_a_call_leaves_whole_batches_and_the_same_call_goes_on(
     warehouse, tmp_path, monkeypatch
 ):

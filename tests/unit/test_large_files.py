@@ -33,6 +33,7 @@ def test_a_compressed_file_lands_as_it_is(warehouse, tmp_path, write, name, suff
     assert warehouse.usable(columns="record_id") == [("a",), ("b",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 def test_a_compressed_file_of_a_switch_does_too(warehouse, tmp_path, suffix):
     for source, name, content in (

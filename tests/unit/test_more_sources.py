@@ -84,6 +84,7 @@ def test_3cx_parts_of_calls(land, warehouse):
     assert receipt.ignored == {"call_between_extensions": 1}
 
 
+@pytest.mark.slow
 def test_3cx_without_the_trunks_numbers_rejects_inbound_calls(land, warehouse):
     land("3cx", "cdr.log", CX.splitlines()[0] + "\n", 'zone = "UTC"\n[rates]\nfile = "rates.csv"\n', rates=RATES)
     assert list(reasons(warehouse).values()) == ["unrated"]

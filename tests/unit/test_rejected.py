@@ -47,6 +47,7 @@ def test_a_canonical_row_is_mended_where_it_is_and_clears(warehouse, tmp_path):
     assert states(warehouse) == {"odd": "cleared"}
 
 
+@pytest.mark.slow
 def test_a_row_that_is_still_wrong_stays_and_can_be_written_out_again(warehouse, tmp_path):
     warehouse.land("cdrs", write_csv(tmp_path / "day.csv", record("odd", cost="free")))
     rejected.export(warehouse.settings, None, None, tmp_path / "first.csv")
@@ -58,6 +59,7 @@ def test_a_row_that_is_still_wrong_stays_and_can_be_written_out_again(warehouse,
         rejected.export(warehouse.settings, None, None, tmp_path / "third.csv")
 
 
+@pytest.mark.slow
 def test_a_switch_without_header_gets_its_row_back_under_the_same_record(warehouse, tmp_path):
     folder = warehouse.settings.sources
     folder.mkdir(parents=True)
@@ -110,6 +112,7 @@ started_at = { instant = "t" }
 """
 
 
+@pytest.mark.slow
 def test_a_rejected_row_is_answered_when_a_rule_of_its_source_leaves_its_record_out(warehouse, tmp_path):
     """Rule 19."""
     folder = warehouse.settings.sources
@@ -128,6 +131,7 @@ def test_a_rejected_row_is_answered_when_a_rule_of_its_source_leaves_its_record_
     assert ignored.rows(warehouse.settings, MARCH.next) == []
 
 
+@pytest.mark.slow
 def test_a_json_line_is_mended_whole(warehouse, tmp_path):
     folder = warehouse.settings.sources
     folder.mkdir(parents=True)
@@ -176,6 +180,7 @@ def test_a_call_joined_from_several_rows_is_mended_in_one(warehouse, tmp_path, f
     assert states(warehouse)["kamailio-acc:main:k-1;tag=a;tag=b"] == "cleared"
 
 
+@pytest.mark.slow
 def test_rows_of_two_sources_are_written_to_a_file_each(warehouse, tmp_path):
     warehouse.land("cdrs", write_csv(tmp_path / "day.csv", record("odd", cost="")))
     path = tmp_path / "acc.csv"

@@ -101,6 +101,7 @@ def test_a_file_without_a_header_that_has_no_dates_is_none_of_a_switch(land, war
     assert warehouse.receipts == []
 
 
+@pytest.mark.slow
 def test_freeswitch_sql_lines_lose_what_stands_around_their_values(land, warehouse):
     rows = EXAMPLE.replace(',"PCMU","PCMU"', "").replace(',"",""\n', "\n").splitlines()
     content = "".join(f"INSERT INTO cdr VALUES ({row});\n" for row in rows)
@@ -113,6 +114,7 @@ def test_freeswitch_sql_lines_lose_what_stands_around_their_values(land, warehou
         land("freeswitch-csv", "other.csv", content + "DROP TABLE cdr;\n", zone="America/New_York")
 
 
+@pytest.mark.slow
 def test_freeswitch_times_that_a_clock_skips_or_shows_twice_are_rejected(land, warehouse):
     row = EXAMPLE.splitlines()[0]
     lines = [
@@ -313,6 +315,7 @@ def test_kamailio_transactions_become_calls(land, warehouse):
     assert (receipt.rows, receipt.ignored) == (4, {"part_of_another": 3})
 
 
+@pytest.mark.slow
 def test_kamailio_table_without_the_finer_times_and_in_another_zone(land, warehouse):
     rows = [",".join(cell for at, cell in enumerate(line.split(",")) if at not in (8, 9)) for line in ACC.splitlines()]
     land("kamailio-acc", "acc.csv", "\n".join(rows[:6]) + "\n", zone="America/New_York")
@@ -331,6 +334,7 @@ def test_kamailio_table_without_the_finer_times_and_in_another_zone(land, wareho
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "last"), [(1772704801, 1772704862), (1772704801.25, 1772704862.5)], ids=["seconds", "milliseconds"]
 )
@@ -353,6 +357,7 @@ def test_kamailio_acc_json_has_epochs_and_names_the_call_id_otherwise(land, ware
     assert (duration, billed) == ((61, 66) if isinstance(first, int) else (62, 66))
 
 
+@pytest.mark.slow
 def test_a_call_over_the_end_of_a_file_is_whole_in_the_next_that_holds_both_ends(land, warehouse):
     land("kamailio-acc", "first.csv", ACC)
     land("kamailio-acc", "second.csv", ACC + "8,BYE,d,e,k-3,200,OK,2026-03-06 00:01:00,1772755260,0,203.0.113.8,,,\n")
@@ -412,6 +417,7 @@ s-8,c-3,conversational,outbound,2026-03-05 15:00:00,30,,,203.0.113.7,,
     assert warehouse.usable(columns="started_at::varchar", order="source_row")[0] == ("2026-03-05 15:00:00+00",)
 
 
+@pytest.mark.slow
 def test_the_table_of_a_real_dsiprouter_becomes_what_was_mapped_by_hand(land, warehouse):
     content = (PROJECT_ROOT / "tests" / "dsiprouter" / "data" / "cdrs.csv").read_text(encoding="utf-8")
     receipt = land("dsiprouter", "cdrs.csv", content, rates=RATES + "outbound_conversational,+52,0.01,60/60,\n")
@@ -434,6 +440,7 @@ def test_the_table_of_a_real_dsiprouter_becomes_what_was_mapped_by_hand(land, wa
     assert sorted(warehouse.rejected("reason")) == [("service_missing",)] * 38 + [("unrated",)] * len(unrated)
 
 
+@pytest.mark.slow
 def test_kamailio_days_of_sqlite_are_no_times(land, warehouse):
     content = "method,from_tag,to_tag,callid,sip_code,time\nINVITE,a,b,k-1,486,2461369.672517361\n"
     land("kamailio-acc", "acc.csv", content)
@@ -456,6 +463,7 @@ def field(name: str) -> str:
     return (FIELD / name).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_both_branches_of_a_forked_invite_are_calls(land, warehouse):
     """RFC 3261, 12 and 13.2.2.4: each 2xx with a To tag of its own makes a dialog."""
     receipt = land("kamailio-acc", "acc.csv", field("kamailio-fork.csv"), rates=FIELD_RATES)
@@ -474,6 +482,7 @@ def test_both_branches_of_a_forked_invite_are_calls(land, warehouse):
     assert receipt.ignored == {"part_of_another": 2}
 
 
+@pytest.mark.slow
 def test_a_call_id_that_is_used_again_is_another_call_in_the_same_file_and_in_the_next_month(land, warehouse):
     land("kamailio-acc", "october.csv", field("kamailio-reuse.csv"), rates=FIELD_RATES)
     november = land("kamailio-acc", "november.csv", field("kamailio-reuse-next-month.csv"), rates=FIELD_RATES)
@@ -490,6 +499,7 @@ def kamailio(*rows: str) -> str:
     return "\n".join(["method,from_tag,to_tag,callid,sip_code,time,src_ip,dst_user", *lines]) + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "calls", "rejected"),
     [
@@ -528,6 +538,7 @@ def test_kamailio_dialogs_are_those_of_rfc_3261(land, warehouse, rows, calls, re
     assert receipt.rows + sum(receipt.ignored.values()) == len(rows)
 
 
+@pytest.mark.slow
 def test_a_kamailio_call_over_a_change_of_clocks_lasts_as_long_as_it_did(land, warehouse):
     content = kamailio("INVITE f t c 200 10:00:00", "BYE f t c 200 10:00:00").replace(
         "2026-10-05 10:00:00", "2026-03-08 01:59:00", 1
@@ -542,6 +553,7 @@ record_id = "callid"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kamailio-fork.csv", "kamailio-reuse.csv"])
 def test_a_call_that_landed_under_its_call_id_keeps_that_id_and_only_what_was_lost_is_new(land, warehouse, name):
     """Rule 18: what version 0.2.0 landed is not charged a second time under another name."""
@@ -576,6 +588,7 @@ def land_old(land, warehouse, content: str) -> None:
     warehouse.land("cdrs", path, source="kamailio-acc@pbx1")
 
 
+@pytest.mark.slow
 def test_a_later_call_under_a_call_id_of_old_gets_an_id_of_its_own(land, warehouse):
     land_old(land, warehouse, kamailio("INVITE f t c 200 10:00:00", "BYE f t c 200 10:01:00"))
     receipt = land("kamailio-acc", "acc.csv", kamailio("INVITE g u c 200 11:00:00", "BYE g u c 200 11:05:00"))
@@ -585,6 +598,7 @@ def test_a_later_call_under_a_call_id_of_old_gets_an_id_of_its_own(land, warehou
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_was_rejected_under_a_call_id_clears_when_the_whole_call_lands(land, warehouse):
     """Also a file that begins within a call: its BYE tells that it is the same one."""
     land_old(land, warehouse, kamailio("INVITE f t c 200 10:00:00", "BYE p q d 200 10:00:05"))
@@ -599,6 +613,7 @@ def test_what_was_rejected_under_a_call_id_clears_when_the_whole_call_lands(land
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_call_that_landed_from_its_middle_on_is_the_same_when_it_lands_whole(land, warehouse):
     land_old(land, warehouse, kamailio("INVITE f t c 200 10:30:00", "BYE f t c 200 11:00:00"))
     receipt = land("kamailio-acc", "acc.csv", kamailio(
@@ -651,6 +666,7 @@ def test_a_short_number_over_a_trunk_is_a_charge_rated_or_rejected(land, warehou
         assert list(reasons(warehouse).values()) == ["unrated"]
 
 
+@pytest.mark.slow
 def test_a_short_number_is_a_charge_in_master_csv_and_freeswitch_too(land, warehouse):
     master = MASTER.replace("12015550123", "411") + ',"1772701200.1","","","","42"\n'
     receipts = [
@@ -669,6 +685,7 @@ def test_a_short_number_is_a_charge_in_master_csv_and_freeswitch_too(land, wareh
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_calls_between_extensions_are_told_by_their_channels(land, warehouse):
     internal = MASTER.replace("PJSIP/trunk-00000002", "PJSIP/1002-00000002").replace("12015550123", "1002")
     application = MASTER.replace('"PJSIP/trunk-00000002","Dial"', '"","VoiceMailMain"').replace("12015550123", "*97")
@@ -690,6 +707,7 @@ def test_calls_between_extensions_are_told_by_their_channels(land, warehouse):
     assert land("freeswitch-csv", "Master.csv", both, zone=NEW_YORK).ignored == {"call_between_extensions": 1}
 
 
+@pytest.mark.slow
 def test_an_inbound_call_of_freeswitch_that_was_transferred_is_still_inbound(land, warehouse):
     transferred = json.loads(json_cdr("j-1", "default"))
     transferred["callflow"].append({"caller_profile": {"context": "public", "destination_number": "12015550124"}})
@@ -710,6 +728,7 @@ def test_a_sequence_that_is_always_zero_tells_no_calls_apart(land, warehouse):
     assert (receipt.superseded, receipt.duplicates) == (0, 0)
 
 
+@pytest.mark.slow
 def test_what_landed_as_sequence_zero_keeps_its_id(land, warehouse):
     content = field("sequence-zero.csv")
     folder = warehouse.settings.sources
@@ -737,6 +756,7 @@ def test_legs_of_ring_groups_and_agents_are_no_charges_of_their_own(land, wareho
     assert receipt.ignored == {"agent_leg": 1, "leg_placed_by_the_switch": 1}
 
 
+@pytest.mark.slow
 def test_the_transactions_of_a_real_switch_become_the_calls_that_its_own_procedure_made(land, warehouse):
     """dSIPRouter joins its table acc to cdrs by Call-ID and tags; the two tables are of one switch."""
     folder = PROJECT_ROOT / "tests" / "dsiprouter" / "data"

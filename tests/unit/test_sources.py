@@ -131,6 +131,7 @@ def test_a_declaration_takes_over_what_it_extends_and_may_take_parts_away(wareho
     assert mine.label == "mine@pbx-2"
 
 
+@pytest.mark.slow
 def test_the_same_file_is_another_delivery_under_other_rules_and_another_record_from_another_switch(
     warehouse, declare, tmp_path
 ):

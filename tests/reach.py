@@ -1,13 +1,24 @@
-"""How much is tried, and what the machine must offer: a share in `make test`, all of it in `make test-faults`."""
+"""How much is tried, and what the machine must offer: a share in `make test`, all of it in the targets of the slow suites.
+
+What belongs here: the setting, the share, the programs and rights. What does not: the cases.
+"""
 
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
+Value = TypeVar("Value")
 FULL = os.environ.get("STATEMENTS_TEST_REACH") == "full"
 # The right to mount, by its number in Linux's capabilities(7): root in a container seldom has it.
 CAP_SYS_ADMIN = 21
+
+
+def share(of: Mapping[str, Value], every: int) -> dict[str, Value]:
+    """Every second, third, … of the cases, so some of each kind; all of them at full reach."""
+    return dict(list(of.items())[:: 1 if FULL else every])
 
 
 def missing(*programs: str, root: bool = False) -> str | None:
