@@ -48,8 +48,9 @@ def export(settings: Settings, choice: Choice, out: Path) -> Path:
         connection.execute(f"attach {text(staged)} as {HANDED_OUT}; create schema {HANDED_OUT}.statements")
         for table in (*tables.TABLES, *((tables.USAGE,) if choice.with_usage else ())):
             _create(connection, table, chain)
+        connection.execute(f"create schema {HANDED_OUT}.reports")
         report_views.create(connection, settings, HANDED_OUT)
-        catalogue.comment(connection, HANDED_OUT, {})
+        catalogue.comment(connection, HANDED_OUT, ("statements", "reports"), {})
         connection.execute(f"checkpoint {HANDED_OUT}; detach {HANDED_OUT}")
     return target
 

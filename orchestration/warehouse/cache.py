@@ -7,7 +7,7 @@ open session never blocks a close. What does not belong here: anything that exis
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,20 @@ from orchestration.months import Month
 from orchestration.settings import Settings
 from orchestration.warehouse import catalogue, late_records, reader, report_views
 
+# The schemas that a refresh may keep, each with the table in whose comment stands what it was made from. `reports` has
+# views over `statements`, so they are kept or made together.
+NOTED_ON = {"assets": ("assets", "tenants"), "statements": ("reports", "services")}
 HISTORY_MODELS = ["int_tenant_lives", "int_holdings", "int_assignment_periods", "int_number_types"]
 
 
 def rebuild(settings: Settings) -> None:
     """Make the warehouse anew from what is landed and frozen, and swap it in."""
-    _make(settings, keep_assets=False)
+    _make(settings, keep=False)
 
 
 def refresh(settings: Settings) -> None:
-    """Bring the warehouse up to date. Its asset tables are computed anew only when an assignment feed has changed."""
-    _make(settings, keep_assets=True)
+    """Bring the warehouse up to date. A schema whose inputs have not changed since the last time is kept as it is."""
+    _make(settings, keep=True)
 
 
 def refresh_if_stale(settings: Settings) -> None:
@@ -59,12 +62,12 @@ def _contents(settings: Settings) -> tuple[set[tuple[Any, ...]], set[tuple[Any, 
     return set(batches), set(heads)
 
 
-def _make(settings: Settings, *, keep_assets: bool) -> None:
+def _make(settings: Settings, *, keep: bool) -> None:
     folder = settings.build / "warehouse"
     files.remove(folder)
     folder.mkdir(parents=True)
     try:
-        _fill(settings, folder / "warehouse.duckdb", keep_assets=keep_assets)
+        _fill(settings, folder / "warehouse.duckdb", keep=keep)
         # A log of the old file beside the new one would make it unreadable; ours is never opened for writing.
         settings.warehouse.with_suffix(".duckdb.wal").unlink(missing_ok=True)
         files.swap(folder / "warehouse.duckdb", settings.warehouse)
@@ -72,45 +75,57 @@ def _make(settings: Settings, *, keep_assets: bool) -> None:
         files.remove(folder)
 
 
-def _fill(settings: Settings, staged: Path, *, keep_assets: bool) -> None:
+def _fill(settings: Settings, staged: Path, *, keep: bool) -> None:
     chain, batches = manifests.load(settings), receipts.load(settings)
-    made_from = _assets_made_from(batches)
-    kept = keep_assets and _assets_of(settings) == made_from
-    if kept:
+    made_from = {"assets": _assets_made_from(batches), "statements": _statements_made_from(settings, chain)}
+    published = _published_from(settings) if keep else {}
+    anew = {schema for schema, note in made_from.items() if published.get(schema) != note}
+    if anew != made_from.keys():
         shutil.copyfile(settings.warehouse, staged)
     with engine.connect(settings) as connection:
         connection.execute(f"attach {text(staged)} as warehouse")
-        connection.execute("drop schema if exists warehouse.reports cascade")
-        for schema in ("statements", "operations"):
+        dropped = ["operations", *(("reports",) if "statements" in anew else ()), *sorted(anew)]
+        for schema in dropped:
             connection.execute(f"drop schema if exists warehouse.{schema} cascade; create schema warehouse.{schema}")
-        _create_statements(connection, chain)
-        if not kept:
-            connection.execute("create schema warehouse.assets")
+        if "statements" in anew:
+            _create_statements(connection, chain)
+            report_views.create(connection, settings, "warehouse")
+        if "assets" in anew:
             _create_assets(connection, batches)
         _create_operations(connection, chain, batches)
-        report_views.create(connection, settings, "warehouse")
-        catalogue.comment(connection, "warehouse", {("assets", "tenants"): made_from})
+        notes = {NOTED_ON[schema]: note for schema, note in made_from.items()}
+        catalogue.comment(connection, "warehouse", dropped, notes)
         connection.execute("checkpoint warehouse; detach warehouse")
 
 
 def _assets_made_from(batches: Sequence[Receipt]) -> str:
-    """A hash of everything the asset tables depend on: the batches of the assignment feeds, the models, this module."""
-    digest = hashlib.sha256(dbt_build.made_from().encode() + Path(__file__).read_bytes())
-    for batch in batches:
-        if batch.feed != CDRS.name:
-            digest.update(batch.batch_id.encode())
+    """A hash of all that the asset tables depend on: the batches of the assignment feeds, the models, this package."""
+    return _made_from(batch.batch_id for batch in batches if batch.feed != CDRS.name)
+
+
+def _statements_made_from(settings: Settings, chain: Chain) -> str:
+    """A hash of all that the views over frozen months depend on: folder, months, services, contracts, this package."""
+    return _made_from([str(settings.statements), *(m.sha256 for m in chain), *report_views.services_as_text(settings)])
+
+
+def _made_from(inputs: Iterable[str]) -> str:
+    digest = hashlib.sha256(dbt_build.made_from().encode())
+    for path in sorted(Path(__file__).parent.iterdir()):
+        if path.suffix in (".py", ".sql"):
+            digest.update(path.read_bytes())
+    for one in inputs:
+        digest.update(f"{one}\n".encode())
     return f"Made from {digest.hexdigest()}"
 
 
-def _assets_of(settings: Settings) -> str | None:
-    """The hash that the published warehouse records for its asset tables; nothing when it cannot be read."""
-    query = "select comment from duckdb_tables() where schema_name = 'assets' and table_name = 'tenants'"
+def _published_from(settings: Settings) -> dict[str, str]:
+    """What the schemas of the published warehouse were made from; nothing of those of which it cannot be read."""
+    query = "select schema_name, table_name, comment from duckdb_tables() where comment is not null"
     try:
-        rows = reader.rows(settings, query)
+        comments = {(schema, table): comment for schema, table, comment in reader.rows(settings, query)}
     except (Refused, duckdb.Error):
-        return None
-    comment = rows[0][0] if rows else None
-    return comment.rpartition("\n")[2] if comment else None
+        return {}
+    return {schema: comments[place].rpartition("\n")[2] for schema, place in NOTED_ON.items() if place in comments}
 
 
 def _create_statements(connection: duckdb.DuckDBPyConnection, chain: Chain) -> None:

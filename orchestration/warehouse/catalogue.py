@@ -4,7 +4,7 @@ What belongs here: what a relation holds, the grain, units, and the traps of a c
 words, which stand beside their models, or any query.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -265,12 +265,17 @@ def _relations() -> dict[tuple[str, str], Relation]:
     return relations
 
 
-def comment(connection: duckdb.DuckDBPyConnection, database: str, notes: dict[tuple[str, str], str]) -> None:
-    """Write the comments of every relation and column that the database has, in one batch.
+def comment(
+    connection: duckdb.DuckDBPyConnection,
+    database: str,
+    schemas: Collection[str],
+    notes: dict[tuple[str, str], str],
+) -> None:
+    """Write the comments of every relation and column of these schemas, in one batch.
 
     `notes` are put behind a relation's own comment. A month that an older version froze may lack columns.
     """
-    relations = _relations()
+    relations = {place: relation for place, relation in _relations().items() if place[0] in schemas}
     here = f"database_name = {text(database)} and not internal"
     views = dict.fromkeys(
         connection.execute(f"select schema_name, view_name from duckdb_views() where {here}").fetchall(), "view"

@@ -4,6 +4,7 @@ What belongs here: making them in a database whose schema `statements` is there.
 `reports.sql`, or their comments (`catalogue`).
 """
 
+from dataclasses import astuple
 from pathlib import Path
 
 import duckdb
@@ -20,8 +21,7 @@ SCRIPT = Path(__file__).with_name("reports.sql")
 
 
 def create(connection: duckdb.DuckDBPyConnection, settings: Settings, database: str) -> None:
-    """Create the schema in an attached database, over its schema `statements`."""
-    connection.execute(f"create schema {identifier(database)}.reports")
+    """Fill the schema of an attached database, over its schema `statements`."""
     listed, titles = _services(settings)
     engine.create_table(
         connection,
@@ -35,6 +35,12 @@ def create(connection: duckdb.DuckDBPyConnection, settings: Settings, database: 
     )  # fmt: skip
     # The views name no database, so that a copy of the file under another name works.
     connection.execute(f"use {identifier(database)}; {SCRIPT.read_text(encoding='utf-8')}; use memory")
+
+
+def services_as_text(settings: Settings) -> list[str]:
+    """All that `create` takes from the settings, as text: a change of it makes the views anew."""
+    listed, titles = _services(settings)
+    return [repr((*astuple(one), titles.get(one.key))) for one in listed]
 
 
 def _services(settings: Settings) -> tuple[list[Service], dict[tuple[str, str], str]]:
