@@ -7,6 +7,7 @@ switches of `test_shipped_sources`.
 import gzip
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -232,3 +233,34 @@ def test_telnyx_records_are_rounded_already(land, warehouse):
         ("t-2", "inbound", "2026-03-05T10:00:00", 50, 60, "+12015550101", "0.002000"),
     ]
     assert reasons(warehouse) == {"t-3": "service_missing"}
+
+
+def leg(_id: str, resource: str | None, **values) -> dict:
+    """A leg of Kazoo's that ended at 2026-03-05T10:01:00Z, after 50 s of which 42 were answered."""
+    seconds_since_the_year_0 = 62_167_219_200 + int(datetime(2026, 3, 5, 10, 1, tzinfo=UTC).timestamp())
+    ours = {"account_id": "acme"} | ({"resource_type": resource} if resource else {})
+    return {
+        "_id": _id, "call_id": f"{_id}@sip", "interaction_id": "63939-1", "timestamp": seconds_since_the_year_0,
+        "duration_seconds": 50, "billing_seconds": 42, "caller_id_number": "+15035550100",
+        "request": "+12015550101@carrier", "to": "+15035550199@carrier", "custom_channel_vars": ours,
+    } | values  # fmt: skip
+
+
+def test_kazoos_legs_to_and_from_a_carrier_are_the_charges(land, warehouse):
+    rows = [
+        leg("202603-a", "offnet-origination", call_direction="inbound"),
+        leg("202603-b", None, call_direction="outbound"),
+        leg("202603-c", "offnet-termination", call_direction="outbound"),
+        leg("202603-d", "onnet-termination"),
+        leg("202603-e", "onnet-origination"),
+        leg("202603-f", "offnet-somewhere"),
+        leg("202603-g", "offnet-termination", timestamp="soon"),
+    ]
+    receipt = land("kazoo", "cdrs.jsonl", lines(*rows), '[rates]\nfile = "rates.csv"\n', rates=RATES)
+    at = "2026-03-05T10:00:10"
+    assert warehouse.usable(columns=f"{FACTS}, x_tenant, to_number", order="source_row") == [
+        ("202603-a", "inbound", at, 50, 42, "+12015550101", "0.003500", None, "+12015550101"),
+        ("202603-c", "outbound", at, 50, 42, None, "0.007000", "acme", "+15035550199"),
+    ]
+    assert receipt.ignored == {"leg_within_the_switch": 1, "between_accounts": 2}
+    assert reasons(warehouse) == {"202603-f": "service_missing", "202603-g": "record.started_at.epoch_s_failed"}

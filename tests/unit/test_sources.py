@@ -117,7 +117,7 @@ def test_every_shipped_source_is_whole_and_says_how_its_files_are_made(warehouse
     found = declaration.available(warehouse.settings)
     assert [source.name for source in found] == [
         "3cx", "asterisk-csv", "asterisk-db", "didww", "dsiprouter", "freeswitch-csv", "freeswitch-json", "fusionpbx",
-        "kamailio-acc", "kamailio-cdrs", "opensips-acc", "skyetel-style", "telnyx", "twilio", "voipms",
+        "kamailio-acc", "kamailio-cdrs", "kazoo", "opensips-acc", "skyetel-style", "telnyx", "twilio", "voipms",
     ]  # fmt: skip
     assert all(len(source.about) > 200 and source.is_shipped for source in found)
 
