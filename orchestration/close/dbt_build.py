@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration import engine, files
+from orchestration.close import dbt_events
 from orchestration.errors import Refused
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, SEEDS, Settings
 
@@ -341,18 +342,19 @@ def _invoke(
     from dbt.cli.main import dbtRunner
 
     try:
-        outcome = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(
-            [
-                *QUIET,
-                *arguments,
-                "--target",
-                target.name,
-                "--project-dir",
-                str(DBT_PROJECT),
-                "--profiles-dir",
-                str(DBT_PROJECT),
-            ]
-        )
+        with dbt_events.without_debug():
+            outcome = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(
+                [
+                    *QUIET,
+                    *arguments,
+                    "--target",
+                    target.name,
+                    "--project-dir",
+                    str(DBT_PROJECT),
+                    "--profiles-dir",
+                    str(DBT_PROJECT),
+                ]
+            )
     finally:
         # dbt keeps the file open; nobody else in this process could open it with other settings.
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
