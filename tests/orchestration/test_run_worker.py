@@ -10,7 +10,7 @@ from dagster._core.launcher import WorkerStatus
 
 from orchestration import dagster_run, settings
 from orchestration.errors import Refused
-from orchestration.runtime import run_worker
+from orchestration.runtime import run_worker, sqlite_history
 
 MONTHS = dg.MonthlyPartitionsDefinition("2026-01", fmt="%Y-%m")
 
@@ -87,3 +87,29 @@ def test_another_database_than_postgres_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("STATEMENTS_DAGSTER_POSTGRES", "postgresql://localhost/dagster")
     with pytest.raises(Refused, match="not of the form postgresql\\+psycopg2://"):
         dagster_run.prepare_home(settings.load(tmp_path))
+
+
+def test_a_history_that_dagsters_own_class_began_goes_on(tmp_path):
+    stored = "storage:\n  sqlite:\n    base_dir: {base}\n"
+    home = tmp_path / "data" / "dagster"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text(stored.format(base=home), encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(home)) as before:
+        run = before.get_run_by_id(started(before).run_id)
+        events = [entry.message for entry in before.all_logs(run.run_id)]
+    with dg.DagsterInstance.from_config(str(dagster_run.prepare_home(settings.load(tmp_path / "data")))) as after:
+        assert isinstance(after.event_log_storage, sqlite_history.Events)
+        assert after.get_run_by_id(run.run_id) == run
+        assert [entry.message for entry in after.all_logs(run.run_id)] == events
+        after.report_engine_event("One more", dagster_run=run)
+        assert len(after.all_logs(run.run_id)) == len(events) + 1
+
+
+def test_each_database_of_the_history_has_one_engine(instance, monkeypatch):
+    run = started(instance)
+    made = []
+    monkeypatch.setattr(sqlite_history, "create_engine", lambda *given, **_: made.append(given))
+    for place in range(3):
+        instance.report_engine_event(f"Event {place}", dagster_run=run)
+        instance.add_run_tags(run.run_id, {"place": str(place)})
+    assert made == []

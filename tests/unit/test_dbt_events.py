@@ -1,5 +1,6 @@
 """dbt's events while debug events are left out: the others come as they are, and nothing stays changed."""
 
+from dbt.adapters.events.types import SQLCommit
 from dbt.events.types import RunningOperationCaughtError
 from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
@@ -13,14 +14,14 @@ def test_debug_events_are_left_out_and_all_others_are_sent():
     manager = EventManager()
     manager.callbacks.append(lambda message: sent.append((message.info.name, message.info.level)))
     with dbt_events.without_debug():
-        manager.fire_event(Note(msg="nobody reads this"))
+        manager.fire_event(SQLCommit(conn_name="nobody reads this"))
         manager.fire_event(e=Note(msg="a warning"), level=EventLevel.WARN)
         manager.fire_event(RunningOperationCaughtError(exc="an error"))
         # A debug event that is sent as something else, and one whose content is asked for, are filled.
-        manager.fire_event(Note(msg="told"), EventLevel.INFO)
-        assert Note(msg="asked for").message() == "asked for"
-        assert Note(msg="asked for").msg == "asked for"
-    assert sent == [("Note", "warn"), ("RunningOperationCaughtError", "error"), ("Note", "info")]
+        manager.fire_event(SQLCommit(conn_name="told"), EventLevel.INFO)
+        assert SQLCommit(conn_name="asked for").message() == "On asked for: COMMIT"
+        assert SQLCommit(conn_name="asked for").conn_name == "asked for"
+    assert sent == [("Note", "warn"), ("RunningOperationCaughtError", "error"), ("SQLCommit", "info")]
 
 
 def test_dbt_is_put_back_as_it_was():
