@@ -18,21 +18,21 @@ import duckdb
 
 from orchestration import engine, files, shape
 from orchestration.engine import text
-from orchestration.landing import landed_rows, receipts
+from orchestration.landing import fingerprints, landed_rows, receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Files, Moved, Receipt, with_columns
 from orchestration.settings import Settings
 
 IDS = "ids.parquet"
-# So many ids of a batch are compared at a time: their table takes a third of a gigabyte.
+# So many ids of all batches are grouped at a time.
 IDS_AT_ONCE = 16_000_000
-FINGERPRINTS = 1 << 64
 # So many records that need a look are named in a receipt.
 NAMED = 5
 CONTENT = ", ".join([*CDRS.values, "withdrawn"])
 # Half an MD5: unlike DuckDB's own hash it is the same in every version.
 FINGERPRINT = "md5_number_lower(record_id)"
-DAY_OF_START = "(started_at at time zone 'UTC')::date"
+# As in the time zone UTC, without the calendars that DuckDB asks for one.
+DAY_OF_START = "make_timestamp(epoch_us(started_at))::date"
 
 
 @dataclass(frozen=True)
@@ -164,34 +164,9 @@ def _create_shared_ids(connection: duckdb.DuckDBPyConnection, batch: Receipt, ot
     A place is the position of a batch in `[batch, *others]`, and a day.
     """
     _create_shared_table(connection)
-    connection.execute("create or replace temp table own_id (fingerprint ubigint, day date)")
-    assert batch.ids is not None
-    paths = [ids_file(other) for other in others]
-    for low, high in _parts(batch.ids.rows):
-        within = f"fingerprint between {low}::ubigint and {high}::ubigint"
-        connection.execute(
-            f"delete from own_id; insert into own_id from {engine.parquet([ids_file(batch)])} where {within}"
-        )
-        if paths:
-            connection.execute(
-                f"""
-                insert into shared_id
-                select fingerprint, 1 + file_index::integer, day
-                from (select *, file_index from {engine.parquet(paths)})
-                where {within} and fingerprint in (select fingerprint from own_id)
-                """
-            )
-        connection.execute(
-            f"""
-            insert into shared_id
-            select fingerprint, 0, day
-            from own_id
-            where
-                fingerprint in (select fingerprint from shared_id where {within})
-                or fingerprint in (select fingerprint from own_id group by fingerprint having count(*) > 1)
-            """
-        )
-    connection.execute("drop table own_id")
+    connection.register("found", fingerprints.shared(ids_file(batch), [ids_file(other) for other in others]))
+    connection.execute("insert into shared_id select fingerprint, position, day from found")
+    connection.unregister("found")
 
 
 def create_moved_ids(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
@@ -268,7 +243,7 @@ def _parts(rows: int) -> Iterator[tuple[int, int]]:
     """
     parts = rows // IDS_AT_ONCE + 1
     for part in range(parts):
-        yield FINGERPRINTS * part // parts, FINGERPRINTS * (part + 1) // parts - 1
+        yield fingerprints.RANGE * part // parts, fingerprints.RANGE * (part + 1) // parts - 1
 
 
 def create_deliveries(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:

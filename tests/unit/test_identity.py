@@ -7,7 +7,7 @@ import pytest
 
 from orchestration.close import readiness
 from orchestration.errors import Damaged
-from orchestration.landing import identity, receipts
+from orchestration.landing import fingerprints, identity, receipts
 from orchestration.landing.receipts import Moved
 from tests.unit.deliveries import record, write_csv
 from tests.unit.test_landed_rows import digest
@@ -171,7 +171,7 @@ def test_ids_that_are_not_as_they_landed_stop_the_next_landing(land):
 def test_ids_are_compared_in_parts_so_that_memory_is_bounded(warehouse, land, monkeypatch):
     rows = [record(f"r{number}", started_at=JANUARY) for number in range(60)]
     first = land(*rows)
-    monkeypatch.setattr(identity, "IDS_AT_ONCE", 7)
+    monkeypatch.setattr(fingerprints, "AT_ONCE", 7)
     second = land(
         *[row | {"started_at": MARCH_5} for row in rows[:40]], *rows[40:], record("new"), record("new", cost="9")
     )
