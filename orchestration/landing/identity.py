@@ -21,6 +21,7 @@ from orchestration.engine import text
 from orchestration.landing import fingerprints, landed_rows, receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Files, Moved, Receipt, with_columns
+from orchestration.landing.records import DAY_OF_START
 from orchestration.settings import Settings
 
 IDS = "ids.parquet"
@@ -31,8 +32,6 @@ NAMED = 5
 CONTENT = ", ".join([*CDRS.values, "withdrawn"])
 # Half an MD5: unlike DuckDB's own hash it is the same in every version.
 FINGERPRINT = "md5_number_lower(record_id)"
-# As in the time zone UTC, without the calendars that DuckDB asks for one.
-DAY_OF_START = "make_timestamp(epoch_us(started_at))::date"
 
 
 @dataclass(frozen=True)

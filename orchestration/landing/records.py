@@ -22,6 +22,8 @@ from orchestration.landing.source_files import SourceFile
 # A carrier's clock may run ahead of ours, but a call of the day after tomorrow is a broken time.
 FURTHEST_AHEAD = timedelta(hours=24)
 WITHOUT_ZONE = "time_without_zone"
+# SQL of the UTC day of a record's start. `at time zone 'UTC'` asks a calendar, at three times the cost.
+DAY_OF_START = "make_timestamp(epoch_us(started_at))::date"
 # How a present value of each kind is read, by the type it arrives with; an unreadable one becomes null.
 READERS: Mapping[tuple[Kind, str], str] = {
     ("text", "VARCHAR"): "{0}",
@@ -109,8 +111,7 @@ def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: 
         connection,
         f"""
         copy (
-            select {CANONICAL}, {text(batch_id)} as batch_id, source_row,
-                strftime(started_at at time zone 'UTC', '%Y-%m-%d') as day
+            select {CANONICAL}, {text(batch_id)} as batch_id, source_row, {DAY_OF_START} as day
             from normalized
             where reason is null and not withdrawn
         ) to {text(folder)} ({engine.PARQUET}, row_group_size 40960, partition_by (day))
