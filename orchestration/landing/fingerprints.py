@@ -17,6 +17,7 @@ from orchestration import files
 # So many fingerprints are looked for at a time: with their marks they take a quarter of a gigabyte.
 AT_ONCE = 8_000_000
 RANGE = 1 << 64
+ROW_GROUP = 122_880
 COLUMNS: dict[str, pa.DataType] = {"fingerprint": pa.uint64(), "position": pa.int32(), "day": pa.date32()}
 SHARED = pa.schema(COLUMNS)
 Fingerprints = NDArray[np.uint64]
@@ -51,6 +52,23 @@ class Wanted:
         exact = self.ordered[self.ordered.searchsorted(within[near])] == within[near]
         places: Places = near[exact] + start
         return places
+
+
+def copy(source: Path, target: Path) -> None:
+    """Write the fingerprints and days of a file that has other columns too, in its order, to a file of their own."""
+    with (
+        pq.ParquetFile(source) as read,
+        pq.ParquetWriter(
+            target,
+            SHARED.remove(1),
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["day"],  # type: ignore[arg-type]  # the stubs miss the list
+            column_encoding={"fingerprint": "DELTA_BINARY_PACKED"},
+        ) as written,
+    ):
+        for batch in read.iter_batches(ROW_GROUP, columns=["fingerprint", "day"], use_threads=False):
+            written.write_batch(batch)
 
 
 def shared(own: Path, others: Sequence[Path]) -> pa.RecordBatchReader:
