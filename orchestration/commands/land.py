@@ -263,7 +263,7 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
                 else:
                     receipt = _fill_events(connection, source, draft, landed, call)
         if call.feed is CDRS:
-            receipt = _compared(connection, receipt, landed)
+            receipt = _compared(connection, receipt, landed, scratch)
     files.remove(scratch)
     receipt.write()
     files.seal_folder(receipt.folder, files.hashes_below(receipt.folder))
@@ -302,11 +302,12 @@ def _fill_cdrs(
     return filled
 
 
-def _compared(connection: duckdb.DuckDBPyConnection, filled: Receipt, landed: list[Receipt]) -> Receipt:
+def _compared(connection: duckdb.DuckDBPyConnection, filled: Receipt, landed: list[Receipt], scratch: Path) -> Receipt:
     """A batch of cdrs with its ids, and beside the deliveries that had landed before."""
-    identity.write_ids(connection, filled, filled.folder / identity.IDS)
+    places = identity.write_ids(connection, filled, filled.folder / identity.IDS, scratch)
     filled = replace(filled, ids=_entry_of(filled, identity.IDS))
-    deliveries = identity.compare(connection, filled, [receipt for receipt in landed if receipt.feed == CDRS.name])
+    earlier = [receipt for receipt in landed if receipt.feed == CDRS.name]
+    deliveries = identity.compare(connection, filled, earlier, places)
     return replace(
         filled,
         duplicates=deliveries.duplicates,

@@ -18,21 +18,20 @@ import duckdb
 
 from orchestration import engine, files, shape
 from orchestration.engine import text
-from orchestration.landing import landed_rows, receipts
+from orchestration.landing import fingerprints, landed_rows, receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Files, Moved, Receipt, with_columns
+from orchestration.landing.records import DAY_OF_START
 from orchestration.settings import Settings
 
 IDS = "ids.parquet"
-# So many ids of a batch are compared at a time: their table takes a third of a gigabyte.
+# So many ids of all batches are grouped at a time.
 IDS_AT_ONCE = 16_000_000
-FINGERPRINTS = 1 << 64
 # So many records that need a look are named in a receipt.
 NAMED = 5
 CONTENT = ", ".join([*CDRS.values, "withdrawn"])
 # Half an MD5: unlike DuckDB's own hash it is the same in every version.
 FINGERPRINT = "md5_number_lower(record_id)"
-DAY_OF_START = "(started_at at time zone 'UTC')::date"
 
 
 @dataclass(frozen=True)
@@ -48,26 +47,34 @@ class Deliveries:
     moved: list[Moved]
 
 
-def write_ids(connection: duckdb.DuckDBPyConnection, batch: Receipt, target: Path) -> None:
-    """Write the fingerprint and the day of each delivery of a batch, in the order of fingerprints."""
+def write_ids(connection: duckdb.DuckDBPyConnection, batch: Receipt, target: Path, scratch: Path) -> Path:
+    """Write the fingerprint and the day of each delivery of a batch, in the order of fingerprints.
+
+    Returns a file in `scratch` that has its row in the batch beside them.
+    """
+    places = scratch / "places.parquet"
     connection.execute(
         f"""
         copy (
-            select {FINGERPRINT} as fingerprint, {DAY_OF_START} as day
+            select {FINGERPRINT} as fingerprint, {DAY_OF_START} as day, source_row
             from ({delivered([batch])})
             order by fingerprint
-        ) to {text(target)} ({engine.PARQUET}, row_group_size 122880)
+        ) to {text(places)} ({engine.PARQUET}, row_group_size {fingerprints.ROW_GROUP})
         """
     )
+    fingerprints.copy(places, target)
+    return places
 
 
-def compare(connection: duckdb.DuckDBPyConnection, batch: Receipt, earlier: Sequence[Receipt]) -> Deliveries:
-    """Hold a batch against all earlier ones, each of which has its ids.
+def compare(
+    connection: duckdb.DuckDBPyConnection, batch: Receipt, earlier: Sequence[Receipt], places: Path
+) -> Deliveries:
+    """Hold a batch against all earlier ones, each of which has its ids. `places` is that of `write_ids`.
 
     A column that a batch was landed without is absent in its rows, and absent equals absent.
     """
     _create_shared_ids(connection, batch, earlier)
-    create_deliveries(connection, [batch, *earlier])
+    create_deliveries(connection, [batch, *earlier], places)
     duplicates, superseded, in_file, elsewhere, difference, to_look_at = engine.row(
         connection,
         f"""
@@ -164,34 +171,9 @@ def _create_shared_ids(connection: duckdb.DuckDBPyConnection, batch: Receipt, ot
     A place is the position of a batch in `[batch, *others]`, and a day.
     """
     _create_shared_table(connection)
-    connection.execute("create or replace temp table own_id (fingerprint ubigint, day date)")
-    assert batch.ids is not None
-    paths = [ids_file(other) for other in others]
-    for low, high in _parts(batch.ids.rows):
-        within = f"fingerprint between {low}::ubigint and {high}::ubigint"
-        connection.execute(
-            f"delete from own_id; insert into own_id from {engine.parquet([ids_file(batch)])} where {within}"
-        )
-        if paths:
-            connection.execute(
-                f"""
-                insert into shared_id
-                select fingerprint, 1 + file_index::integer, day
-                from (select *, file_index from {engine.parquet(paths)})
-                where {within} and fingerprint in (select fingerprint from own_id)
-                """
-            )
-        connection.execute(
-            f"""
-            insert into shared_id
-            select fingerprint, 0, day
-            from own_id
-            where
-                fingerprint in (select fingerprint from shared_id where {within})
-                or fingerprint in (select fingerprint from own_id group by fingerprint having count(*) > 1)
-            """
-        )
-    connection.execute("drop table own_id")
+    connection.register("found", fingerprints.shared(ids_file(batch), [ids_file(other) for other in others]))
+    connection.execute("insert into shared_id select fingerprint, position, day from found")
+    connection.unregister("found")
 
 
 def create_moved_ids(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
@@ -268,25 +250,36 @@ def _parts(rows: int) -> Iterator[tuple[int, int]]:
     """
     parts = rows // IDS_AT_ONCE + 1
     for part in range(parts):
-        yield FINGERPRINTS * part // parts, FINGERPRINTS * (part + 1) // parts - 1
+        yield fingerprints.RANGE * part // parts, fingerprints.RANGE * (part + 1) // parts - 1
 
 
-def create_deliveries(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:
+def create_deliveries(
+    connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt], places: Path | None = None
+) -> None:
     """Table `delivery`: every delivery of the shared ids, with its day and month, "" for a withdrawal, and the source
-    of its batch. No file without a shared id is opened."""
-    places = connection.execute(
+    of its batch. No file without a shared id is opened.
+
+    No id of the first batch is hashed again where `places` has its rows.
+    """
+    listed = connection.execute(
         "select distinct position, coalesce(day::varchar, '') from shared_id order by all"
     ).fetchall()
     days: dict[int, list[str]] = {}
-    for position, day in places:
+    for position, day in listed:
         days.setdefault(position, []).append(day)
-    concerned = [(batches[position], listed) for position, listed in days.items()]
     engine.create_table(
         connection,
         "source_of_batch",
         {"batch_id": "varchar", "source": "varchar"},
-        [(batch.batch_id, batch.source) for batch, _ in concerned],
+        [(batches[position].batch_id, batches[position].source) for position in days],
     )
+    shared = "(select fingerprint from shared_id)"
+    deliveries = []
+    if places and 0 in days:
+        rows = f"select source_row from {engine.parquet([places])} where fingerprint in {shared}"
+        deliveries.append(f"select * from ({delivered([batches[0]], [days.pop(0)])}) where source_row in ({rows})")
+    others = delivered([batches[position] for position in days], list(days.values()))
+    deliveries.append(f"select * from ({others}) where {FINGERPRINT} in {shared}")
     connection.execute(
         f"""
         create or replace temp table delivery as
@@ -295,9 +288,8 @@ def create_deliveries(connection: duckdb.DuckDBPyConnection, batches: Sequence[R
             coalesce(strftime(started_at at time zone 'UTC', '%Y-%m-%d'), '') as day,
             day[:7] as month,
             source_of_batch.source
-        from ({delivered(*zip(*concerned, strict=True)) if concerned else delivered([])}) as delivered
-        inner join source_of_batch using (batch_id)
-        where {FINGERPRINT} in (select fingerprint from shared_id);
+        from ({" union all by name ".join(deliveries)}) as delivered
+        inner join source_of_batch using (batch_id);
         drop table source_of_batch
         """
     )
@@ -355,9 +347,10 @@ def _made_up(settings: Settings, batch: Receipt, earlier: Sequence[Receipt]) -> 
     staged.mkdir(parents=True)
     files.require_hashes({batch.path(file): file.sha256 for file in batch.records})
     with engine.connect(settings) as connection:
-        write_ids(connection, batch, staged / IDS)
+        places = write_ids(connection, batch, staged / IDS, staged)
         made = replace(batch, ids=receipts.entry(staged / IDS, staged), made_up=staged)
-        found = compare(connection, made, earlier)
+        found = compare(connection, made, earlier, places)
+        places.unlink()
     content = {"ids": shape.as_json(made.ids), "moved": shape.as_json(found.moved)}
     (staged / receipts.MADE_UP).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     files.seal_folder(staged, files.hashes_below(staged))

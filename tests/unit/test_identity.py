@@ -1,13 +1,16 @@
 """Which records were delivered before, over all batches and months (rules 18 and 29): what a receipt says of them."""
 
+import hashlib
 import json
 import shutil
+from datetime import date
 
+import pyarrow.parquet as pq
 import pytest
 
 from orchestration.close import readiness
 from orchestration.errors import Damaged
-from orchestration.landing import identity, receipts
+from orchestration.landing import fingerprints, identity, receipts
 from orchestration.landing.receipts import Moved
 from tests.unit.deliveries import record, write_csv
 from tests.unit.test_landed_rows import digest
@@ -168,10 +171,26 @@ def test_ids_that_are_not_as_they_landed_stop_the_next_landing(land):
         land(record("b"))
 
 
+def test_the_ids_of_a_batch_are_half_an_md5_each_in_order_with_the_day_in_utc(land):
+    batch = land(
+        *(record(f"r{number}", started_at=f"2026-03-05T23:30:{number:02d}-02:00") for number in range(40)),
+        record("before the epoch", started_at="1969-12-31T23:59:59.999999Z"),
+        withdrawal("taken back"),
+    )
+    ids = pq.read_table(batch.folder / "ids.parquet").to_pydict()
+    days = {f"r{number}": date(2026, 3, 6) for number in range(40)}
+    days |= {"before the epoch": date(1969, 12, 31), "taken back": None}
+    halves = {
+        int.from_bytes(hashlib.md5(name.encode(), usedforsecurity=False).digest()[8:], "little"): day
+        for name, day in days.items()
+    }
+    assert list(zip(ids["fingerprint"], ids["day"], strict=True)) == sorted(halves.items())
+
+
 def test_ids_are_compared_in_parts_so_that_memory_is_bounded(warehouse, land, monkeypatch):
     rows = [record(f"r{number}", started_at=JANUARY) for number in range(60)]
     first = land(*rows)
-    monkeypatch.setattr(identity, "IDS_AT_ONCE", 7)
+    monkeypatch.setattr(fingerprints, "AT_ONCE", 7)
     second = land(
         *[row | {"started_at": MARCH_5} for row in rows[:40]], *rows[40:], record("new"), record("new", cost="9")
     )
