@@ -44,6 +44,8 @@ PLACES: Mapping[Place, str] = {
     "row_id": f"cast(substr(batch_id, 1, 8) as bigint) * {1 << 35} + source_row",
     "stated_file": "url_decode(replace(regexp_replace(_metadata.file_path, '^file:/+', '/'), '+', '%2B'))",
 }
+# Pinned files of fewer bytes hold a few hundred thousand rows, which two tasks work on in seconds.
+FEW_ROWS_BYTES = 16 * 1024 * 1024
 # Spark's and Java's words for a full disk, for too little memory, and for files that an executor does not see.
 FULL_DISK = ("No space left on device",)
 OUT_OF_MEMORY = ("OutOfMemory", "UNABLE_TO_ACQUIRE_MEMORY", "Java heap space")
@@ -57,6 +59,7 @@ def build(settings: Settings, pins: Pins, workspace: Workspace, progress: Progre
     """
     session = spark_session.connect(settings)
     with spark_session.errors():
+        spark_session.suit(session, few_rows=_bytes(pins) < FEW_ROWS_BYTES)
         _begin(session, workspace)
         _show(session, pins, workspace)
     nodes = [
@@ -83,6 +86,10 @@ def on_executors(settings: Settings, work: Callable[[Path], T], paths: Sequence[
     with spark_session.errors():
         results: list[T] = session.sparkContext.parallelize(paths, len(paths)).map(work).collect()
         return results
+
+
+def _bytes(pins: Pins) -> int:
+    return sum(file.stat().st_size for pin in pins.files for part in pin.parts for file in part.files)
 
 
 def _begin(session: SparkSession, workspace: Workspace) -> None:
