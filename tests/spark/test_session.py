@@ -144,9 +144,10 @@ def test_a_day_in_two_parts_is_refused(session, tmp_path):
         on_spark._name_days(settings.load(tmp_path), session, workspace)
 
 
-def test_an_executor_works_on_files_where_they_are(session, tmp_path):
+def test_an_executor_works_on_files_where_they_are(session, tmp_path, monkeypatch):
     from orchestration import files
 
+    monkeypatch.setattr(on_spark, "FEW_BYTES", 0)
     paths = [tmp_path / f"{number}.txt" for number in range(3)]
     for path in paths:
         path.write_text(path.name)
