@@ -7,7 +7,7 @@ DuckDB writes them from Spark's tables as it writes its own, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration import engine
+from orchestration import engine, files
 from orchestration.close import dbt_build, spark_session, tables
 from orchestration.close.dbt_build import NodeResult, Progress
 from orchestration.close.pinning import ClosePeriod, FilesPin, Part, Pins, RowsPin, Workspace
@@ -44,6 +44,9 @@ PLACES: Mapping[Place, str] = {
     "row_id": f"cast(substr(batch_id, 1, 8) as bigint) * {1 << 35} + source_row",
     "stated_file": "url_decode(replace(regexp_replace(_metadata.file_path, '^file:/+', '/'), '+', '%2B'))",
 }
+# Files of fewer bytes hold a few hundred thousand rows: two tasks work on them in seconds, and this machine hashes and
+# adds them up sooner than it hands out tasks.
+FEW_BYTES = 16 * 1024 * 1024
 # Spark's and Java's words for a full disk, for too little memory, and for files that an executor does not see.
 FULL_DISK = ("No space left on device",)
 OUT_OF_MEMORY = ("OutOfMemory", "UNABLE_TO_ACQUIRE_MEMORY", "Java heap space")
@@ -57,6 +60,7 @@ def build(settings: Settings, pins: Pins, workspace: Workspace, progress: Progre
     """
     session = spark_session.connect(settings)
     with spark_session.errors():
+        spark_session.suit(session, few_rows=_are_few_bytes(_pinned(pins)))
         _begin(session, workspace)
         _show(session, pins, workspace)
     nodes = [
@@ -76,13 +80,21 @@ def build(settings: Settings, pins: Pins, workspace: Workspace, progress: Progre
 
 
 def on_executors(settings: Settings, work: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
-    """Work on files as tasks, one a file; `work` and its results travel, the files do not."""
-    if not paths:
-        return []
+    """Work on files as tasks, one a file; `work` and its results travel, the files do not. Few bytes are read here."""
+    if _are_few_bytes(paths):
+        return files.two_at_a_time(work, paths)
     session = spark_session.connect(settings)
     with spark_session.errors():
         results: list[T] = session.sparkContext.parallelize(paths, len(paths)).map(work).collect()
         return results
+
+
+def _pinned(pins: Pins) -> list[Path]:
+    return [file for pin in pins.files for part in pin.parts for file in part.files]
+
+
+def _are_few_bytes(paths: Iterable[Path]) -> bool:
+    return sum(path.stat().st_size for path in paths if path.is_file()) < FEW_BYTES
 
 
 def _begin(session: SparkSession, workspace: Workspace) -> None:

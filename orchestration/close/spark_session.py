@@ -63,6 +63,14 @@ SETTINGS: Mapping[str, str] = {
 DEFAULTS: Mapping[str, str] = {"spark.app.name": "tenant-statements", "spark.ui.enabled": "false"}
 # On one machine, nobody else has to reach the driver.
 LOCAL_DEFAULTS: Mapping[str, str] = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+# How a month is computed that is small enough: such a close is planning, and none of it is worth a compiler's time, a
+# second plan after each stage, or many tasks. The figures are the same with and without.
+FEW_ROWS: Mapping[str, str] = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+}
 OLDEST_JAVA = 17
 # An error's class and sentence, as Spark words it.
 CLASSIFIED = re.compile(r"\[([A-Z][A-Z0-9_.]+)\] ([^\n]*)")
@@ -89,6 +97,18 @@ def version(session: SparkSession) -> str:
     assert session.sparkContext._jvm is not None
     java = session.sparkContext._jvm.java.lang.System.getProperty("java.version")
     return f"spark {session.version}, java {java}"
+
+
+def suit(session: SparkSession, *, few_rows: bool) -> None:
+    """Set how the next month is computed: as suits a few rows, or as Spark's configuration has it."""
+    configured = session.sparkContext.getConf()
+    for name, value in FEW_ROWS.items():
+        if few_rows:
+            session.conf.set(name, value)
+        elif configured.contains(name):
+            session.conf.set(name, configured.get(name))
+        else:
+            session.conf.unset(name)
 
 
 def require_settings(session: SparkSession) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration.close import dbt_build
+from orchestration.close import dbt_build, on_spark
 from tests.spark import months
 from tests.spark.conftest import FULL
 
 pytestmark = pytest.mark.slow
 
+ENGINES = ("duckdb", "spark")
 # Corrections over three months, and every form of header.
 FEW = ("07-changed-records", "10-header-spellings")
 ALL = sorted(path.parent.name for path in months.SCENARIOS.glob("*/steps"))
@@ -26,13 +27,21 @@ CDRS = "record_id,service,direction,started_at,duration_seconds,source_ip,x_tena
 
 @pytest.mark.parametrize("case", ALL if FULL else FEW)
 def test_a_story_is_frozen_alike_by_both_engines(case: str, spark: None, tmp_path: Path) -> None:
-    by_duckdb, by_spark = (months.tell(case, engine, tmp_path / engine) for engine in ("duckdb", "spark"))
+    by_duckdb, by_spark = (months.tell(case, engine, tmp_path / engine) for engine in ENGINES)
     months.require_alike(by_duckdb, by_spark)
     engines = {manifest["versions"]["engine"].split()[0] for manifest in months.manifests(by_spark).values()}
     assert engines == {"spark"}
     months.require_recomputed(by_spark, "duckdb")
     if FULL:
         months.require_recomputed(by_duckdb, "spark")
+
+
+@pytest.mark.skipif(not FULL, reason="`make test-spark` closes a story more")
+def test_a_month_of_many_rows_is_computed_another_way_and_frozen_alike(
+    spark: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_spark, "FEW_BYTES", 0)
+    months.require_alike(*(months.tell("07-changed-records", engine, tmp_path / engine) for engine in ENGINES))
 
 
 def landed(engine: str, folder: Path):
@@ -60,7 +69,7 @@ def close(engine: str, folder: Path) -> Path:
 
 @pytest.mark.skipif(not FULL, reason="`make test-spark` closes a month more")
 def test_a_hostile_address_is_malformed_and_a_day_without_records_has_its_file(spark: None, tmp_path: Path) -> None:
-    by_duckdb, by_spark = (close(engine, landed(engine, tmp_path / engine)) for engine in ("duckdb", "spark"))
+    by_duckdb, by_spark = (close(engine, landed(engine, tmp_path / engine)) for engine in ENGINES)
     months.require_alike(by_duckdb, by_spark)
     usage = by_spark / "statements" / "month=2026-03" / "usage"
     assert sorted(path.name for path in usage.glob("day=*")) == [f"day={day:02d}.parquet" for day in range(1, 32)]
@@ -96,13 +105,8 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "spark"])
-@pytest.mark.parametrize("planted", PLANTED)
-def test_what_does_not_add_up_is_refused(
-    engine: str, planted: str, spark: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if engine == "spark" and not FULL:
-        pytest.skip("`make test-spark` closes two months more")
+def plant(monkeypatch: pytest.MonkeyPatch, planted: str) -> str:
+    """Change a model from now on. Returns words of the refusal that follows from it."""
     model, was, becomes, says = PLANTED[planted]
     prepared = dbt_build.compiled_manifest
 
@@ -113,8 +117,19 @@ def test_what_does_not_add_up_is_refused(
         node.raw_code = node.raw_code.replace(was, becomes)
         return manifest
 
-    folder = landed(engine, tmp_path / engine)
     monkeypatch.setattr(dbt_build, "compiled_manifest", altered)
+    return says
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("planted", PLANTED)
+def test_what_does_not_add_up_is_refused(
+    engine: str, planted: str, spark: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "spark" and not FULL:
+        pytest.skip("`make test-spark` closes two months more")
+    folder = landed(engine, tmp_path / engine)
+    says = plant(monkeypatch, planted)
     with months.on(engine, folder) as line:
         line.at("2026-04-02T12:00:00Z")
         outcome = line.run("close 2026-03")

@@ -76,6 +76,16 @@ def test_a_setting_that_money_depends_on_is_read_back(session, name, wrong):
     spark_session.require_settings(session)
 
 
+def test_a_small_month_leaves_the_next_as_it_was_configured(session):
+    configured = {name: session.conf.get(name) for name in spark_session.FEW_ROWS}
+    spark_session.suit(session, few_rows=True)
+    assert {name: session.conf.get(name) for name in configured} == spark_session.FEW_ROWS
+    spark_session.require_settings(session)
+    spark_session.suit(session, few_rows=False)
+    assert {name: session.conf.get(name) for name in configured} == configured
+    assert configured["spark.sql.adaptive.enabled"] == "true"
+
+
 def test_every_statement_of_dbt_runs_with_the_checks_on(session):
     """dbt-spark sets the mode before each statement. Its own way to run one is asked."""
     from dbt.adapters.spark.connections import SparkCredentials
@@ -134,9 +144,10 @@ def test_a_day_in_two_parts_is_refused(session, tmp_path):
         on_spark._name_days(settings.load(tmp_path), session, workspace)
 
 
-def test_an_executor_works_on_files_where_they_are(session, tmp_path):
+def test_an_executor_works_on_files_where_they_are(session, tmp_path, monkeypatch):
     from orchestration import files
 
+    monkeypatch.setattr(on_spark, "FEW_BYTES", 0)
     paths = [tmp_path / f"{number}.txt" for number in range(3)]
     for path in paths:
         path.write_text(path.name)
