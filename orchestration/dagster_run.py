@@ -25,6 +25,8 @@ from orchestration.settings import Settings
 
 INSTANCE_CONFIG = Path(__file__).parent / "runtime" / "dagster.yaml"
 WORKSPACE = Path(__file__).parent / "runtime" / "workspace.yaml"
+# Seconds. Dagster gives its web server and its daemon 45 each.
+STOPPING = 120
 IN_POSTGRES = {"postgres": {"postgres_url": {"env": "STATEMENTS_DAGSTER_POSTGRES"}}}
 
 
@@ -228,11 +230,20 @@ def _require_guard(child: subprocess.Popen[bytes], port: int) -> None:
         finally:
             connection.close()
         if status != http.HTTPStatus.FORBIDDEN:
-            child.send_signal(signal.SIGINT)
-            child.wait()
+            _stop(child)
             raise Refused(
                 f"The UI was stopped: the server on port {port} answers requests of other sites. Either another "
                 "program has this port, or Dagster is not of the version that `make setup` installs."
             )
         return
     raise Refused("The UI did not start. The lines above give the reason.")
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Interrupt the servers, and kill a process that has not ended in STOPPING seconds: it may ignore interrupts."""
+    child.send_signal(signal.SIGINT)
+    try:
+        child.wait(STOPPING)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

@@ -6,6 +6,7 @@ What belongs here: requests with every header as it could come. What does not: w
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -331,18 +332,28 @@ def test_the_process_of_such_a_web_server_ends_with_the_sentence(tmp_path, monke
     assert ended.stderr.strip().splitlines()[-1].startswith("The UI is not started: this version of Dagster")
 
 
-def test_servers_that_answer_a_stranger_are_stopped():
-    """Whatever the reason: the guard was put into a class that no longer serves, or Dagster loads it too late."""
+@pytest.mark.parametrize(
+    ("interrupts", "stopping", "signalled"), [("SIG_DFL", 120, "SIGINT"), ("SIG_IGN", 1, "SIGKILL")]
+)
+def test_servers_that_answer_a_stranger_are_stopped(monkeypatch, interrupts, stopping, signalled):
+    """Whatever the reason: the guard was put into a class that no longer serves, or Dagster loads it too late.
+
+    A shell starts its background jobs, and so this test, with interrupts ignored: each server says how it takes them.
+    """
+    monkeypatch.setattr(dagster_run, "STOPPING", stopping)
     port = free_port()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)], stderr=subprocess.DEVNULL
+    program = (
+        f"import http.server, signal; signal.signal(signal.SIGINT, signal.{interrupts}); "
+        f"http.server.HTTPServer(('127.0.0.1', {port}), http.server.SimpleHTTPRequestHandler).serve_forever()"
     )
+    child = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     try:
         with pytest.raises(Refused, match=f"the server on port {port} answers requests of other sites"):
             dagster_run._require_guard(child, port)
-        assert child.poll() is not None
+        assert child.returncode == -signal.Signals[signalled]
     finally:
         child.kill()
+        child.wait()
 
 
 def test_servers_that_refuse_a_stranger_go_on(server):

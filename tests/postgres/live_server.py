@@ -157,7 +157,7 @@ def test_a_daemon_that_is_killed_in_the_middle_leaves_the_month_frozen_once(ui):
         os.kill(pid, signal.SIGKILL)
     if ui.process.poll() is None:
         ui.stop()
-    until(lambda: not ui.processes("dagster_webserver"), "the old servers to be gone", 60)
+    until(lambda: not ui.processes("dagster_webserver"), "the old servers to be gone")
     ui.start()
     ui.ended(run)
     if str(ui.months[1]) not in ui.frozen():
@@ -175,7 +175,7 @@ def test_a_database_that_restarts_in_the_middle_of_a_close_leaves_the_month_abse
     postgres.start()
     if ui.process.poll() is not None:
         # Dagster's servers may end with their database; a service manager starts them again.
-        until(lambda: not ui.processes("dagster_webserver"), "the old servers to be gone", 60)
+        until(lambda: not ui.processes("dagster_webserver"), "the old servers to be gone")
         ui.start()
     ended_meanwhile(ui, run)
     if str(ui.months[2]) not in ui.frozen():

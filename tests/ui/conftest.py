@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from orchestration import dagster_run
 from orchestration.months import Month
 from tests.unit.deliveries import ip_of, number_of, outbound, record, tenant, write_csv
 
@@ -100,7 +101,7 @@ class Ui:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(2 * dagster_run.STOPPING)
 
     def processes(self, part: str = "") -> list[int]:
         """The living processes of this folder's servers whose command line has this in it."""
@@ -250,4 +251,4 @@ def ui(tmp_path_factory) -> Iterator[Ui]:
     if found.process.poll() is None:
         found.stop()
     # A code server goes when it has missed its heartbeat for 45 s.
-    until(lambda: not found.processes(), "every process of the UI to be gone", 90)
+    until(lambda: not found.processes(), "every process of the UI to be gone")

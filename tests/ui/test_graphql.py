@@ -151,7 +151,7 @@ def test_servers_that_are_killed_in_the_middle_of_a_close_start_again_and_the_mo
     kill(ui, part)
     if ui.process.poll() is None:
         ui.stop()
-    until(lambda: not ui.processes("dagster_webserver"), "the old servers to be gone", 60)
+    until(lambda: not ui.processes("dagster_webserver"), "the old servers to be gone")
     ui.start()
     until(lambda: ui.status(run) in ("SUCCESS", "FAILURE", "CANCELED"), "the run to have ended")
     if str(month) not in ui.frozen():
@@ -208,4 +208,4 @@ def test_the_running_month_cannot_be_chosen(ui):
 
 def test_stopping_leaves_nothing_behind(ui):
     ui.stop()
-    until(lambda: not ui.processes(), "every process to be gone", 90)
+    until(lambda: not ui.processes(), "every process to be gone")
