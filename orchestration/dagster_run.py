@@ -187,7 +187,10 @@ def serve(settings: Settings, port: int) -> int:
     _tell_of_everything(settings)
     # Errors alone: each tick stands in the UI, and a library's warning is nothing an operator can act on.
     quiet = ["--log-level", "error", "--code-server-log-level", "error"]
-    arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port), *quiet]
+    # The web server keeps connections to PostgreSQL open, and an answer over one that a restart of the database cut is
+    # an error. A connection that is opened anew after a second outlives no restart.
+    fresh = ["--db-pool-recycle", "1"]
+    arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port), *quiet, *fresh]
     # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. A shell's
     # background job would start with interrupts ignored.
     child = subprocess.Popen(

@@ -6,13 +6,18 @@ chosen at once. To be deleted when `TimeWindowPartitionsSubset` compares alike w
 
 The webserver obeys the pages of other sites, too; `ui_guard` is put in front of it before it starts. Every process that
 creates runs announces a close as `announcing` has it.
+
+A run's process writes each of its events to the servers' stderr, which is for errors alone. Dagster has one setting for
+that and for the history of the run, where the steps of a close are wanted; so the first is set here.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import dagster as dg
 from dagster._core.definitions.partitions.subset.time_window import TimeWindowPartitionsSubset
+from dagster._core.execution import context_creation_job
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
 
@@ -28,6 +33,8 @@ class ArtifactStorage(LocalArtifactStorage):
         # A method of Dagster's class is replaced on purpose: it is the mend.
         TimeWindowPartitionsSubset.__ne__ = _differs  # type: ignore[method-assign]
         announcing.install()
+        # Likewise a function: the loggers of a run whose configuration names none.
+        context_creation_job.default_system_loggers = _errors_alone  # type: ignore[assignment, attr-defined]
         # The module that the web server's process begins with.
         if "dagster_webserver.cli" in sys.modules:
             _guard_web_server()
@@ -46,3 +53,7 @@ def _guard_web_server() -> None:
 
 def _differs(one: object, other: object) -> bool:
     return not one == other  # noqa: SIM201 - this is `!=`
+
+
+def _errors_alone(_: dg.DagsterInstance | None) -> Sequence[tuple[dg.LoggerDefinition, Mapping[str, object]]]:
+    return [(dg.colored_console_logger, {"name": "dagster", "log_level": "ERROR"})]

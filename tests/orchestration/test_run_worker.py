@@ -67,6 +67,27 @@ def test_months_chosen_alike_are_not_different_because_they_were_counted(instanc
     assert not chosen != uncounted  # noqa: SIM202
 
 
+def test_a_run_writes_its_errors_alone_to_stderr_and_everything_to_its_history(instance, capsys):
+    @dg.job
+    def close_month():
+        @dg.op
+        def closing(context):
+            context.log.info("the step usage")
+            raise ValueError("the month is damaged")
+
+        closing()
+
+    run = close_month.execute_in_process(instance=instance, raise_on_error=False)
+    said = capsys.readouterr().err
+    assert "the month is damaged" in said
+    assert not [level for level in ("DEBUG", "INFO", "the step usage") if level in said]
+    kept = [entry.user_message for entry in instance.all_logs(run.run_id)]
+    assert "the step usage" in kept
+    assert any(
+        "STEP_START" in str(entry.dagster_event) for entry in instance.all_logs(run.run_id) if entry.dagster_event
+    )
+
+
 def test_the_settings_of_dagster_are_those_of_this_version_also_in_an_old_folder(tmp_path):
     configuration = settings.load(tmp_path)
     dagster_run.prepare_home(configuration)
