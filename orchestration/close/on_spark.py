@@ -44,7 +44,7 @@ PLACES: Mapping[Place, str] = {
     "row_id": f"cast(substr(batch_id, 1, 8) as bigint) * {1 << 35} + source_row",
     "stated_file": "url_decode(replace(regexp_replace(_metadata.file_path, '^file:/+', '/'), '+', '%2B'))",
 }
-# Files of fewer bytes hold a few hundred thousand rows: two tasks work on them in seconds, and this machine hashes and
+# So many bytes hold a few hundred thousand rows: two tasks work on them in seconds, and this machine hashes and
 # adds them up sooner than it hands out tasks.
 FEW_BYTES = 16 * 1024 * 1024
 # Spark's and Java's words for a full disk, for too little memory, and for files that an executor does not see.
@@ -94,7 +94,7 @@ def _pinned(pins: Pins) -> list[Path]:
 
 
 def _are_few_bytes(paths: Iterable[Path]) -> bool:
-    return sum(path.stat().st_size for path in paths if path.is_file()) < FEW_BYTES
+    return sum(path.stat().st_size for path in paths if path.is_file()) <= FEW_BYTES
 
 
 def _begin(session: SparkSession, workspace: Workspace) -> None:

@@ -153,6 +153,7 @@ def test_an_executor_works_on_files_where_they_are(session, tmp_path, monkeypatc
         path.write_text(path.name)
     configuration = settings.load(tmp_path)
     assert on_spark.on_executors(configuration, files.sha256, paths) == [files.sha256(path) for path in paths]
+    assert on_spark.on_executors(configuration, files.sha256, []) == []
 
 
 def test_types_have_the_same_names_in_the_macro_and_in_the_pins():
