@@ -38,6 +38,8 @@ class Carrier:
 # What a close costs when there is next to nothing to close.
 TINY = Carrier(tenants=20, numbers=200, ips=20, busy_numbers=4, busy_ips=2, busy_changes=100)
 
+CARRIERS = {"plain": Carrier()}
+
 
 def month_bounds(month: str) -> tuple[datetime, datetime]:
     """First instant of a month, and of the one after it."""
