@@ -38,6 +38,7 @@ class Carrier:
 # What a close costs when there is next to nothing to close.
 TINY = Carrier(tenants=20, numbers=200, ips=20, busy_numbers=4, busy_ips=2, busy_changes=100)
 
+# Forty assets with ten thousand changes within the month make the hostile one.
 CARRIERS = {"plain": Carrier()}
 
 

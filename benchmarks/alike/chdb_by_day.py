@@ -329,12 +329,13 @@ def _tables(job: Job) -> dict[str, str]:
 
 def _statements(month: str, job: Job) -> str:
     names = [column.name for column in contract.wide()] + ["correction_count", "correction_cost"]
+    currency = f"ifNull(sums.currency, '{contract.DEFAULT_CURRENCY}')"
     zeros = ", ".join(f"ifNull(sums.{name}, 0) AS {name}" for name in names)
     return f"""
         SELECT
-            concat(tenants.account, '/{job.month}/', ifNull(sums.currency, '{contract.DEFAULT_CURRENCY}')) AS statement_id,
+            concat(tenants.account, '/{job.month}/', {currency}) AS statement_id,
             tenants.account_id AS account_id, tenants.tenant_name AS tenant_name, {month},
-            ifNull(sums.currency, '{contract.DEFAULT_CURRENCY}') AS currency,
+            {currency} AS currency,
             CAST(tenants.alive_from > {_instant(job.start)}, 'Nullable(Bool)') AS is_partial_month,
             if(tenants.alive_from > {_instant(job.start)}, tenants.alive_from, NULL) AS first_effective_at,
             if(tenants.archived_at > {_instant(job.start)}, tenants.archived_at, NULL) AS archived_at,
@@ -342,7 +343,8 @@ def _statements(month: str, job: Job) -> str:
             tenants.toll_free_numbers AS toll_free_numbers, ifNull(peaks.peak_channels, 0) AS peak_channels
         FROM tenants
         LEFT JOIN (
-            SELECT account_id, currency, {_wide()} FROM totals WHERE account_id IS NOT NULL GROUP BY account_id, currency
+            SELECT account_id, currency, {_wide()} FROM totals WHERE account_id IS NOT NULL
+            GROUP BY account_id, currency
         ) AS sums ON tenants.account = sums.account_id
         LEFT JOIN peaks ON tenants.account = peaks.account_id
         WHERE tenants.has_statement OR sums.currency IS NOT NULL
