@@ -1,7 +1,7 @@
 -- A made-up carrier, hostile where a close can go wrong. Every value is drawn from a hash of what it is drawn for, so any
 -- file can be made alone and made again. Variables come from data.py: month_start and month_length, history_start and
--- history_length (microseconds), tenants, numbers, ips, busy_numbers, busy_ips, busy_changes, hostile, history (how many times
--- longer than usual), and for records: month, records, at_edges.
+-- history_length (microseconds), tenants, numbers, ips, busy_numbers, busy_ips, busy_changes, hostile, history (how many
+-- times longer than usual), and for records: month, records, at_edges.
 
 
 -- Drawing -------------------------------------------------------------------------------------------------------------

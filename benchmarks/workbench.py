@@ -224,4 +224,4 @@ def remove(folder: Path) -> None:
 
 
 def _name(carrier: Carrier) -> str:
-    return f"{carrier.numbers}-numbers-history-{carrier.history}"
+    return f"{carrier.numbers}-numbers-history-{carrier.history}{'-hostile' if carrier.hostile else ''}"
