@@ -33,10 +33,16 @@ class Carrier:
     busy_ips: int = 10
     busy_changes: int = 10_000
     history: int = 1
+    # Headers on a third of the outbound calls, as many in small letters as right; half of the IPs are IPv6; all busy
+    # assets change hands within the month, not every other one.
+    hostile: bool = False
 
 
 # What a close costs when there is next to nothing to close.
 TINY = Carrier(tenants=20, numbers=200, ips=20, busy_numbers=4, busy_ips=2, busy_changes=100)
+
+# Forty assets with ten thousand changes within the month make the hostile one.
+CARRIERS = {"plain": Carrier(), "hostile": Carrier(busy_numbers=32, busy_ips=8, hostile=True)}
 
 
 def month_bounds(month: str) -> tuple[datetime, datetime]:

@@ -1,7 +1,7 @@
 -- A made-up carrier, hostile where a close can go wrong. Every value is drawn from a hash of what it is drawn for, so any
 -- file can be made alone and made again. Variables come from data.py: month_start and month_length, history_start and
--- history_length (microseconds), tenants, numbers, ips, busy_numbers, busy_ips, busy_changes, history (how many times
--- longer than usual), and for records: month, records, at_edges.
+-- history_length (microseconds), tenants, numbers, ips, busy_numbers, busy_ips, busy_changes, hostile, history (how many
+-- times longer than usual), and for records: month, records, at_edges.
 
 
 -- Drawing -------------------------------------------------------------------------------------------------------------
@@ -28,9 +28,12 @@ create or replace macro phone(rank) as case
     else '+1' || (2000000000 + (rank * 39916801) % 8000000000)
 end;
 
--- One in twenty is IPv6. In canonical text, as long as no group between the colons is zero.
+-- Which IPs are IPv6: one in twenty, or of a hostile carrier half.
+create or replace macro is_ipv6(rank) as if(getvariable('hostile'), rank % 2 = 1, rank % 20 = 7);
+
+-- In canonical text, as long as no group between the colons is zero.
 create or replace macro address(rank) as case
-    when rank % 20 = 7 then format('2001:db8:{:x}::{:x}', 1 + rank // 4096, 1 + rank % 4096)
+    when is_ipv6(rank) then format('2001:db8:{:x}::{:x}', 1 + rank // 4096, 1 + rank % 4096)
     else format('198.{}.{}.{}', 18 + rank // 65536, (rank // 256) % 256, rank % 256)
 end;
 
@@ -40,11 +43,13 @@ create or replace macro is_shared(rank) as rank > getvariable('busy_ips') and ra
 
 -- Changes of assets -------------------------------------------------------------------------------------------------------
 
--- The busiest assets change hands as often as it gets, those of even rank all within the closed month. One such change in
--- fifty falls on a full hour, where a lookup by hour has its edge.
+-- The busiest assets change hands as often as it gets, those of even rank all within the closed month, and of a hostile
+-- carrier all of them. One such change in fifty falls on a full hour, where a lookup by hour has its edge.
+create or replace macro changes_in_month(rank) as getvariable('hostile') or rank % 2 = 0;
+
 create or replace macro busy_change_at(kind, rank, place) as case
     when place = 0 then getvariable('history_start')
-    when rank % 2 = 1 then getvariable('history_start') + floor(
+    when not changes_in_month(rank) then getvariable('history_start') + floor(
         (place + draw(kind || ' busy', rank * 1000003 + place)) * getvariable('history_length')
         / getvariable('busy_changes')
     )::bigint
@@ -256,7 +261,10 @@ create or replace macro unusable_number(i) as
 create or replace macro unusable_ip(i) as ['unknown', '300.1.1.1', '198.18.0', 'fe80::1::2', '198.018.0.1'][1 + i % 5];
 
 create or replace macro header(i, shared) as case
-    when draw('header', i) >= if(shared, 0.9, 0.12) then null
+    when getvariable('hostile') and draw('header', i) >= 1 / 3 then null
+    when not getvariable('hostile') and draw('header', i) >= if(shared, 0.9, 0.12) then null
+    when getvariable('hostile') and draw('header says', i) < 0.40
+        then lower(account(zipf(draw('header tenant', i), getvariable('tenants'))))
     when draw('header says', i) < 0.80 then account(zipf(draw('header tenant', i), getvariable('tenants')))
     when draw('header says', i) < 0.83 then ' ' || account(zipf(draw('header tenant', i), getvariable('tenants'))) || chr(9)
     when draw('header says', i) < 0.88 then lower(account(zipf(draw('header tenant', i), getvariable('tenants'))))
@@ -285,10 +293,10 @@ create or replace macro records(deliveries_of_file) as table
             *,
             case
                 when edge < 0.02 and getvariable('at_edges') and slot.by_number
-                    and number_rank <= getvariable('busy_numbers') and number_rank % 2 = 0
+                    and number_rank <= getvariable('busy_numbers') and changes_in_month(number_rank)
                     then start_at_change('number', number_rank, usual, i)
                 when edge < 0.02 and getvariable('at_edges') and not slot.by_number
-                    and ip_rank <= getvariable('busy_ips') and ip_rank % 2 = 0
+                    and ip_rank <= getvariable('busy_ips') and changes_in_month(ip_rank)
                     then start_at_change('ip', ip_rank, usual, i)
                 when edge < 0.002 then start_at_hour(usual, i)
                 -- The month's last microsecond, for calls that were near it anyway.
@@ -340,9 +348,9 @@ create or replace macro records(deliveries_of_file) as table
         case
             when slot.by_number or draw('ip spelling', i) < 0.001 then null
             when draw('ip spelling', i) < 0.003 then unusable_ip(i)
-            when draw('ip spelling', i) < 0.008 and ip_rank % 20 = 7 then '[' || upper(address(ip_rank)) || ']:5060'
+            when draw('ip spelling', i) < 0.008 and is_ipv6(ip_rank) then '[' || upper(address(ip_rank)) || ']:5060'
             when draw('ip spelling', i) < 0.008 then address(ip_rank) || ':5060'
-            when draw('ip spelling', i) < 0.010 and ip_rank % 20 <> 7 then '::ffff:' || address(ip_rank)
+            when draw('ip spelling', i) < 0.010 and not is_ipv6(ip_rank) then '::ffff:' || address(ip_rank)
             else address(ip_rank)
         end as source_ip,
         case

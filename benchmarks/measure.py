@@ -4,6 +4,7 @@ whole process tree, and how busy others kept the machine meanwhile.
 What belongs here: processes and /proc (so Linux only). What does not: what is run.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -27,6 +28,14 @@ class Failed(Exception):
     """What was run did not end well."""
 
 
+class OverMemory(Failed):
+    """What was run took more memory than it was allowed, and was ended. `took` says how much, and when."""
+
+    def __init__(self, command: str, took: str) -> None:
+        super().__init__(f"{command} {took}, and was ended")
+        self.took = took
+
+
 @dataclass(frozen=True)
 class Measured:
     """What one run took. `others_cores` is how many cores other processes kept busy on average; `said` the last line of
@@ -48,8 +57,12 @@ def run(
     environment: dict[str, str] | None = None,
     spill: Path | None = None,
     timeout: float = 7200,
+    most_mb: int | None = None,
 ) -> Measured:
-    """Run a command to its end. Raises Failed with what it said last, when it did not end well."""
+    """Run a command to its end on two cores. Raises Failed with what it said last, when it did not end well.
+
+    `most_mb` ends the whole process tree, with OverMemory, as soon as its resident memory is larger.
+    """
     _adopt_orphans()
     before, busy_before = _cpu_of_children(), _busy_seconds()
     started = time.monotonic()
@@ -60,20 +73,22 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_keep_to_two_cores,
     )
-    watch = _Watch(process.pid, spill)
+    watch = _Watch(process.pid, spill, most_mb)
     watch.start()
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        for pid in _tree(process.pid):
-            os.kill(pid, signal.SIGKILL)
+        _kill(_tree(process.pid))
         process.communicate()
         raise Failed(f"{_shown(command)} took longer than {timeout:.0f} s") from error
     finally:
         seconds = time.monotonic() - started
         watch.stop()
         _reap_orphans()
+    if watch.is_over:
+        raise OverMemory(_shown(command), f"took {watch.peak_bytes >> 20} MB after {seconds:.1f} s")
     if process.returncode != 0:
         raise Failed(f"{_shown(command)} ended with {process.returncode}: {(err or out).strip()[-2000:]}")
     cpu = _cpu_of_children() - before
@@ -92,9 +107,11 @@ def run(
 class _Watch(threading.Thread):
     """Looks at the process tree and the spill folder again and again."""
 
-    def __init__(self, pid: int, spill: Path | None) -> None:
+    def __init__(self, pid: int, spill: Path | None, most_mb: int | None) -> None:
         super().__init__(daemon=True)
         self.peak_bytes = self.spill_bytes = self.processes = 0
+        self.is_over = False
+        self._most_bytes = most_mb << 20 if most_mb else None
         self._pid, self._spill, self._stopped = pid, spill, threading.Event()
 
     def run(self) -> None:
@@ -103,6 +120,9 @@ class _Watch(threading.Thread):
             pids = _tree(self._pid)
             self.processes = max(self.processes, len(pids))
             self.peak_bytes = max(self.peak_bytes, sum(_resident_bytes(pid) for pid in pids))
+            if self._most_bytes and self.peak_bytes > self._most_bytes and not self.is_over:
+                self.is_over = True
+                _kill(pids)
             if self._spill and time.monotonic() >= next_spill_look:
                 self.spill_bytes = max(self.spill_bytes, bytes_below(self._spill))
                 next_spill_look = time.monotonic() + SPILL_SAMPLE_SECONDS
@@ -136,6 +156,16 @@ def _tree(pid: int) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def _kill(pids: Sequence[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _keep_to_two_cores() -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
 
 
 def _resident_bytes(pid: int) -> int:

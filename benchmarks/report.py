@@ -7,54 +7,18 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
 from benchmarks import close_log
-from benchmarks.measure import Measured
+from benchmarks.alike import figures as alike
+from benchmarks.results import Figure, Results, table
 from benchmarks.workbench import PEERS
 
 # How many times as long as the close and its landing a peer must take. DuckDB by hand has no landing to win back.
 PEER_TARGETS = {"chdb": 1.2, "polars": 2.0, "pandas": 3.0, "pyspark": 5.0}
 BY_HAND_TARGET = 1.25
-
-
-@dataclass
-class Results:
-    """Every measurement under its name, in the order in which they were made; the sums each contestant came to."""
-
-    parameters: dict[str, str]
-    runs: dict[str, list[Measured]] = field(default_factory=lambda: defaultdict(list))
-    steps: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
-    sums: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    failures: dict[str, str] = field(default_factory=dict)
-
-    def seconds(self, name: str) -> float | None:
-        """The median of a measurement's wall times."""
-        return median(run.seconds for run in self.runs[name]) if self.runs.get(name) else None
-
-    def cpu_seconds(self, name: str) -> float:
-        """The median of its processor times, on which a busy machine has less influence."""
-        return median(run.cpu_seconds for run in self.runs[name])
-
-    def floor(self, name: str) -> float | None:
-        """The median of a floor's own two parts, without starting Python."""
-        return median(sum(run.said.values()) for run in self.runs[name]) if self.runs.get(name) else None
-
-    def peak_mb(self, name: str) -> int:
-        return max(run.peak_mb for run in self.runs[name])
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One row of the table of targets. `is_met` is None where there is nothing to meet."""
-
-    what: str
-    measured: str
-    target: str
-    is_met: bool | None
 
 
 def figures(results: Results) -> list[Figure]:
@@ -65,6 +29,7 @@ def figures(results: Results) -> list[Figure]:
         *_landing_figures(results),
         *_peer_figures(results),
         *_growth_figures(results),
+        *alike.figures(results),
         *_spark_figures(results),
         *_other_figures(results),
     ]
@@ -197,14 +162,15 @@ def markdown(results: Results) -> str:
     machine += f"medians of {results.parameters['repeats']}. {_others(results)}"
     verdicts = {True: "met", False: "MISSED", None: ""}
     rows = [[figure.what, figure.measured, figure.target, verdicts[figure.is_met]] for figure in figures(results)]
-    parts = [machine, _table(["figure", "measured", "target", ""], rows)]
+    parts = [machine, table(["figure", "measured", "target", ""], rows)]
+    parts += alike.tables(results)
     if results.runs.get("close"):
-        parts.append(_peer_table(results))
+        parts += ["Attribution alone:", _peer_table(results)]
     for name in ("close, large", "close"):
         if results.steps.get(name):
             last, least = results.steps[name][-1], results.floor("floor, large" if "large" in name else "floor")
             rows = [[step, f"{s:.1f}", f"{s / least:.2f}" if least else ""] for step, s in last.items() if s >= 0.05]
-            parts.append(_table([f"step of the last {name}", "s", "× floor"], rows))
+            parts.append(table([f"step of the last {name}", "s", "× floor"], rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -233,7 +199,7 @@ def _peer_table(results: Results) -> str:
             ]
         )
     head = ["engine", "s", "from … to", "× floor", "× close", "peak MB", "others' cores", "sums", "stages"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _agreement(results: Results, name: str) -> str:
@@ -249,7 +215,7 @@ def exit_status(results: Results) -> int:
     same_records = ("close", "close, alone", "close, other months beside", "close, usual history", *PEERS)
     found = {text for name in same_records for text in results.sums.get(name, [])}
     apart = any(figure.is_met is False for figure in _spark_figures(results))
-    return 1 if results.failures or len(found) > 1 or apart else 0
+    return 1 if results.failures or any(results.wrong.values()) or len(found) > 1 or apart else 0
 
 
 def write(results: Results, out: Path) -> None:
@@ -261,15 +227,12 @@ def write(results: Results, out: Path) -> None:
         "runs": {name: [asdict(run) for run in runs] for name, runs in results.runs.items()},
         "steps": results.steps,
         "sums": results.sums,
+        "wrong": results.wrong,
+        "unable": results.unable,
         "failures": results.failures,
     }
     (out / "results.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "results.md").write_text(markdown(results), encoding="utf-8")
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _others(results: Results) -> str:

@@ -13,13 +13,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import close_log, report, sums
+from benchmarks.alike.figures import name_of
 from benchmarks.cluster import cluster
-from benchmarks.data import TINY, Carrier, months_beside
-from benchmarks.measure import Failed, Measured
-from benchmarks.report import Results
-from benchmarks.workbench import PEERS, ROOT, Workbench, remove
+from benchmarks.data import CARRIERS, TINY, Carrier, months_beside
+from benchmarks.measure import Failed, Measured, OverMemory
+from benchmarks.results import Results
+from benchmarks.workbench import ALIKE, LIMITS, PEERS, ROOT, Workbench, remove
 
-STEPS = ("landing", "peers", "fixed", "months", "history", "large", "spark")
+STEPS = ("landing", "alike", "peers", "fixed", "months", "history", "large", "spark")
 FIXED_RECORDS = 1_000
 
 
@@ -40,6 +41,10 @@ class Bench:
             self.results.failures[name] = str(error)
             _say(f"{name}: FAILED. {error}")
             return None
+        return self.note_success(name, measured)
+
+    def note_success(self, name: str, measured: Measured) -> Measured:
+        """Keep a measurement and tell about it."""
         self.results.runs[name].append(measured)
         _say(
             f"{name}: {measured.seconds:.1f} s, {measured.cpu_seconds:.1f} s CPU, {measured.peak_mb} MB, "
@@ -73,6 +78,20 @@ class Bench:
             for name in self.asked.peers:
                 self._peer(name, folder, given)
         self._look_at("", folder)
+
+    def alike(self) -> None:
+        """The same deliverables from the close and from every engine, on each carrier and within each limit of memory.
+
+        Landing is counted on neither side.
+        """
+        for kind in self.asked.carrier:
+            name = "main" if kind == "plain" else kind
+            folder = self._landed_before(name, CARRIERS[kind])
+            remove(self.bench.work / "out" / f"alike-{folder.name}")
+            for limit, most_mb in [pair for _ in range(self.asked.repeats) for pair in LIMITS.items()]:
+                self._close_alike(folder, name_of("close", kind, limit), most_mb)
+                for engine in self.asked.peers:
+                    self._engine_alike(engine, folder, name_of(engine, kind, limit), most_mb)
 
     def fixed(self) -> None:
         """What a close costs when there is next to nothing to close: no history, and all of it."""
@@ -143,9 +162,43 @@ class Bench:
         self.note(noted_as, lambda: self.bench.land(folder, files))
         return folder
 
-    def _landed_before(self, name: str) -> Path:
+    def _landed_before(self, name: str, carrier: Carrier | None = None) -> Path:
         folder = self.bench.work / "data" / name
-        return folder if folder.exists() else self._landed(name, self.carrier, "land for the close")
+        return folder if folder.exists() else self._landed(name, carrier or self.carrier, "land for the close")
+
+    def _close_alike(self, folder: Path, name: str, most_mb: int | None) -> None:
+        self.bench.reopen(folder)
+        if self.note(name, lambda: self.bench.close(folder, most_mb=most_mb)):
+            self._judge(name, folder / "statements" / f"month={self.asked.month}", folder)
+
+    def _engine_alike(self, engine: str, folder: Path, name: str, most_mb: int | None) -> None:
+        """An engine that cannot do the job within a limit is told in its row; without one, it has failed."""
+        if name in self.results.unable:
+            return
+        job = self.bench.alike_job(engine, folder, most_mb)
+
+        def run() -> Measured:
+            return self.bench.alike(engine, job, most_mb)
+
+        measured = self.note(name, run) if most_mb is None else self._within(name, run)
+        if measured:
+            self._judge(name, job.parent, folder)
+        remove(job.parent)
+
+    def _within(self, name: str, run: Callable[[], Measured]) -> Measured | None:
+        try:
+            return self.note_success(name, run())
+        except OverMemory as error:
+            self.results.unable[name] = f"over the limit: {error.took}"
+        except Failed as error:
+            self.results.unable[name] = f"ended by itself: {str(error).strip().splitlines()[-1]}"
+        _say(f"{name}: {self.results.unable[name]}")
+        return None
+
+    def _judge(self, name: str, deliverables: Path, folder: Path) -> None:
+        wrong = self.bench.judged(deliverables, folder)
+        self.results.wrong[name] = wrong
+        _say(f"{name}: {'; '.join(wrong) or 'every file is right'}")
 
     def _alternate(self, folders: dict[str, Path]) -> None:
         for _ in range(self.asked.repeats):
@@ -191,6 +244,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--months", type=int, default=24, help="how many other months to land beside")
     parser.add_argument("--other-records", type=int, default=1_000_000, help="records of those that are no neighbours")
     parser.add_argument("--history", type=int, default=10, help="how many times longer the long history is")
+    carriers = ", ".join(CARRIERS)
+    parser.add_argument("--carrier", type=lambda text: text.split(","), default=list(CARRIERS), help=carriers)
     parser.add_argument("--peers", type=lambda text: text.split(",") if text else [], default=list(PEERS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--large-repeats", type=int, default=1)
@@ -201,7 +256,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench" / "results")
     parser.add_argument("--peer-python", type=Path, default=ROOT / "build" / "peers" / "bin" / "python")
     asked = parser.parse_args(arguments)
-    if unknown := (set(asked.peers) - set(PEERS)) | (set(asked.only) - set(STEPS)):
+    if unknown := (
+        (set(asked.peers) - set(ALIKE)) | (set(asked.only) - set(STEPS)) | (set(asked.carrier) - set(CARRIERS))
+    ):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     bench = Bench(asked)
     for step in STEPS:

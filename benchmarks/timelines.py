@@ -14,6 +14,7 @@ from benchmarks import landed
 from benchmarks.landed import Batch
 
 SCRIPT = Path(__file__).with_name("timelines.sql")
+GIVEN = Path(__file__).parent / "alike" / "given.sql"
 NUMBER = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 # An empty feed has no files, and still has columns.
 NOTHING = (
@@ -89,3 +90,13 @@ def write_for_peers(connection: duckdb.DuckDBPyConnection, start: str, end: str,
         ) to '{folder / "periods.parquet"}' (format parquet)
         """
     )
+
+
+def write_ready_made(connection: duckdb.DuckDBPyConnection, start: str, end: str, folder: Path) -> None:
+    """Write what every engine of `alike` is given: holdings and tenants with their events and lives (`given.sql`)."""
+    connection.execute(
+        f"set variable month_start = timestamptz '{start}'; set variable month_end = timestamptz '{end}'"
+    )
+    connection.execute(GIVEN.read_text(encoding="utf-8"))
+    for name in ("holdings", "tenants"):
+        connection.execute(f"copy given_{name} to '{folder / name}.parquet' (format parquet, compression zstd)")

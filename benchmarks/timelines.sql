@@ -1,12 +1,20 @@
 -- Who held what from when, and when each tenant lived, straight from the landed feeds: rules 4, 12, 13 and 14 read anew.
 -- The product's models must not be looked at when this is changed: it is what they are judged by.
 -- Given: views landed_tenants, landed_number_assignments, landed_ip_assignments, and table unusable_assets.
--- Made: `lives` (account_id, alive_from, alive_until) and `spells` (kind, asset, account_id, holds_from), a spell lasting
--- until the next one of its asset; nobody's spells have no account.
+-- Made: `lives` (account_id, event_id, alive_from, alive_until) and `spells` (kind, asset, account_id, event_id,
+-- holds_from), a spell lasting until the next one of its asset; nobody's spells have no account. `event_id` is the batch
+-- and row of the event that began it.
 
 create or replace temp table lives as
 select
     account_id,
+    arg_min(
+        batch_id || ':' || source_row,
+        {
+            'acts_at': greatest(recorded_at, coalesce(sealed_at, recorded_at)),
+            'recorded_at': recorded_at, 'batch_id': batch_id, 'source_row': source_row
+        }
+    ) as event_id,
     min(greatest(recorded_at, coalesce(sealed_at, recorded_at))) as alive_from,
     coalesce(
         min(greatest(recorded_at, coalesce(sealed_at, recorded_at))) filter (archived), 'infinity'::timestamptz
@@ -51,26 +59,33 @@ select
     asset,
     acts_at,
     arg_max(
-        {'account_id': case when event_type = 'start' then account_id end},
+        {'account_id': case when event_type = 'start' then account_id end, 'event_id': batch_id || ':' || source_row},
         {'recorded_at': recorded_at, 'batch_id': batch_id, 'source_row': source_row}
-    ).account_id as account_id
+    ) as last
 from acting
 where event_type <> 'end'
 group by kind, asset, acts_at;
 
 -- An end acts if its tenant then holds the asset: the holder from strictly before, since ends come first.
 create or replace temp table spells as
-select kind, asset, account_id, acts_at as holds_from from takings
+select kind, asset, last.account_id as account_id, last.event_id as event_id, acts_at as holds_from from takings
 union all
-select distinct ended.kind, ended.asset, null, ended.acts_at
+select
+    ended.kind, ended.asset, null,
+    arg_max(
+        ended.batch_id || ':' || ended.source_row,
+        {'recorded_at': ended.recorded_at, 'batch_id': ended.batch_id, 'source_row': ended.source_row}
+    ),
+    ended.acts_at
 from (select * from acting where event_type = 'end') as ended
 asof join takings as held
     on ended.kind = held.kind and ended.asset = held.asset and ended.acts_at > held.acts_at
-where held.account_id = ended.account_id
+where held.last.account_id = ended.account_id
     and not exists (
         select 1 from takings as taken
         where taken.kind = ended.kind and taken.asset = ended.asset and taken.acts_at = ended.acts_at
-    );
+    )
+group by ended.kind, ended.asset, ended.acts_at;
 
 drop table takings;
 drop table acting;

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks import data, landed, measure, timelines
+from benchmarks.alike import contract, judge
 from benchmarks.data import Carrier
 from benchmarks.measure import Measured
 
@@ -26,6 +27,16 @@ PEERS = {
     "polars": "polars_streaming",
     "pandas": "pandas_asof",
     "pyspark": "pyspark_local",
+}
+# What an engine may take of memory, in MB.
+LIMITS = {"1.5 GB": 1536, "no limit": None}
+# Those that leave the same deliverables as the close.
+ALIKE = {
+    "duckdb": "duckdb_by_hand",
+    "chdb": "chdb_by_day",
+    "polars": "polars_by_day",
+    "pandas": "pandas_by_day",
+    "pyspark": "pyspark_by_day",
 }
 
 
@@ -70,9 +81,9 @@ class Workbench:
         """Land records as an operator would."""
         return self.statements(folder, "land", "cdrs", *files)
 
-    def close(self, folder: Path, environment: dict[str, str] | None = None) -> Measured:
+    def close(self, folder: Path, environment: dict[str, str] | None = None, most_mb: int | None = None) -> Measured:
         """Close the month as an operator would, with these variables set."""
-        return self.statements(folder, "close", self.month, environment=environment)
+        return self.statements(folder, "close", self.month, environment=environment, most_mb=most_mb)
 
     def on_spark(self, configuration: Path | None = None) -> dict[str, str]:
         """The variables of a close on Spark: as a folder of its configuration says, or with two cores here."""
@@ -89,11 +100,18 @@ class Workbench:
             remove(folder / name)
         self.statements(folder, "rebuild")
 
-    def statements(self, folder: Path, *arguments: str | Path, environment: dict[str, str] | None = None) -> Measured:
+    def statements(
+        self,
+        folder: Path,
+        *arguments: str | Path,
+        environment: dict[str, str] | None = None,
+        most_mb: int | None = None,
+    ) -> Measured:
         """Run the real command line."""
         command = [ROOT / ".venv" / "bin" / "statements", "--data-dir", folder, *arguments]
         variables = {"PYTHONPATH": str(ROOT)} | (environment or {})
-        return measure.run(command, cwd=ROOT, environment=variables, spill=folder / "build" / "spill")
+        spill = folder / "build" / "spill"
+        return measure.run(command, cwd=ROOT, environment=variables, spill=spill, most_mb=most_mb)
 
     def floor(self, what: str, files: Iterable[Path]) -> Measured:
         """Run a floor over files."""
@@ -144,11 +162,56 @@ class Workbench:
         measured = self._module(module, out / "job.json", python=self.peer_python, spill=out / "spill")
         return measured, out / "lines.parquet"
 
+    def alike_job(self, name: str, folder: Path, most_mb: int | None = None) -> Path:
+        """The job of an engine that leaves the same deliverables as the close, in a folder that is empty but for it."""
+        out = self.work / "out" / f"alike-{folder.name}" / name
+        remove(out)
+        out.mkdir(parents=True)
+        given = self._ready_made(folder)
+        job = {
+            "cdrs": [str(path) for path in landed.files_of(landed.batches(folder), "cdrs", self.month)],
+            "holdings": str(given / "holdings.parquet"),
+            "tenants": str(given / "tenants.parquet"),
+            "out": str(out),
+            "month": self.month,
+            "memory_mb": most_mb,
+        }
+        (out / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        return out / "job.json"
+
+    def alike(self, name: str, job: Path, most_mb: int | None) -> Measured:
+        """Let an engine leave the same deliverables as the close."""
+        module = f"benchmarks.alike.{ALIKE[name]}"
+        return self._module(module, job, python=self.peer_python, spill=job.parent / "spill", most_mb=most_mb)
+
+    def judged(self, deliverables: Path, folder: Path) -> list[str]:
+        """What is wrong with a folder of deliverables of a data folder's month."""
+        kept = self.work / "out" / f"alike-{folder.name}" / "expected.duckdb"
+        if not kept.exists():
+            judge.expect(contract.read_job(self.alike_job("expected", folder)), kept)
+        return judge.judge(deliverables, kept)
+
+    def _ready_made(self, folder: Path) -> Path:
+        given = self.work / "out" / f"alike-{folder.name}" / "given"
+        if not (given / "tenants.parquet").exists():
+            given.mkdir(parents=True, exist_ok=True)
+            start, end = (instant.isoformat() for instant in data.month_bounds(self.month))
+            with duckdb.connect() as connection:
+                connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
+                timelines.create(connection, landed.batches(folder))
+                timelines.write_ready_made(connection, start, end, given)
+        return given
+
     def _module(
-        self, module: str, *arguments: str | Path, python: Path | None = None, spill: Path | None = None
+        self,
+        module: str,
+        *arguments: str | Path,
+        python: Path | None = None,
+        spill: Path | None = None,
+        most_mb: int | None = None,
     ) -> Measured:
         command = [python or Path(sys.executable), "-m", module, *arguments]
-        return measure.run(command, cwd=ROOT, environment={"PYTHONPATH": str(ROOT)}, spill=spill)
+        return measure.run(command, cwd=ROOT, environment={"PYTHONPATH": str(ROOT)}, spill=spill, most_mb=most_mb)
 
 
 def remove(folder: Path) -> None:
@@ -161,4 +224,4 @@ def remove(folder: Path) -> None:
 
 
 def _name(carrier: Carrier) -> str:
-    return f"{carrier.numbers}-numbers-history-{carrier.history}"
+    return f"{carrier.numbers}-numbers-history-{carrier.history}{'-hostile' if carrier.hostile else ''}"
