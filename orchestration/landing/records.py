@@ -108,6 +108,7 @@ def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: 
     would read several days' worth: dividing costs landing a third of a copy, and saves the close more.
     """
     # Every day that a file touches is open at once, and each holds a row group.
+    # The folder is new. DuckDB would look into it for files, and would take one that cannot be listed for an empty one.
     connection.execute("set partitioned_write_flush_threshold = 200000")
     (usable,) = engine.row(
         connection,
@@ -116,7 +117,8 @@ def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: 
             select {CANONICAL}, {text(batch_id)} as batch_id, source_row, {DAY_OF_START} as day
             from normalized
             where reason is null and not withdrawn
-        ) to {text(folder)} ({engine.PARQUET}, row_group_size 40960, partition_by (day))
+        ) to {text(folder)}
+            ({engine.PARQUET}, row_group_size 40960, partition_by (day), overwrite_or_ignore true)
         """,
     )
     assert isinstance(usable, int)
