@@ -88,19 +88,21 @@ def closing(models: Models, months: dg.PartitionsDefinition) -> dg.AssetsDefinit
 
         Or verify it, when it is frozen.
         """
-        settings = load()
+        settings, month = load(), Month.parse(context.partition_key)
         run_worker.show_life(context.instance, context.run.run_id)
+        # Launched by the button of an asset and not of the job, a run has no tag and no first step that writes it.
+        context.instance.add_run_tags(context.run.run_id, {"month": str(month)})
         try:
             closed = close.close_month(
                 settings,
-                Month.parse(context.partition_key),
+                month,
                 accept_rejected=config.accept_rejected,
                 progress=_progress(context),
             )
         except (Refused, Damaged) as error:
             if isinstance(error, DoesNotAddUp):
                 yield from (result for result in _check_results(models, error.nodes) if not result.passed)
-            raise refusal.of_close(settings, Month.parse(context.partition_key), error) from error
+            raise refusal.of_close(settings, month, error) from error
         for observation in feeds.latest(settings):
             context.log_event(observation)
         yield from results(settings, models, closed, closed.outcome)
@@ -130,7 +132,8 @@ def _frozen_month(models: Models) -> dg.AssetSpec:
             "A month's statements as read-only files with their hashes, for ever. Green is frozen, a gap is not.\n\n"
             "Final as soon as it is there: closing the month again verifies it and changes nothing. Press "
             "*Materialize all…* on the job `close_month`, for the oldest month that has ended and is not green; "
-            "several chosen at once run in order."
+            "several chosen at once run in order. *Materialize…* on this page does the same without the job's first "
+            "step, after Dagster has listed every model of the close."
         ),
         kinds={"parquet", "csv"},
         owners=OWNERS,

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.defs import OWNERS, showing
-from orchestration.defs.refusal import LOCATION, REPOSITORY
+from orchestration.defs.refusal import CLOSE_MONTH, LOCATION, REPOSITORY
 from orchestration.reports import overview
 from orchestration.settings import Settings
 
@@ -41,7 +41,7 @@ def observation(settings: Settings) -> dg.AssetObservation:
             "to_press": _lines(told.to_press),
             "months": _table(told.months[:MONTHS_SHOWN]),
             "landed": _table(told.feeds),
-            "close_a_month": dg.MetadataValue.job("close_month", LOCATION, repository_name=REPOSITORY),
+            "close_a_month": CLOSE_MONTH,
             "verify_everything": dg.MetadataValue.job("verify_everything", LOCATION, repository_name=REPOSITORY),
             "statements": dg.MetadataValue.asset(dg.AssetKey("frozen_month")),
             "as_a_page": dg.MetadataValue.path(str(settings.overview)),

@@ -19,6 +19,8 @@ from orchestration.settings import Settings
 
 ROWS_SHOWN = 50
 LOCATION, REPOSITORY = "tenant-statements", "__repository__"
+# A link to what an operator presses.
+CLOSE_MONTH = dg.MetadataValue.job("close_month", LOCATION, repository_name=REPOSITORY)
 ACCEPTING = """
 ```yaml
 ops:
@@ -45,7 +47,6 @@ class Failed(DagsterUserCodeProcessError, dg.Failure):
 
 def of_close(settings: Settings, month: Month, error: Refused | Damaged) -> Failed:
     """The failure of a run that may not close the month."""
-    job = dg.MetadataValue.job("close_month", LOCATION, repository_name=REPOSITORY)
     if isinstance(error, RejectedRowsStand):
         sentence = (
             f"{error.finding} Land mended rows with the same record_id; or leave these out of this close alone, by the "
@@ -59,12 +60,12 @@ def of_close(settings: Settings, month: Month, error: Refused | Damaged) -> Fail
                 "rows_not_shown": max(0, len(rows) - ROWS_SHOWN),
                 "configuration_that_leaves_them_out": dg.MetadataValue.md(ACCEPTING),
                 "then_press": f"Materialize all… on the job below, for {month}",
-                "job": job,
+                "job": CLOSE_MONTH,
             },
         )
     if isinstance(error, Damaged):
         return Failed(str(error))
-    return Failed(str(error), {"then_press": f"Materialize all… on the job below, for {month}", "job": job})
+    return Failed(str(error), {"then_press": f"Materialize all… on the job below, for {month}", "job": CLOSE_MONTH})
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:

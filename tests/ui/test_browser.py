@@ -38,6 +38,11 @@ def materialize(ui: Ui, page: Page, months: str) -> None:
     page.goto(f"{ui.url}/assets/overview")
     page.get_by_role("link", name="close_month", exact=True).first.click()
     page.get_by_role("button", name="Materialize all…").click()
+    choose(page, months)
+
+
+def choose(page: Page, months: str) -> None:
+    """Choose months in Dagster's dialog and launch."""
     dialog = page.get_by_role("dialog").last
     chosen = dialog.locator("input:not([type=checkbox])").first
     chosen.fill(months)
@@ -72,7 +77,6 @@ def test_the_overview_says_what_has_landed_what_is_next_and_what_to_press(ui, pa
     picture(page, "overview")
     page.goto((ui.data / "overview.html").as_uri())
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
-    picture(page, "overview-page")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,6 @@ def test_figures_are_plotted_and_every_place_that_the_guide_names_is_there(ui, p
     page.goto(f"{ui.url}/assets/frozen_month")
     page.get_by_role("button", name="Plots").click()
     expect(page.get_by_text("unattributed_percent").first).to_be_visible()
-    picture(page, "plots")
     for tab in ("Partitions", "Checks"):
         page.get_by_role("tab", name=tab).click()
         expect(page).to_have_url(re.compile(f"view={tab.lower()}"))
@@ -183,6 +186,26 @@ def test_the_same_month_again_says_that_it_is_frozen_already(ui, page):
     expect(page.get_by_role("cell", name="already frozen, verified")).to_be_visible()
 
 
+@pytest.mark.parametrize(("place", "ends"), [(0, "SUCCESS"), (3, "FAILURE")])
+def test_the_frozen_months_own_page_leads_to_the_job_and_its_button_launches_it(ui, page, place, ends):
+    """Dagster lists what else the operation makes before it lets anybody choose a month; that cannot be left out."""
+    month = str(ui.months[place])
+    page.goto(f"{ui.url}/assets/frozen_month?view=overview")
+    expect(page.get_by_role("link", name="close_month").first).to_be_visible()
+    before = {run["runId"] for run in ui.runs()}
+    page.get_by_role("button", name="Materialize…").click()
+    dialog = page.get_by_role("dialog").last
+    expect(dialog.get_by_text("part of a multi-asset that does not support subsetting")).to_be_visible()
+    dialog.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("dialog").get_by_role("button", name=re.compile("^Launch")).last).to_be_visible()
+    choose(page, month)
+    (launched,) = until(lambda: [run for run in ui.runs() if run["runId"] not in before], "the run")
+    assert ui.ended(launched["runId"]) == ends
+    (run,) = [run for run in ui.runs() if run["runId"] not in before]
+    assert (run["jobName"], run["tags"]["month"]) == ("close_month", month)
+    assert ui.failed("frozen_month") == ui.failed("warehouse") == []
+
+
 def test_three_months_chosen_at_once_are_closed_in_order_and_all_turn_green(ui, page):
     materialize(ui, page, f"[{ui.months[1]}...{ui.months[3]}]")
     until(lambda: len(ui.frozen()) == 4, "all four months", 3 * PATIENCE)
@@ -193,4 +216,9 @@ def test_three_months_chosen_at_once_are_closed_in_order_and_all_turn_green(ui, 
     until(lambda: ui.material("frozen_month", ui.months[3]), "the last materialization")
     page.goto(f"{ui.url}/assets/frozen_month?view=partitions")
     expect(page.get_by_text("Materialized (4)")).to_be_visible()
-    picture(page, "months")
+
+
+def test_the_servers_say_one_line_and_then_errors_alone(ui):
+    first, *lines = (ui.data.parent / "ui.log").read_text(encoding="utf-8").splitlines()
+    assert first == f"Open {ui.url}, stop with Ctrl-C."
+    assert [line for line in lines if " - DEBUG - " in line or " - INFO - " in line or "Warning" in line] == []
