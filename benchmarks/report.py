@@ -16,10 +16,6 @@ from benchmarks.alike import figures as alike
 from benchmarks.results import Figure, Results, table
 from benchmarks.workbench import PEERS
 
-# How many times as long as the close and its landing a peer must take. DuckDB by hand has no landing to win back.
-PEER_TARGETS = {"chdb": 1.2, "polars": 2.0, "pandas": 3.0, "pyspark": 5.0}
-BY_HAND_TARGET = 1.25
-
 
 def figures(results: Results) -> list[Figure]:
     """Every target that something was measured for."""
@@ -27,7 +23,6 @@ def figures(results: Results) -> list[Figure]:
         *_close_figures(results, "close, large", "floor, large"),
         *_close_figures(results, "close", "floor"),
         *_landing_figures(results),
-        *_peer_figures(results),
         *_growth_figures(results),
         *alike.figures(results),
         *_spark_figures(results),
@@ -74,23 +69,6 @@ def _landing_figures(results: Results) -> list[Figure]:
             said = f"{_times(seconds, least)} {plain}"
             rows.append(Figure(name, said, f"≤ {limit:g} ×", seconds / least <= limit))
             rows.append(Figure(f"{name}, peak memory", f"{peak} MB", "≤ 1024 MB", peak <= 1024))
-    return rows
-
-
-def _peer_figures(results: Results) -> list[Figure]:
-    ours = _ours(results)
-    if ours is None:
-        return []
-    close = results.seconds("close")
-    rows = []
-    for name, target in PEER_TARGETS.items():
-        if theirs := results.seconds(name):
-            ratio = theirs / ours
-            rows.append(Figure(f"{name} against landing + close", f"{ratio:.2f} ×", f"≥ {target:g} ×", ratio >= target))
-    if by_hand := results.seconds("duckdb"):
-        ratio = close / by_hand
-        said = f"{ratio:.2f} × ({ours / by_hand:.2f} × with landing)"
-        rows.append(Figure("close against DuckDB by hand", said, f"≤ {BY_HAND_TARGET} ×", ratio <= BY_HAND_TARGET))
     return rows
 
 
@@ -148,13 +126,6 @@ def _times(seconds: float, least: float) -> str:
     return f"{seconds:.1f} s = {seconds / least:.2f} × the {least:.1f} s of"
 
 
-def _ours(results: Results) -> float | None:
-    """Landing and close together: what must be done before anybody has a statement."""
-    landing = results.seconds("land parquet") or results.seconds("land for the close")
-    close = results.seconds("close")
-    return landing + close if landing and close else None
-
-
 def markdown(results: Results) -> str:
     """All tables."""
     machine = f"{_cpu()}, {os.cpu_count()} cores, {_memory_gb()} GB; Python {platform.python_version()}, "
@@ -165,7 +136,7 @@ def markdown(results: Results) -> str:
     parts = [machine, table(["figure", "measured", "target", ""], rows)]
     parts += alike.tables(results)
     if results.runs.get("close"):
-        parts += ["Attribution alone:", _peer_table(results)]
+        parts += ["Attribution alone", _peer_table(results)]
     for name in ("close, large", "close"):
         if results.steps.get(name):
             last, least = results.steps[name][-1], results.floor("floor, large" if "large" in name else "floor")

@@ -1,4 +1,4 @@
-"""`make bench`: land, close, floor, peers, growth, audit, in this order, and one table at the end.
+"""`make bench`: land, close, like for like, floor, peers, growth, audit, in this order, and the tables at the end.
 
 What belongs here: which runs there are and how they alternate. What does not: how one is run (`workbench`) or judged
 (`report`). Rounds alternate all contestants, so that a busy minute of the machine hits all of them.

@@ -5,6 +5,8 @@ that hold Account IDs as codes, so that the sort carries numbers; assets with ma
 running sums over two integers.
 """
 
+from pathlib import Path
+
 import duckdb
 
 from benchmarks.alike import contract, proof
@@ -34,6 +36,7 @@ def main() -> None:
     stages.done("usage")
     _add_up(connection, job)
     stages.done("totals")
+    _keep_calls(connection)
     _find_peaks(connection)
     stages.done("peaks")
     _write_tables(connection, job)
@@ -114,87 +117,14 @@ def _prepare(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     )
 
 
-def _write_day(connection: duckdb.DuckDBPyConnection, start: str, end: str, path: object) -> None:
+def _write_day(connection: duckdb.DuckDBPyConnection, start: str, end: str, path: Path) -> None:
     """One day, sorted by the account's code; the columns that are the same everywhere come after the sort."""
-    carried = ", ".join(f"keyed.{name}" for name in contract.CARRIED)
-    within = f"valid_until > timestamptz '{start}' and valid_from < timestamptz '{end}'"
     connection.execute(
         f"""
         copy (
-            with keyed as (
-                select
-                    delivered.*,
-                    by_origin,
-                    by_origin and x_tenant is not null as by_header,
-                    case when by_origin then source_ip else delivered.number end as asset,
-                    -- Numbers begin with a plus and IPs never do: neither may find the other.
-                    case
-                        when by_origin and source_ip not like '+%' then source_ip
-                        when not by_origin and delivered.number like '+%' then delivered.number
-                    end as asset_key,
-                    case when by_origin then lower(x_tenant) end as header_key
-                from delivered
-                inner join services
-                    on services.service = delivered.service and services.direction = delivered.direction
-                where started_at >= timestamptz '{start}' and started_at < timestamptz '{end}'
-                    and place not in (from fallen)
-            ),
-            held as (
-                select
-                    {carried}, keyed.batch_id, keyed.source_row, by_origin, by_header, keyed.asset,
-                    coalesce(few.account, by_hour.account) as holder,
-                    coalesce(by_hour.is_released, few.is_released) as is_released,
-                    coalesce(few.assignment_id, by_hour.assignment_id) as holder_event,
-                    coalesce(few.alive_from, by_hour.alive_from) as holder_from,
-                    coalesce(few.alive_until, by_hour.alive_until) as holder_until,
-                    coalesce(started_at >= holder_from and started_at < holder_until, false) as holder_lives,
-                    accounts.account_id is not null as is_similar,
-                    coalesce(x_tenant = accounts.account_id, false) as is_named,
-                    accounts.account, accounts.assignment_id as header_event, accounts.alive_from as header_from,
-                    is_named and started_at >= header_from and started_at < accounts.alive_until as header_lives
-                from keyed
-                left join (from few where {within}) as few
-                    on keyed.asset_key = few.asset and started_at >= few.valid_from and started_at < few.valid_until
-                left join (from by_hour where {within}) as by_hour
-                    on few.busy_asset = by_hour.asset and epoch_us(started_at) // {HOUR} = by_hour.hour
-                    and started_at >= by_hour.valid_from and started_at < by_hour.valid_until
-                left join accounts on keyed.header_key = accounts.account_key
-            ),
-            decided as (
-                select
-                    {", ".join(contract.CARRIED)}, batch_id, source_row,
-                    case
-                        when by_header then if(header_lives, account, null)
-                        when holder_lives then holder
-                    end as account,
-                    case
-                        when by_header then if(header_lives, 'header', null)
-                        when holder_lives then if(by_origin, 'ip', 'number')
-                    end as attributed_by,
-                    case
-                        when by_header then case
-                            when header_lives then null
-                            when is_named and started_at < header_from then 'tenant_not_yet_created'
-                            when is_named then 'tenant_archived'
-                            when not regexp_full_match(x_tenant, '{contract.ACCOUNT_ID}') or x_tenant like '%..%'
-                                then 'header_malformed'
-                            when is_similar then 'header_case_mismatch'
-                            else 'header_unknown_tenant'
-                        end
-                        when holder_lives then null
-                        when asset is null then if(by_origin, 'ip_missing', 'number_missing')
-                        when holder_event is null and by_origin
-                            then if(regexp_full_match(asset, '{contract.IP}'), 'ip_unknown', 'ip_malformed')
-                        when holder_event is null
-                            then if(regexp_full_match(asset, '{contract.E164}'), 'number_unknown', 'number_malformed')
-                        when is_released then if(by_origin, 'ip_unassigned', 'number_unassigned')
-                        when started_at >= holder_until then 'tenant_archived'
-                        else 'tenant_not_yet_created'
-                    end as reason,
-                    case when not by_header then holder_event when is_named then header_event end as assignment_id,
-                    by_header and header_lives and holder_lives and holder <> held.account as conflict_header_ip
-                from held
-            )
+            with keyed as ({_keyed(start, end)}),
+            held as ({_held(start, end)}),
+            decided as ({_decided()})
             select
                 {", ".join(contract.CARRIED[:5])}, duration_seconds::bigint as duration_seconds,
                 billed_seconds::bigint as billed_seconds, {", ".join(contract.CARRIED[7:13])},
@@ -205,6 +135,94 @@ def _write_day(connection: duckdb.DuckDBPyConnection, start: str, end: str, path
         ) to '{path}' ({COPY})
         """
     )
+
+
+def _keyed(start: str, end: str) -> str:
+    """A day's records with what each is looked up by."""
+    return f"""
+        select
+            delivered.*,
+            by_origin,
+            by_origin and x_tenant is not null as by_header,
+            case when by_origin then source_ip else delivered.number end as asset,
+            -- Numbers begin with a plus and IPs never do: neither may find the other.
+            case
+                when by_origin and source_ip not like '+%' then source_ip
+                when not by_origin and delivered.number like '+%' then delivered.number
+            end as asset_key,
+            case when by_origin then lower(x_tenant) end as header_key
+        from delivered
+        inner join services
+            on services.service = delivered.service and services.direction = delivered.direction
+        where started_at >= timestamptz '{start}' and started_at < timestamptz '{end}'
+            and place not in (from fallen)
+    """
+
+
+def _held(start: str, end: str) -> str:
+    """The same beside the holder of the asset and the tenant of the header."""
+    carried = ", ".join(f"keyed.{name}" for name in contract.CARRIED)
+    within = f"valid_until > timestamptz '{start}' and valid_from < timestamptz '{end}'"
+    return f"""
+        select
+            {carried}, keyed.batch_id, keyed.source_row, by_origin, by_header, keyed.asset,
+            coalesce(few.account, by_hour.account) as holder,
+            coalesce(by_hour.is_released, few.is_released) as is_released,
+            coalesce(few.assignment_id, by_hour.assignment_id) as holder_event,
+            coalesce(few.alive_from, by_hour.alive_from) as holder_from,
+            coalesce(few.alive_until, by_hour.alive_until) as holder_until,
+            coalesce(started_at >= holder_from and started_at < holder_until, false) as holder_lives,
+            accounts.account_id is not null as is_similar,
+            coalesce(x_tenant = accounts.account_id, false) as is_named,
+            accounts.account, accounts.assignment_id as header_event, accounts.alive_from as header_from,
+            is_named and started_at >= header_from and started_at < accounts.alive_until as header_lives
+        from keyed
+        left join (from few where {within}) as few
+            on keyed.asset_key = few.asset and started_at >= few.valid_from and started_at < few.valid_until
+        left join (from by_hour where {within}) as by_hour
+            on few.busy_asset = by_hour.asset and epoch_us(started_at) // {HOUR} = by_hour.hour
+            and started_at >= by_hour.valid_from and started_at < by_hour.valid_until
+        left join accounts on keyed.header_key = accounts.account_key
+    """
+
+
+def _decided() -> str:
+    """The account, the method, the reason, the evidence and the conflict (rules 8 to 11, 16 and 17)."""
+    return f"""
+        select
+            {", ".join(contract.CARRIED)}, batch_id, source_row,
+            case
+                when by_header then if(header_lives, account, null)
+                when holder_lives then holder
+            end as account,
+            case
+                when by_header then if(header_lives, 'header', null)
+                when holder_lives then if(by_origin, 'ip', 'number')
+            end as attributed_by,
+            case
+                when by_header then case
+                    when header_lives then null
+                    when is_named and started_at < header_from then 'tenant_not_yet_created'
+                    when is_named then 'tenant_archived'
+                    when not regexp_full_match(x_tenant, '{contract.ACCOUNT_ID}') or x_tenant like '%..%'
+                        then 'header_malformed'
+                    when is_similar then 'header_case_mismatch'
+                    else 'header_unknown_tenant'
+                end
+                when holder_lives then null
+                when asset is null then if(by_origin, 'ip_missing', 'number_missing')
+                when holder_event is null and by_origin
+                    then if(regexp_full_match(asset, '{contract.IP}'), 'ip_unknown', 'ip_malformed')
+                when holder_event is null
+                    then if(regexp_full_match(asset, '{contract.E164}'), 'number_unknown', 'number_malformed')
+                when is_released then if(by_origin, 'ip_unassigned', 'number_unassigned')
+                when started_at >= holder_until then 'tenant_archived'
+                else 'tenant_not_yet_created'
+            end as reason,
+            case when not by_header then holder_event when is_named then header_event end as assignment_id,
+            by_header and header_lives and holder_lives and holder <> held.account as conflict_header_ip
+        from held
+    """
 
 
 def _add_up(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
@@ -232,8 +250,8 @@ def _add_up(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     )
 
 
-def _find_peaks(connection: duckdb.DuckDBPyConnection) -> None:
-    """Each call's beginning and end as one integer that sorts ends first, and running sums over them."""
+def _keep_calls(connection: duckdb.DuckDBPyConnection) -> None:
+    """The calls that take a channel, as three numbers each."""
     connection.execute(
         """
         create temp table calls as
@@ -243,7 +261,15 @@ def _find_peaks(connection: duckdb.DuckDBPyConnection) -> None:
             from usage
             inner join services
                 on services.service = usage.service and services.direction = usage.direction and unit = 'minute'
-            where duration_seconds > 0;
+            where duration_seconds > 0
+        """
+    )
+
+
+def _find_peaks(connection: duckdb.DuckDBPyConnection) -> None:
+    """Each call's beginning and end as one integer that sorts ends first, and running sums over them."""
+    connection.execute(
+        """
         create temp table peaks as
         with steps as (
             select account, began * 2 + 1 as turn from calls where account is not null

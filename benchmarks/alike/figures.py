@@ -58,7 +58,8 @@ def tables(results: Results) -> list[str]:
 
 def _rounds(results: Results) -> list[tuple[str, str]]:
     told = [*results.runs, *results.unable]
-    return list(dict.fromkeys(tuple(name.split(", ")[1:]) for name in told if " alike, " in name))
+    parts = (name.split(", ") for name in told if " alike, " in name)
+    return list(dict.fromkeys((carrier, limit) for _, carrier, limit in parts))
 
 
 def _row(results: Results, engine: str, carrier: str, limit: str) -> list[str] | None:
@@ -67,7 +68,8 @@ def _row(results: Results, engine: str, carrier: str, limit: str) -> list[str] |
         return [engine, limit, "cannot", *[""] * 6, reason.replace("|", "/").replace("\n", " ")[:160], ""]
     if not (runs := results.runs.get(name)):
         return None
-    seconds, each = results.seconds(name), sorted(run.seconds for run in runs)
+    each = sorted(run.seconds for run in runs)
+    seconds = median(each)
     ours = results.seconds(name_of("close", carrier, limit))
     wrong = results.wrong.get(name, [])
     return [

@@ -273,8 +273,9 @@ def _wrong_usage(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[st
             wrong.append(f"usage of day {day} has other columns: {[column[:2] for column in columns]}")
             continue
         found = connection.execute(f"select {DAY_SUMS} from (select md5_number({ROW}) as m from {source})").fetchone()
-        if found != tuple(expected):
-            wrong.append(f"usage of day {day}: {found[0]} rows that are not the {expected[0]} expected ones")
+        if found is None or found != tuple(expected):
+            rows = found[0] if found else 0
+            wrong.append(f"usage of day {day}: {rows} rows that are not the {expected[0]} expected ones")
         if not _is_in_order(path, contract.USAGE_ORDER):
             wrong.append(f"usage of day {day} is not in order")
         if codec := _other_codec(path):
@@ -296,8 +297,8 @@ def _wrong_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[s
             continue
         ours = f"select {', '.join(given)} from {table}"
         theirs = f"select {', '.join(f'{name}::{kind} as {name}' for name, kind in given.items())} from {source}"
-        (lacking,) = connection.execute(f"select count(*) from ({ours} except all {theirs})").fetchone()
-        (beyond,) = connection.execute(f"select count(*) from ({theirs} except all {ours})").fetchone()
+        lacking = len(connection.execute(f"{ours} except all {theirs}").fetchall())
+        beyond = len(connection.execute(f"{theirs} except all {ours}").fetchall())
         if lacking or beyond:
             wrong.append(f"{table}: {lacking} expected rows are not there, {beyond} others are")
         if not _is_in_order(path, order):
@@ -329,17 +330,14 @@ def _is_in_order(path: Path, order: Sequence[str]) -> bool:
     table = pq.ParquetFile(path).read(columns=list(order))
     if table.num_rows < 2:
         return True
-    increases = None
+    increases: pa.ChunkedArray = pa.chunked_array([pa.repeat(False, table.num_rows - 1)])
     for name in reversed(order):
-        column = table[name].combine_chunks()
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            column = pc.fill_null(column, LAST)
+        column = table[name]
+        if not pa.types.is_temporal(column.type):
+            column = pc.fill_null(pc.cast(column, pa.large_string()), pa.scalar(LAST, pa.large_string()))
         before, after = column[:-1], column[1:]
-        less = pc.less(before, after)
-        increases = less if increases is None else pc.or_(less, pc.and_(pc.equal(before, after), increases))
-    return pc.all(increases).as_py() is True
+        increases = pc.or_(pc.less(before, after), pc.and_(pc.equal(before, after), increases))
+    return bool(pc.all(increases).as_py())
 
 
 def _other_codec(path: Path) -> str:

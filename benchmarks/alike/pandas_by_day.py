@@ -4,6 +4,7 @@ What belongs here: this library's best plan. Money is added up by Arrow, since p
 peaks by NumPy, which it is made of.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -25,6 +26,16 @@ WRITE = {"compression": "zstd", "compression_level": 1}
 TEXT = pd.ArrowDtype(pa.string())
 
 
+@dataclass(frozen=True)
+class Lookups:
+    """What a record is looked up in: deliveries that do not stand, holdings by asset, tenants, and services."""
+
+    fallen: pa.Table
+    holdings: pd.DataFrame
+    tenants: pd.DataFrame
+    services: pd.DataFrame
+
+
 def main() -> None:
     """Do the job."""
     job, stages = contract.read_job(), Stages()
@@ -34,10 +45,11 @@ def main() -> None:
     tenants = _read(job.tenants)
     services = pd.DataFrame([vars(row) for row in contract.services()])
     codes = {account: code for code, account in enumerate(tenants["account_id"])}
+    lookups = Lookups(fallen, holdings, tenants, services)
     stages.done("prepare lookups")
     totals, calls = [], []
     for start, end, path in job.days:
-        table, by_minute, asset = _day(job, fallen, holdings, tenants, services, (start, end))
+        table, by_minute, asset = _day(job, lookups, (start, end))
         pq.write_table(table.select(contract.USAGE), path, **WRITE)
         totals.append(_added(table.append_column("asset", asset), KEY))
         calls.append(_calls(table, by_minute, codes))
@@ -85,24 +97,18 @@ def _fallen(job: Job) -> pa.Table:
     return pa.Table.from_pandas(rows.loc[~stands, list(contract.PLACE)], preserve_index=False)
 
 
-def _day(
-    job: Job,
-    fallen: pa.Table,
-    holdings: pd.DataFrame,
-    tenants: pd.DataFrame,
-    services: pd.DataFrame,
-    day: tuple[datetime, datetime],
-) -> tuple[pa.Table, np.ndarray, pa.Array]:
+def _day(job: Job, lookups: Lookups, day: tuple[datetime, datetime]) -> tuple[pa.Table, np.ndarray, pa.Array]:
     """A day's records with their tenants in order, which of them are calls, and the asset of each."""
     at = pc.field("started_at")
     within = (at >= pa.scalar(day[0])) & (at < pa.scalar(day[1]))
     columns = [*contract.CARRIED, *contract.PLACE]
     table = pa.concat_tables([pq.read_table(path, columns=columns, filters=within) for path in job.cdrs])
     place = pd.MultiIndex.from_frame(table.select(contract.PLACE).to_pandas())
-    has_fallen = place.isin(pd.MultiIndex.from_frame(fallen.to_pandas()))
+    has_fallen = place.isin(pd.MultiIndex.from_frame(lookups.fallen.to_pandas()))
     table = table.filter(pa.array(~has_fallen))
+    holdings = lookups.holdings
     overlapping = holdings[(holdings["valid_until"] > day[0]) & (holdings["valid_from"] < day[1])]
-    decided, by_minute, asset = _decide(_keys(table), overlapping, tenants, services)
+    decided, by_minute, asset = _decide(_keys(table), overlapping, lookups)
     for name in contract.DECIDED:
         kind = pa.bool_() if name == "conflict_header_ip" else pa.string()
         table = table.append_column(name, pa.array(decided[name], type=kind))
@@ -132,13 +138,10 @@ def _keys(table: pa.Table) -> pd.DataFrame:
     return keys
 
 
-def _decide(
-    keys: pd.DataFrame, holdings: pd.DataFrame, tenants: pd.DataFrame, services: pd.DataFrame
-) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
+def _decide(keys: pd.DataFrame, holdings: pd.DataFrame, lookups: Lookups) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
     """The account, the method, the reason, the evidence and the conflict (rules 8 to 11, 16 and 17)."""
-    service = services.set_index(["service", "direction"]).reindex(
-        pd.MultiIndex.from_frame(keys[["service", "direction"]])
-    )
+    pairs = pd.MultiIndex.from_frame(keys[["service", "direction"]])
+    service = lookups.services.set_index(["service", "direction"]).reindex(pairs)
     by_origin = (service["attributed_by"] == "origin").to_numpy()
     by_minute = (service["unit"] == "minute").to_numpy()
     at, header = keys["started_at"], keys["x_tenant"].where(by_origin)
@@ -148,6 +151,7 @@ def _decide(
     is_number = asset.str.startswith("+").fillna(False).to_numpy(dtype=bool)
     held = _held(asset.where(is_number != by_origin), at, holdings)
     holder_lives = ((held["alive_from"] <= at) & (at < held["alive_until"])).to_numpy(dtype=bool)
+    tenants = lookups.tenants
     named = tenants.set_index(tenants["account_id"].str.lower()).reindex(header.str.lower())
     named.index = keys.index
     is_named = (named["account_id"] == header).fillna(False).to_numpy(dtype=bool)

@@ -3,6 +3,7 @@
 What belongs here: this engine's best plan. A month at once takes five gigabytes; a day of it is a thirtieth.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -17,21 +18,29 @@ MONEY = pl.Decimal(38, 9)
 WRITE = {"compression": "zstd", "compression_level": 1}
 
 
+@dataclass(frozen=True)
+class Lookups:
+    """What a record is looked up in: deliveries that do not stand, holdings by asset, tenants, and services."""
+
+    fallen: pl.DataFrame
+    holdings: pl.DataFrame
+    tenants: pl.DataFrame
+    services: pl.DataFrame
+
+
 def main() -> None:
     """Do the job."""
     job, stages = contract.read_job(), Stages()
     delivered = pl.scan_parquet(job.cdrs).select(*contract.CARRIED, *contract.PLACE)
     fallen = _fallen(delivered)
     stages.done("deduplicate")
-    holdings = pl.read_parquet(job.holdings).rename(
-        {"account_id": "holder", "alive_from": "holder_from", "alive_until": "holder_until"}
-    )
+    names = {"account_id": "holder", "alive_from": "holder_from", "alive_until": "holder_until"}
     tenants = pl.read_parquet(job.tenants)
-    services = _services()
+    lookups = Lookups(fallen, pl.read_parquet(job.holdings).rename(names), tenants, _services())
     stages.done("prepare lookups")
     totals, calls = [], []
     for start, end, path in job.days:
-        day = _day(delivered, fallen, holdings, tenants, services, (start, end))
+        day = _day(delivered, lookups, (start, end))
         day.select(contract.USAGE).write_parquet(path, **WRITE)
         totals.append(_grouped(day.lazy()))
         calls.append(_calls(day.lazy()))
@@ -80,20 +89,30 @@ def _services() -> pl.DataFrame:
     )
 
 
-def _day(
-    delivered: pl.LazyFrame,
-    fallen: pl.DataFrame,
-    holdings: pl.DataFrame,
-    tenants: pl.DataFrame,
-    services: pl.DataFrame,
-    day: tuple[datetime, datetime],
-) -> pl.DataFrame:
+def _day(delivered: pl.LazyFrame, lookups: Lookups, day: tuple[datetime, datetime]) -> pl.DataFrame:
     """A day's records with their tenants, in order."""
+    return (
+        _held(delivered, lookups, day)
+        .with_columns(_decided())
+        .with_columns(
+            pl.col("duration_seconds", "billed_seconds").cast(pl.Int64),
+            pl.lit("usage").alias("line_type"),
+            pl.lit("usage").alias("entry"),
+            pl.lit(1, pl.Int64).alias("record_count"),
+            pl.lit(day[0].date().replace(day=1)).alias("usage_month"),
+        )
+        .sort(contract.USAGE_ORDER, nulls_last=True)
+        .collect(engine="streaming")
+    )
+
+
+def _held(delivered: pl.LazyFrame, lookups: Lookups, day: tuple[datetime, datetime]) -> pl.LazyFrame:
+    """A day's records beside the holder of the asset and the tenant of the header."""
     start, end = (pl.lit(instant).cast(pl.Datetime("us", "UTC")) for instant in day)
     at, by_origin = pl.col("started_at"), pl.col("by_origin")
     by_header = by_origin & pl.col("x_tenant").is_not_null()
     is_number = pl.col("asset").str.starts_with("+")
-    named = tenants.lazy().select(
+    named = lookups.tenants.lazy().select(
         header_key=pl.col("account_id").str.to_lowercase(),
         header_tenant="account_id",
         header_event="assignment_id",
@@ -102,8 +121,8 @@ def _day(
     )
     keyed = (
         delivered.filter(at >= start, at < end)
-        .join(fallen.lazy(), on=list(contract.PLACE), how="anti")
-        .join(services.lazy(), on=["service", "direction"], how="inner")
+        .join(lookups.fallen.lazy(), on=list(contract.PLACE), how="anti")
+        .join(lookups.services.lazy(), on=["service", "direction"], how="inner")
         .with_columns(
             by_header=by_header,
             asset=pl.when(by_origin).then("source_ip").otherwise("number"),
@@ -112,7 +131,7 @@ def _day(
         # Numbers begin with a plus and IPs never do: neither may find the other.
         .with_columns(asset_key=pl.when(is_number != by_origin).then("asset"))
     )
-    overlapping = holdings.lazy().filter(pl.col("valid_until") > start, pl.col("valid_from") < end)
+    overlapping = lookups.holdings.lazy().filter(pl.col("valid_until") > start, pl.col("valid_from") < end)
     return (
         keyed.sort("started_at")
         .join_asof(
@@ -134,16 +153,6 @@ def _day(
                 False
             ),
         )
-        .with_columns(_decided())
-        .with_columns(
-            pl.col("duration_seconds", "billed_seconds").cast(pl.Int64),
-            pl.lit("usage").alias("line_type"),
-            pl.lit("usage").alias("entry"),
-            pl.lit(1, pl.Int64).alias("record_count"),
-            pl.lit(day[0].date().replace(day=1)).alias("usage_month"),
-        )
-        .sort(contract.USAGE_ORDER, nulls_last=True)
-        .collect(engine="streaming")
     )
 
 

@@ -19,7 +19,8 @@ from benchmarks.alike.contract import Job
 
 MEASURES = ("record_count", "duration_seconds", "billed_seconds", "cost")
 KEY = ("account_id", *contract.LINE)
-Sums = dict[tuple, tuple]
+Key = tuple[str | None, ...]
+Sums = dict[Key, tuple[int | Decimal, ...]]
 
 
 def prove(job: Job) -> None:
@@ -41,7 +42,7 @@ def prove(job: Job) -> None:
 
 
 def _sums(paths: list[Path], key: tuple[str, ...]) -> Sums:
-    found: dict[tuple, list] = defaultdict(lambda: [0, 0, 0, Decimal(0)])
+    found: dict[Key, list[int | Decimal]] = defaultdict(lambda: [0, 0, 0, Decimal(0)])
     for path in paths:
         table = pq.ParquetFile(path, memory_map=False).read(columns=[*key, *MEASURES])
         wide = pc.cast(table["cost"], pa.decimal128(38, 9))
@@ -56,7 +57,7 @@ def _sums(paths: list[Path], key: tuple[str, ...]) -> Sums:
 
 
 def _rolled_up(sums: Sums, kept: slice) -> Sums:
-    found: dict[tuple, list] = defaultdict(lambda: [0, 0, 0, Decimal(0)])
+    found: dict[Key, list[int | Decimal]] = defaultdict(lambda: [0, 0, 0, Decimal(0)])
     for key, values in sums.items():
         found[key[kept]] = [total + value for total, value in zip(found[key[kept]], values, strict=True)]
     return {key: tuple(values) for key, values in found.items()}

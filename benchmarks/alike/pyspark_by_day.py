@@ -127,10 +127,10 @@ def _prepare(spark: SparkSession, job: Job) -> None:
     ).createOrReplaceTempView("by_hour")
 
 
-def _usage(spark: SparkSession, job: Job) -> DataFrame:
-    """Every record of the month with its tenant."""
+def _held() -> str:
+    """Each record beside the holder of its asset and the tenant of its header."""
     carried = ", ".join(f"keyed.{name}" for name in (*contract.CARRIED, *contract.PLACE))
-    held = f"""
+    return f"""
         select /*+ broadcast(tenants), broadcast(few), broadcast(by_hour) */
             {carried}, by_origin, by_header, keyed.asset, kind,
             coalesce(by_hour.account_id, few.account_id) as holder,
@@ -166,11 +166,15 @@ def _usage(spark: SparkSession, job: Job) -> DataFrame:
             and started_at >= by_hour.valid_from and started_at < by_hour.valid_until
         left join tenants on keyed.header_key = lower(tenants.account_id)
     """
+
+
+def _usage(spark: SparkSession, job: Job) -> DataFrame:
+    """Every record of the month with its tenant."""
     judged = f"""
         select
             *, is_named and is_alive as header_lives,
             coalesce(started_at >= holder_from and started_at < holder_until, false) as holder_lives
-        from ({held})
+        from ({_held()})
     """
     return spark.sql(
         f"""
