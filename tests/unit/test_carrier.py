@@ -22,7 +22,7 @@ ACCOUNT_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 RECORDS = 2_500
 MICROSECOND = timedelta(microseconds=1)
 
-# REQUIREMENTS.md §4, row by row.
+# Rule 25, row by row.
 PAIRS = {
     ("outbound_conversational", "outbound"),
     ("outbound_highcost", "outbound"),
