@@ -140,6 +140,7 @@ def without_identity(batch) -> None:
     (batch / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_batches_from_before_there_were_ids_get_theirs_when_first_needed_and_again_when_they_are_lost(warehouse, land):
     first = land(record("a", started_at=JANUARY), record("b"))
     second = land(record("a"), record("b", started_at=JANUARY))

@@ -129,6 +129,7 @@ def test_twilio_calls_of_the_api_and_of_bulk_export(land, warehouse):
     assert reasons(warehouse) == {"CA5": "cost_missing", "CA6": "cost_missing"}
 
 
+@pytest.mark.slow
 def test_opensips_rows_with_durations(land, warehouse):
     content = """id,method,from_tag,to_tag,callid,sip_code,sip_reason,time,duration,setuptime,created,ms_duration,src_ip,x_tenant,src_user,dst_user,x_direction
 1,INVITE,b,a,c-1,200,OK,2026-03-05 10:00:05,61,5,2026-03-05 10:00:00,60001,203.0.113.7,alpha,15035550100,12015550123,
@@ -162,6 +163,7 @@ def test_kamailio_dialogs_that_ended(land, warehouse):
     assert reasons(warehouse) == {"c-2;tag=b;tag=z": "duration_unusable"}
 
 
+@pytest.mark.slow
 def test_didww_exports_in_both_directions(land, warehouse):
     inbound = """Date/Time Start (UTC),Date/Time Connect (UTC),Date/Time End (UTC),Status,Source,Source Name,Destination DID,Duration (sec),Attempt,Disconnect Code,Response,Disconnect Initiator,Voice IN Trunk,Destination,Trunk Group,Capacity Group,Toll-free (USD),PSTN (USD),Metered (USD),CNAM IN (USD),Total (USD),Call ID
 2026-03-05 10:00:00,,2026-03-05 10:00:05,failed,15035550100,,12015550124,0,1,503,Unavailable,Destination,t,sip:a@example.com,,,0.0,0.0,0.0,0.004,0.004,abc

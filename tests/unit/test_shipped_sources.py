@@ -648,7 +648,7 @@ def test_freepbx_inbound_calls_are_told_by_did_and_by_the_trunks_channel(land, w
     assert receipt.ignored == {"call_between_extensions": 2}
 
 
-@pytest.mark.parametrize("number", ["411", "911", "118118"])
+@pytest.mark.parametrize("number", ["411", *(pytest.param(n, marks=pytest.mark.slow) for n in ("911", "118118"))])
 @pytest.mark.parametrize("is_rated", [True, False])
 def test_a_short_number_over_a_trunk_is_a_charge_rated_or_rejected(land, warehouse, number, is_rated):
     rates = FIELD_RATES.replace("=411", f"={number}" if is_rated else "=311")
