@@ -167,6 +167,7 @@ def test_text_is_read_as_it_is_declared(land, warehouse, keys, content):
     assert warehouse.usable(columns=FACTS) == [USUAL]
 
 
+@pytest.mark.slow
 def test_a_mended_row_is_read_as_it_was_written_out_whatever_the_switchs_files_look_like(land, warehouse, tmp_path):
     keys = 'encoding = "utf-16"\nskip_lines = 1\ndelimiter = ";"\ndecimal_mark = ","\n'
     content = f"Zoë\n{HEADER}\n{ROW}\n".replace(",", ";").replace("0.0125", "0.01.25")
@@ -398,6 +399,7 @@ outbound_conversational,,9.00,60/60,,2026-03-07T00:00:00Z
 """
 
 
+@pytest.mark.slow
 def test_a_call_is_rated_by_the_price_at_its_start(land, warehouse):
     times = {
         "a": "2026-03-05T09:59:59.999999Z",
@@ -483,6 +485,7 @@ def test_a_sheet_is_read_as_the_text_that_it_shows(land, warehouse):
     assert warehouse.rejected("record_id[10:], reason") == [("d", "cost_missing")]
 
 
+@pytest.mark.slow
 def test_one_sheet_of_several_has_to_be_named(land, warehouse):
     content = workbook(HEADER.split(","), ROW.split(","), more=("Summary",))
     with pytest.raises(Refused, match="has 2 sheets: name the one to read"):

@@ -105,6 +105,7 @@ def test_a_record_of_another_source_that_is_superseded_is_counted_and_named(ware
     assert "replaces 1 deliveries of another source. Look at ours:main:a." in sentence
 
 
+@pytest.mark.slow
 def test_the_same_file_again_says_how_many_of_its_records_were_changed_since(warehouse, land, tmp_path):
     """Rule 18."""
     land(record("a"), record("b"), record("c"), record("d"))

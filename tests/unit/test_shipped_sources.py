@@ -367,6 +367,7 @@ def test_a_call_over_the_end_of_a_file_is_whole_in_the_next_that_holds_both_ends
 # dSIPRouter and the carrier -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_dsiprouter_costs_count_only_where_they_were_rated(land, warehouse):
     content = """cdr_id,src_username,dst_username,call_start_time,duration,sip_call_id,src_ip,cost,rated,calltype
 1,15035550100,12015550123,2026-03-05 10:00:00,61,c,203.0.113.7,0,0,outbound
@@ -624,6 +625,7 @@ def test_a_call_that_landed_from_its_middle_on_is_the_same_when_it_lands_whole(l
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_freepbx_inbound_calls_are_told_by_did_and_by_the_trunks_channel(land, warehouse):
     content = field("freepbx-inbound.csv")
     row = content.splitlines()[1]
