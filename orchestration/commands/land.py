@@ -186,7 +186,10 @@ def _land_all(call: Call, inputs: list[InputFile], progress: Callable[[str], Non
     finally:
         files.remove(call.staging)
     progress("Refreshing the warehouse")
-    cache.refresh_if_stale(call.settings)
+    if any(landing.is_new for landing in landings):
+        cache.refresh(call.settings)
+    else:
+        cache.refresh_if_stale(call.settings)
     return published
 
 

@@ -78,12 +78,13 @@ def _make(settings: Settings, *, keep: bool) -> None:
 def _fill(settings: Settings, staged: Path, *, keep: bool) -> None:
     chain, batches = manifests.load(settings), receipts.load(settings)
     made_from = {"assets": _assets_made_from(batches), "statements": _statements_made_from(settings, chain)}
-    published = _published_from(settings) if keep else {}
-    anew = {schema for schema, note in made_from.items() if published.get(schema) != note}
-    if anew != made_from.keys():
-        shutil.copyfile(settings.warehouse, staged)
     with engine.connect(settings) as connection:
-        connection.execute(f"attach {text(staged)} as warehouse")
+        if keep and settings.warehouse.exists():
+            _attach_copy(connection, settings.warehouse, staged)
+        else:
+            connection.execute(f"attach {text(staged)} as warehouse")
+        kept_from = _notes(connection)
+        anew = {schema for schema, note in made_from.items() if kept_from.get(schema) != note}
         dropped = ["operations", *(("reports",) if "statements" in anew else ()), *sorted(anew)]
         for schema in dropped:
             connection.execute(f"drop schema if exists warehouse.{schema} cascade; create schema warehouse.{schema}")
@@ -118,13 +119,26 @@ def _made_from(inputs: Iterable[str]) -> str:
     return f"Made from {digest.hexdigest()}"
 
 
-def _published_from(settings: Settings) -> dict[str, str]:
-    """What the schemas of the published warehouse were made from; nothing of those of which it cannot be read."""
-    query = "select schema_name, table_name, comment from duckdb_tables() where comment is not null"
+def _attach_copy(connection: duckdb.DuckDBPyConnection, published: Path, staged: Path) -> None:
+    """Attach a copy of the published warehouse; an empty one where it cannot be read."""
+    shutil.copyfile(published, staged)
     try:
-        comments = {(schema, table): comment for schema, table, comment in reader.rows(settings, query)}
-    except (Refused, duckdb.Error):
-        return {}
+        connection.execute(f"attach {text(staged)} as warehouse")
+    except duckdb.Error:
+        staged.unlink()
+        connection.execute(f"attach {text(staged)} as warehouse")
+
+
+def _notes(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What the schemas of the attached warehouse were made from; nothing of those that do not say so."""
+    commented = connection.execute(
+        """
+        select schema_name, table_name, comment
+        from duckdb_tables()
+        where database_name = 'warehouse' and comment is not null
+        """
+    ).fetchall()
+    comments = {(schema, table): comment for schema, table, comment in commented}
     return {schema: comments[place].rpartition("\n")[2] for schema, place in NOTED_ON.items() if place in comments}
 
 

@@ -791,6 +791,7 @@ def busy_landing() -> Landing:
     return landing
 
 
+@pytest.mark.long
 def test_results_do_not_change_without_the_optimizations(build: Build) -> None:
     models = [path for path in PROJECT.glob("models/**/*.sql") if "**Optimization only:**" in path.read_text()]
     assert {path.name for path in models} == {path.name for path in PLAIN.glob("*.sql")}

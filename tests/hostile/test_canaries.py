@@ -16,8 +16,8 @@ SOURCES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
 COMMANDS = {
     **{f"land {feed}": f"land {feed} {{}}" for feed in FEEDS},
     "tenant add": "tenant add --from {}",
-    **share({f"land as {source}": f"land cdrs --source {source} {{}}" for source in SOURCES}, 4),
-    **share({f"check as {source}": f"sources check {source} {{}} --rows 0" for source in SOURCES}, 4),
+    **share({f"land as {source}": f"land cdrs --source {source} {{}}" for source in SOURCES}, 8),
+    **share({f"check as {source}": f"sources check {source} {{}} --rows 0" for source in SOURCES}, 8),
 }
 BILLS = {
     "a bill": "reconcile 2026-03 {}",
@@ -79,7 +79,7 @@ def test_the_inbox_tells_nothing_where_it_puts_a_file_away(command_line: Command
     monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
     monkeypatch.setattr("orchestration.commands.inbox.QUIET_SECONDS", 0)
     command_line.at("2026-03-20T12:00:00Z")
-    folders = share(dict.fromkeys([*(feed for feed in FEEDS if feed != "tenants"), *SOURCES]), 5)
+    folders = share(dict.fromkeys([*(feed for feed in FEEDS if feed != "tenants"), *SOURCES]), 8)
     for folder in folders:
         (command_line.data / "inbox" / folder).mkdir(parents=True)
         write_all(command_line.data / "inbox" / folder)

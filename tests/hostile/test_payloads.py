@@ -202,8 +202,8 @@ ARGUMENTS = [
     "sources new cdrs.parquet --name {}",
 ]
 PLACES = [(name, command) for name in PAYLOADS for command in ARGUMENTS]
-# Seven apart: each payload goes to three or four places, and each place gets payloads of every kind.
-CHOSEN = PLACES[:: 1 if FULL else 7]
+# Nine apart: each payload goes to four or five places, and each place gets payloads of several kinds.
+CHOSEN = PLACES[:: 1 if FULL else 9]
 
 
 @pytest.fixture(scope="module")

@@ -172,6 +172,7 @@ def test_a_manifest_that_says_too_little_to_compute_its_month_again_is_a_sentenc
         assert "is not the manifest that was frozen" in outcome.stderr, command
 
 
+@pytest.mark.long
 def test_a_month_that_an_early_version_froze_verifies_and_the_next_one_follows_it(copy_of, closed_march):
     """Manifests of 0.1.0 had no settings, no logical hashes, no hash of the code, and nothing was late."""
     line = copy_of(closed_march, AFTER_APRIL)

@@ -22,7 +22,7 @@ with engine.connect(settings.load(Path(sys.argv[1]))) as connection:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_that_spill_at_once_do_not_meet(tmp_path, monkeypatch):
     monkeypatch.setenv("STATEMENTS_MEMORY_LIMIT", "150MB")
     monkeypatch.setenv("STATEMENTS_THREADS", "1")

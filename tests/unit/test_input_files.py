@@ -130,9 +130,9 @@ JSON_TAILS = {
     "before",
     [
         pytest.param(0, marks=pytest.mark.slow),
-        pytest.param(50, marks=pytest.mark.slow),
         1,
-        pytest.param(99, marks=pytest.mark.slow),
+        pytest.param(50, marks=pytest.mark.long),
+        pytest.param(99, marks=pytest.mark.long),
     ],
 )
 @pytest.mark.parametrize("name", ["a.csv", pytest.param("a.csv.gz", marks=pytest.mark.slow)])
@@ -146,7 +146,14 @@ def test_a_last_row_that_crosses_a_buffer_is_read_or_refused(tmp_path, name, bef
         assert found == count + 1 if is_whole else isinstance(found, str), tail
 
 
-@pytest.mark.parametrize("before", [99, *(pytest.param(before, marks=pytest.mark.slow) for before in (0, 1, 50))])
+@pytest.mark.parametrize(
+    "before",
+    [
+        99,
+        pytest.param(0, marks=pytest.mark.slow),
+        *(pytest.param(before, marks=pytest.mark.long) for before in (1, 50)),
+    ],
+)
 @pytest.mark.parametrize("name", ["a.jsonl", pytest.param("a.jsonl.zst", marks=pytest.mark.slow)])
 def test_a_last_object_that_crosses_a_buffer_is_read_or_refused(tmp_path, name, before):
     """DuckDB drops it, or takes a part of it for the whole."""
