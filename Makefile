@@ -50,7 +50,7 @@ CHECKS := check-tests check-types check-sql check-models check-style check-layer
 .PHONY: $(CHECKS)
 
 check-tests:
-	$(BIN)/python -m pytest -n 2 -m "not slow" tests/unit
+	$(BIN)/python -m pytest -n 2 -m "not slow and not long" tests/unit
 
 check-types:
 	$(BIN)/mypy

@@ -51,7 +51,7 @@ def test_the_marks_are_in_every_file(tmp_path):
 @pytest.mark.parametrize("place", COMMANDS)
 def test_no_command_tells_what_it_was_given(command_line: CommandLine, monkeypatch, caplog, place):
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh", lambda _: None)
     command_line.at("2026-03-20T12:00:00Z")
     said = []
     for path in write_all(command_line.folder):
@@ -76,7 +76,7 @@ def test_no_bill_is_told(line: CommandLine, tmp_path, caplog, place):
 
 def test_the_inbox_tells_nothing_where_it_puts_a_file_away(command_line: CommandLine, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh", lambda _: None)
     monkeypatch.setattr("orchestration.commands.inbox.QUIET_SECONDS", 0)
     command_line.at("2026-03-20T12:00:00Z")
     folders = share(dict.fromkeys([*(feed for feed in FEEDS if feed != "tenants"), *SOURCES]), 8)

@@ -26,7 +26,7 @@ NOW = "2026-03-20T12:00:00+00:00"
 @pytest.fixture
 def line(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """A command line on an empty data folder. The warehouse is a cache, and costs more than the landing."""
-    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh", lambda _: None)
     command_line.at(NOW)
     return command_line
 
@@ -82,7 +82,7 @@ def test_ends_with_a_sentence_or_lands_whole(line, name):
 @pytest.mark.long
 def test_what_landed_of_all_of_them_closes_and_every_row_is_accounted_for(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "refresh", lambda _: None)
-    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh", lambda _: None)
     moment = datetime.fromisoformat("2026-04-02T12:00:00+00:00")
     monkeypatch.setattr(clock, "now", lambda: moment)
     configuration = settings.load(tmp_path / "data")

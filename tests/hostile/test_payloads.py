@@ -276,7 +276,7 @@ def test_a_name_of_bytes_outside_of_utf_8_is_refused(tmp_path, monkeypatch):
 
 def test_a_data_folder_is_the_folder_of_that_name_or_refused(tmp_path, monkeypatch):
     """Reading and landing; a whole close in a folder of such a name is what all tests here stand on."""
-    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh", lambda _: None)
     monkeypatch.chdir(tmp_path)
     given = write_csv(tmp_path / "t.csv", tenant("alpha"))
     used = 0
@@ -301,7 +301,7 @@ def test_a_data_folder_is_the_folder_of_that_name_or_refused(tmp_path, monkeypat
 
 @pytest.mark.parametrize("feed", GOOD if FULL else ["tenants"])
 def test_a_column_name_is_refused_by_a_sentence(tmp_path, monkeypatch, feed):
-    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh", lambda _: None)
     configuration = settings.load(tmp_path / "data")
     writers = [(write_csv, ".csv"), (write_jsonl, ".jsonl"), (write_parquet, ".parquet")]
     for number, text in enumerate(share(PAYLOADS, 3).values()):
@@ -331,7 +331,7 @@ POSSIBLE_ACCOUNTS = {
 
 @pytest.mark.parametrize("feed", ["tenants", "number_assignments", "ip_assignments"] if FULL else ["tenants"])
 def test_no_payload_is_an_account_id(tmp_path, monkeypatch, feed):
-    monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
+    monkeypatch.setattr(cache, "refresh", lambda _: None)
     configuration = settings.load(tmp_path / "data")
     for name, text in share(PAYLOADS, 3).items():
         if name in POSSIBLE_ACCOUNTS:

@@ -16,7 +16,7 @@ from orchestration.landing import receipts
 from orchestration.landing.receipts import Receipt
 from orchestration.warehouse import cache
 
-REFRESH = cache.refresh_if_stale
+REFRESH = cache.refresh
 
 
 class Warehouse:
@@ -29,7 +29,7 @@ class Warehouse:
         self.folder = folder
         self._monkeypatch = monkeypatch
         self.settings = settings.load(folder / "data")
-        monkeypatch.setattr(cache, "refresh_if_stale", lambda _: None)
+        monkeypatch.setattr(cache, "refresh", lambda _: None)
         self.at("2026-03-20T12:00:00+00:00")
 
     def at(self, instant: str) -> None:
@@ -38,7 +38,7 @@ class Warehouse:
 
     def with_published_warehouse(self) -> None:
         """From here on `warehouse.duckdb` is kept up to date, as it is outside of tests."""
-        self._monkeypatch.setattr(cache, "refresh_if_stale", REFRESH)
+        self._monkeypatch.setattr(cache, "refresh", REFRESH)
         REFRESH(self.settings)
 
     def land(
