@@ -5,7 +5,6 @@ What belongs here: fixtures. What does not: expectations.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,8 +13,6 @@ from orchestration import settings
 from orchestration.close import spark_session
 from orchestration.errors import Refused
 
-# The whole reach takes hours on two cores; `make test-spark` asks for it.
-FULL = os.environ.get("STATEMENTS_TEST_REACH") == "full"
 # A configuration for months of a few rows: most of such a close is planning, and the compiler's best code comes too late.
 SMALL = """
 spark.master local[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import command_line_in
+from tests.reach import FULL
 from tests.spark import months
-from tests.spark.conftest import FULL
 from tests.spark.test_engines import close, landed, plant
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FULL, reason="`make test-spark` closes through Dagster")]

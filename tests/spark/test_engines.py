@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration.close import dbt_build, on_spark
+from tests.reach import FULL
 from tests.spark import months
-from tests.spark.conftest import FULL
 
 pytestmark = pytest.mark.slow
 

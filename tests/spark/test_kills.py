@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks.cluster import cluster
 from orchestration.settings import PROJECT_ROOT
+from tests.reach import FULL
 from tests.spark import months
-from tests.spark.conftest import FULL
 from tests.spark.test_engines import close, landed
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FULL, reason="`make test-spark` kills drivers and workers")]

@@ -11,7 +11,7 @@ from orchestration.close.dbt_build import Target
 from orchestration.close.pinning import Workspace
 from orchestration.months import Month
 from tests.dbt.test_project import RELATIONS, SCHEMAS
-from tests.spark.conftest import FULL
+from tests.reach import FULL
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FULL, reason="`make test-spark` runs dbt's unit tests on Spark")]
 
