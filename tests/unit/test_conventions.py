@@ -38,6 +38,7 @@ def test_every_model_says_its_grain_in_sql_and_beside_it(model):
     assert re.search(r"Grain: one\s+row\s+per", described)
 
 
+@pytest.mark.slow
 def test_a_description_that_columns_share_is_a_doc_block():
     declared = [
         column["description"]

@@ -105,6 +105,7 @@ def test_from_a_german_export_to_a_closed_month(carrier):
     assert "1,000.051" in carrier.must("show 2026-03 alpha").stdout
 
 
+@pytest.mark.slow
 def test_a_draft_takes_no_name_that_is_taken_and_needs_a_table(carrier):
     (carrier.folder / "twilio.csv").write_text(
         "id,start,cost\na,2026-03-01T00:00:00Z,1\nb,2026-03-01T00:00:00Z,1\n", encoding="utf-8"
@@ -119,6 +120,7 @@ def test_a_draft_takes_no_name_that_is_taken_and_needs_a_table(carrier):
     assert "one JSON array" in carrier.run("sources new array.json").stderr
 
 
+@pytest.mark.slow
 def test_json_lines_with_epochs_and_a_direction_are_drafted_whole(carrier):
     rows = [
         {"uuid": f"u-{number}", "start_ms": 1772704800000 + number, "duration": 61, "from": "+12015550101", "to": "+15035550100",

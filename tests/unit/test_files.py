@@ -319,6 +319,7 @@ def few_folders(monkeypatch):
     monkeypatch.setattr(files, "itertools", SimpleNamespace(count=lambda start: range(start, 100)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_folders")
 def test_nothing_that_was_opened_stays_open(tmp_path):
     def opened() -> int:

@@ -24,6 +24,7 @@ def write(path, rows):
     return [(row[0], day) for row, day in zip(ordered, days, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [5, 1_000])
 @settings(deadline=None)
 @given(files=st.lists(FILE, min_size=1, max_size=4))

@@ -126,16 +126,17 @@ JSON_TAILS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "before",
     [
-        pytest.param(0, marks=pytest.mark.slow),
+        0,
         1,
         pytest.param(50, marks=pytest.mark.long),
         pytest.param(99, marks=pytest.mark.long),
     ],
 )
-@pytest.mark.parametrize("name", ["a.csv", pytest.param("a.csv.gz", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
 def test_a_last_row_that_crosses_a_buffer_is_read_or_refused(tmp_path, name, before):
     """DuckDB drops a torn one, however long, without a word."""
     content, count = rows_up_to(CSV_BUFFER - before, b"a,b,c\n", lambda value: b"1,2," + value + b"\n")
@@ -146,6 +147,7 @@ def test_a_last_row_that_crosses_a_buffer_is_read_or_refused(tmp_path, name, bef
         assert found == count + 1 if is_whole else isinstance(found, str), tail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "before",
     [
@@ -154,7 +156,7 @@ def test_a_last_row_that_crosses_a_buffer_is_read_or_refused(tmp_path, name, bef
         *(pytest.param(before, marks=pytest.mark.long) for before in (1, 50)),
     ],
 )
-@pytest.mark.parametrize("name", ["a.jsonl", pytest.param("a.jsonl.zst", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst"])
 def test_a_last_object_that_crosses_a_buffer_is_read_or_refused(tmp_path, name, before):
     """DuckDB drops it, or takes a part of it for the whole."""
     content, count = rows_up_to(JSON_BUFFER - before, b"", lambda value: b'{"a":"' + value + b'"}\n')
@@ -177,6 +179,7 @@ def test_a_text_that_ends_with_a_line_break_is_read_where_it_lies(tmp_path):
     assert look_at(path).ended(tmp_path) == path
 
 
+@pytest.mark.slow
 def test_a_torn_file_padded_with_nul_bytes_is_refused_in_every_form(warehouse, tmp_path):
     """duckdb#25825: a last line that fills a buffer is dropped, and 50 rows landed as if they were all."""
     for write, ending in ((write_csv, ".csv"), (write_jsonl, ".jsonl")):

@@ -412,6 +412,7 @@ def test_a_decimal_with_more_digits_than_its_type_is_rejected(warehouse, tmp_pat
     assert warehouse.rejected("record_id, reason") == [("a", "cost_unusable")]
 
 
+@pytest.mark.slow
 def test_every_type_that_is_accepted_is_read_as_what_it_is(tmp_path):
     """What the file declares, beside what DuckDB reads: a difference would be silent."""
     kinds = [pa.string(), pa.large_string(), pa.null(), pa.bool_(), MICROSECONDS, pa.timestamp("ns", tz="UTC")]

@@ -380,6 +380,7 @@ def test_what_is_no_address_stays_exactly_as_it_came(connection):
     check(connection, "canonical_ip(t)", {text: text for text in ADDRESSES_LEFT_AS_THEY_CAME})
 
 
+@pytest.mark.slow
 def test_is_ip_accepts_the_canonical_form_only(connection):
     check(connection, "is_ip(t)", dict.fromkeys(NORMALIZED_ADDRESSES.values(), True))
     spelled = [address for address, canonical in NORMALIZED_ADDRESSES.items() if address != canonical]
@@ -464,6 +465,7 @@ def test_an_address_becomes_what_python_makes_of_it(connection, texts):
     assert differences(texts, apply(connection, "canonical_ip(t)", texts), expected) == []
 
 
+@pytest.mark.slow
 @judged
 @given(batches(an_address_spelling))
 def test_is_ip_is_true_exactly_for_what_normalizing_leaves_alone(connection, texts):
@@ -644,6 +646,7 @@ def a_time_and_its_microseconds(draw) -> tuple:
     return text, (minutes * 60 + second) * 1_000_000 + int((fraction + "000000")[:6])
 
 
+@pytest.mark.slow
 @judged
 @given(batches(a_time_and_its_microseconds()))
 def test_an_instant_is_what_integer_arithmetic_makes_of_it(in_each_time_zone, times):
