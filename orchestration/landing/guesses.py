@@ -14,6 +14,7 @@ DELIMITERS = (",", ";", "\t", "|")
 # How a delimiter is written in a declaration.
 WRITTEN = {"\t": "\\t"}
 MOST_PREAMBLE = 50
+ARRAY = "It seems to be one JSON array: write one object a line, for example with `jq -c '.[]' FILE > FILE.jsonl`."
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,18 @@ class Guess:
     delimiter: str
     skip_lines: int
     columns: int
+
+    def seems(self, delimiter: str, skipped: int = 0) -> str:
+        """How the file seems to differ from one of this delimiter, whose header stands right after `skipped` lines.
+
+        A sentence without its end, empty where nothing differs.
+        """
+        seems = []
+        if self.delimiter != delimiter:
+            seems.append("to be separated by " + ("tabs" if self.delimiter == "\t" else f"'{self.delimiter}'"))
+        if self.skip_lines:
+            seems.append(f"to have its header in line {self.skip_lines + skipped + 1}")
+        return f"It seems {' and '.join(seems)}" if seems else ""
 
 
 def start_of(path: Path, compression: Compression) -> bytes:

@@ -207,27 +207,20 @@ def _seems(source: Source, content: _Text) -> str:
     """A sentence on what a file that lacks columns seems to be, and what to write; none without a guess."""
     start = guesses.start_of(content.read, content.compression)
     if guesses.is_json_array(start):
-        return f" {ARRAY}"
+        return f" {guesses.ARRAY}"
     guess = guesses.header(start, source.columns)
-    if guess is None:
+    seems = guess.seems(source.delimiter, source.skip_lines) if guess else ""
+    if not guess or not seems:
         return ""
-    seems, lines = [], []
+    lines = []
     if guess.delimiter != source.delimiter:
-        written = guesses.WRITTEN.get(guess.delimiter, guess.delimiter)
-        seems.append("to be separated by " + ("tabs" if guess.delimiter == "\t" else f"'{guess.delimiter}'"))
-        lines.append(f'delimiter = "{written}"')
+        lines.append(f'delimiter = "{guesses.WRITTEN.get(guess.delimiter, guess.delimiter)}"')
     if guess.skip_lines:
-        seems.append(f"to have its header in line {guess.skip_lines + source.skip_lines + 1}")
         lines.append(f"skip_lines = {guess.skip_lines + source.skip_lines}")
-    if not seems:
-        return ""
     where = f"into {source.path}, above its first table"
     if source.is_shipped:
         where = f'into {source.name}.toml in the folder sources of your data, below extends = "{source.name}"'
-    return f" It seems {' and '.join(seems)}: write {' and '.join(lines)} {where}."
-
-
-ARRAY = "It seems to be one JSON array: write one object a line, for example with `jq -c '.[]' FILE > FILE.jsonl`."
+    return f" {seems}: write {' and '.join(lines)} {where}."
 
 
 def _strip(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text, scratch: Path) -> _Text:
@@ -261,7 +254,7 @@ def _open_json(connection: duckdb.DuckDBPyConnection, source: Source, content: _
     """One object a line. Each column is what its path finds, with numbers as they are spelled."""
     path, read = content.path, read_json(content.read, content.compression)
     if guesses.is_json_array(guesses.start_of(content.read, content.compression)):
-        raise Refused(f"{path} does not fit {source.name}. {ARRAY} Nothing of it was landed.")
+        raise Refused(f"{path} does not fit {source.name}. {guesses.ARRAY} Nothing of it was landed.")
     with reading(path):
         (torn,) = engine.row(connection, f"select count(*) from {read} where json_type(json) <> 'OBJECT'")
     if torn:
