@@ -200,12 +200,14 @@ def _lines_within_reach(handle: io.TextIOWrapper) -> Iterator[str]:
         yield line
 
 
-def read_csv(path: Path, compression: Compression, columns: Sequence[str], **dialect: str | bool) -> str:
+def read_csv(
+    path: Path, compression: Compression, columns: Sequence[str], **dialect: str | bool | Sequence[str]
+) -> str:
     """DuckDB's reader of a CSV file: every value as text. `dialect` has what is not as in RFC 4180 with a header.
 
     The size of its buffers stays the one that follows from the longest line: DuckDB loses rows with a smaller one.
     """
-    rfc_4180: dict[str, str | bool] = {"header": True, "delim": ",", "quote": '"', "escape": '"'}
+    rfc_4180: dict[str, str | bool | Sequence[str]] = {"header": True, "delim": ",", "quote": '"', "escape": '"'}
     options = rfc_4180 | {"strict_mode": True} | dialect
     listed = ", ".join(f"{name} = {_literal(value)}" for name, value in options.items())
     types = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in columns) + "}"
@@ -215,8 +217,10 @@ def read_csv(path: Path, compression: Compression, columns: Sequence[str], **dia
     )
 
 
-def _literal(value: str | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else text(value)
+def _literal(value: str | bool | Sequence[str]) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return text(value) if isinstance(value, str) else f"[{', '.join(map(text, value))}]"
 
 
 def read_json(path: Path, compression: Compression) -> str:

@@ -198,8 +198,9 @@ class _Writer:
     def draft(self) -> Draft:
         started_at = self._started_at()
         seconds = {name: self._seconds(name) for name in ("billed_seconds", "duration_seconds")}
+        before = set(self.taken)
         cost = self._cost()
-        record_id = self._record_id()
+        record_id = self._record_id(rated=self.taken - before)
         direction = self._direction()
         plain = {name: self._column(name, fits) for name, fits in (
             ("source_ip", IP), ("from_number", NUMBER), ("to_number", NUMBER), ("currency", re.compile("[A-Z]{3}")),
@@ -338,14 +339,18 @@ class _Writer:
         self.to_do.append("no column of costs was seen; name it, or write a rate table and [rates] at the end.")
         return ['# cost = "…", or a rate table at the end:', "# [rates]", '# file = "rates.csv"']
 
-    def _record_id(self) -> str:
+    def _record_id(self, rated: set[str]) -> str:
+        """A column that is a key, else all columns but the rated ones: a call that is rated anew is the same call."""
         for column in self._candidates("record_id"):
             values = self.sample.values.get(column, [])
             if len(values) > 1 and len(set(values)) == len(values):
                 self.taken.add(column)
                 return _sql(column)
-        self.to_do.append("no column is a key of its own; two rows that are alike in all columns are one record.")
-        return f"md5(row({', '.join(map(_sql, self.sample.columns))})::varchar)"
+        lasting = [column for column in self.sample.columns if column not in rated]
+        self.to_do.append(
+            "no column is a key of its own; rows that are alike in all that record_id names are one record."
+        )
+        return f"md5(row({', '.join(map(_sql, lasting))})::varchar)"
 
     def _direction(self) -> str:
         for column in self._candidates("direction"):

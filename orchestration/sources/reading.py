@@ -7,6 +7,7 @@ encodings. What does not: what a value means (`mapping`).
 import csv
 import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def open_file(connection: duckdb.DuckDBPyConnection, source: Source, file: Input
     if is_mended:
         # Written by us, whatever the switch's own files look like.
         source = replace(
-            source, header=True, delimiter=",", escape='"', null=None, encoding="utf-8", skip_lines=0, line_prefix=""
+            source, header=True, delimiter=",", escape='"', null=(), encoding="utf-8", skip_lines=0, line_prefix=""
         )
     elif kind == "xlsx":
         source = replace(source, delimiter=",", escape='"')
@@ -130,8 +131,12 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, source: Source, content: _T
     names, has_header = _columns(source, content, first)
     if source.line_prefix and first.startswith(source.line_prefix):
         content = _strip(connection, source, content, scratch)
-    dialect: dict[str, str | bool] = {"header": has_header, "delim": source.delimiter, "escape": source.escape}
-    if source.null is not None:
+    dialect: dict[str, str | bool | Sequence[str]] = {
+        "header": has_header,
+        "delim": source.delimiter,
+        "escape": source.escape,
+    }
+    if source.null:
         dialect["nullstr"] = source.null
     rows = read_csv(content.read, content.compression, names, **dialect)
     if has_header and set(MENDED_COLUMNS) <= set(names):

@@ -156,6 +156,7 @@ def test_a_zip_of_which_a_byte_changed_is_refused(land):
         ('encoding = "cp1252"\nskip_lines = 2\n', f"Übersicht €\n\n{HEADER}\n{ROW}".encode("cp1252")),
         ("skip_lines = 1\n", f"\ufeffCalls of March\r\n{HEADER}\r\n{ROW}\r\n".encode()),
         ('delimiter = ";"\n', TEXT.replace(",", ";").encode()),
+        ('null = ["\\\\N", "NULL"]\n', f"{HEADER},note\n{ROW},NULL\n".encode()),
         (
             'delimiter = "\\t"\nescape = "\\\\"\n',
             f'{HEADER},note\n{ROW},"a ""\n'.replace(",", "\t").replace('a "', 'a \\"').encode(),
