@@ -15,6 +15,7 @@ DELIMITERS = (",", ";", "\t", "|")
 WRITTEN = {"\t": "\\t"}
 MOST_PREAMBLE = 50
 ARRAY = "It seems to be one JSON array: write one object a line, for example with `jq -c '.[]' FILE > FILE.jsonl`."
+SPREAD = "It seems to be JSON over several lines: write one object a line, as `jq -c . FILE > FILE.jsonl` does."
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,13 @@ def start_of(path: Path, compression: Compression) -> bytes:
         return handle.read(START)
 
 
-def is_json_array(start: bytes) -> bool:
-    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+def json(start: bytes) -> str:
+    """A sentence on JSON that is not one object a line, and what to do; empty for any other text."""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"["):
+        return ARRAY
+    first, line_break, _ = text.partition(b"\n")
+    return SPREAD if text.startswith(b"{") and line_break and not first.rstrip().endswith(b"}") else ""
 
 
 def header(start: bytes, wanted: Collection[str]) -> Guess | None:

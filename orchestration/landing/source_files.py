@@ -180,8 +180,8 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile
 def _seems(feed: Feed, file: InputFile) -> str:
     """A sentence on what a text that is no CSV of its feed seems to be, and what to do; none without a guess."""
     start = guesses.start_of(file.path, file.form.compression)
-    if guesses.is_json_array(start):
-        return guesses.ARRAY
+    if seems := guesses.json(start):
+        return seems
     guess = guesses.header(start, feed.required)
     if guess is None and feed is CDRS:
         guess = guesses.header(start, OF_WITHDRAWALS)
@@ -234,8 +234,8 @@ def read_json(path: Path, compression: Compression) -> str:
 
 def _open_json(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile, scratch: Path) -> SourceFile:
     path, read = file.path, read_json(file.ended(scratch), file.form.compression)
-    if guesses.is_json_array(guesses.start_of(path, file.form.compression)):
-        raise Refused(f"{path} does not fit the feed {feed.name}. {guesses.ARRAY} Nothing of it was landed.")
+    if seems := guesses.json(guesses.start_of(path, file.form.compression)):
+        raise Refused(f"{path} does not fit the feed {feed.name}. {seems} Nothing of it was landed.")
     known = f"[{', '.join(text(name) for name in feed.names)}]"
     with reading(path):
         lines, names, unknown, torn = engine.row(

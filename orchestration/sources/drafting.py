@@ -121,8 +121,8 @@ def draft(path: Path, zone: str | None) -> Draft:
 
 def _json_sample(file: InputFile) -> _Sample:
     start = _start(file)
-    if guesses.is_json_array(start):
-        raise Refused(f"{file.path} seems to be one JSON array: write one object a line first, as `jq -c '.[]'` does.")
+    if seems := guesses.json(start):
+        raise Refused(f"{file.path} cannot be looked at. {seems}")
     values: dict[str, list[str]] = {}
     for line in start.decode("utf-8", "replace").splitlines()[:MOST_ROWS]:
         try:

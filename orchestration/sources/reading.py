@@ -211,8 +211,8 @@ def _named_columns(source: Source, content: _Text, cells: list[str]) -> list[str
 def _seems(source: Source, content: _Text) -> str:
     """A sentence on what a file that lacks columns seems to be, and what to write; none without a guess."""
     start = guesses.start_of(content.read, content.compression)
-    if guesses.is_json_array(start):
-        return f" {guesses.ARRAY}"
+    if seems := guesses.json(start):
+        return f" {seems}"
     guess = guesses.header(start, source.columns)
     seems = guess.seems(source.delimiter, source.skip_lines) if guess else ""
     if not guess or not seems:
@@ -258,8 +258,8 @@ def _strip(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text
 def _open_json(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text, scratch: Path) -> SourceFile:
     """One object a line. Each column is what its path finds, with numbers as they are spelled."""
     path, read = content.path, read_json(content.read, content.compression)
-    if guesses.is_json_array(guesses.start_of(content.read, content.compression)):
-        raise Refused(f"{path} does not fit {source.name}. {guesses.ARRAY} Nothing of it was landed.")
+    if seems := guesses.json(guesses.start_of(content.read, content.compression)):
+        raise Refused(f"{path} does not fit {source.name}. {seems} Nothing of it was landed.")
     with reading(path):
         (torn,) = engine.row(connection, f"select count(*) from {read} where json_type(json) <> 'OBJECT'")
     if torn:

@@ -215,6 +215,21 @@ def test_a_json_array_where_lines_belong_is_told_what_to_write(land):
         land('[\n{"id": "a"},\n{"id": "b"}\n]\n', "calls.json", keys='formats = ["jsonl"]\n')
 
 
+def test_an_object_over_several_lines_is_told_what_to_write(land):
+    """FreeSWITCH writes its calls so, a file each."""
+    with pytest.raises(Refused, match="JSON over several lines: write one object a line, as `jq -c . FILE"):
+        land('{\n  "id": "a"\n}\n', "calls.json", keys='formats = ["jsonl"]\n')
+
+
+@pytest.mark.parametrize("written", ["61.4", "-1", "1:01"])
+def test_the_seconds_that_a_rate_cannot_bill_are_shown_and_no_other_cell(land, warehouse, written):
+    row = ROW.replace("0.0125", "").replace(",61,", f",{written},")
+    land(f"{HEADER},total\n{row},75\n", tables=f'billed_seconds = "total"\n{RATED}', rates=OVER_TIME)
+    land(f"{HEADER},total\n{row},75\n".replace(f",{written},", ",75,").replace(",75\n", f",{written}\n"),
+         tables=f'billed_seconds = "total"\n{RATED}', rates=OVER_TIME)  # fmt: skip
+    assert warehouse.rejected("reason, value")[-1] == ("duration_unusable", written)
+
+
 def test_an_own_declaration_without_a_zone_is_told_to_name_one_in_itself(land, warehouse):
     with pytest.raises(Refused) as refused:
         land(TEXT.replace("T10:00:00Z", " 10:00:00"))
@@ -222,6 +237,18 @@ def test_an_own_declaration_without_a_zone_is_told_to_name_one_in_itself(land, w
         refused.value
     )
     assert "extends" not in str(refused.value)
+
+
+# Ids ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("written", ["0", "-", "NULL", "None", "n/a", "\\N", "00000000-0000-0000-0000-000000000000"])
+def test_a_default_of_a_column_is_no_id(land, warehouse, written):
+    """Two calls of one default would be one."""
+    rows = [ROW.replace("a,", f"{written},", 1), ROW.replace("a,", f"{written},", 1).replace("T10", "T11"), ROW]
+    landing = land("\n".join([HEADER, *rows]) + "\n")
+    assert warehouse.rejected("record_id, reason") == [(None, "record_id_missing")] * 2
+    assert (landing.receipt.superseded, warehouse.usable(columns=FACTS)) == (0, [USUAL])
 
 
 # Numerals -------------------------------------------------------------------------------------------------------------

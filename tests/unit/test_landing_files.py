@@ -237,6 +237,7 @@ def array(indent: int | None) -> Callable[[list[list[str]]], str]:
 
 
 ONE_ARRAY = "It seems to be one JSON array: write one object a line, for example with `jq -c '.[]' FILE > FILE.jsonl`."
+OVER_LINES = "It seems to be JSON over several lines: write one object a line, as `jq -c . FILE > FILE.jsonl` does."
 WRITTEN_OTHERWISE = {
     "semicolons": (".csv", separated(";"), f"It seems to be separated by ';': {BY_COMMAS}"),
     "semicolons and quotes": (".csv", separated(";", quote='"'), f"It seems to be separated by ';': {BY_COMMAS}"),
@@ -249,6 +250,7 @@ WRITTEN_OTHERWISE = {
     "array": (".json", array(None), ONE_ARRAY),
     "array over lines": (".jsonl", array(2), ONE_ARRAY),
     "array in CSV": (".csv", array(None), ONE_ARRAY),
+    "object over lines": (".jsonl", lambda lines: array(2)(lines)[2:-3] + "\n", OVER_LINES),
     "array, packed": (".json.gz", array(None), ONE_ARRAY),
     "UTF-16": (".csv", separated(","), "is not text in UTF-8. If it is in another encoding, write it in UTF-8, for example with `iconv -f utf-16 -t utf-8"),
 }  # fmt: skip

@@ -111,6 +111,7 @@ def test_twilio_calls_of_the_api_and_of_bulk_export(land, warehouse):
         TWILIO | {"sid": "CA6", "price": "-1"},
         TWILIO | {"sid": "CA7", "direction": "trunking-originating", "to": "+12015550101", "price": "-0.0045"},
         TWILIO | {"sid": "CA8", "price": "0.01"},
+        TWILIO | {"sid": "CAA", "price": "--1"},
         {"sid": "CA9", "direction": "outbound-dial", "startTime": "2026-03-05T10:00:00+00:00", "duration": "5",
          "to": "+15035550100", "price": "-0.014", "priceUnit": "usd", "status": "completed"},
     ]  # fmt: skip
@@ -126,7 +127,7 @@ def test_twilio_calls_of_the_api_and_of_bulk_export(land, warehouse):
         ("CA8", "outbound", at, 61, 61, None, "-0.010000"),
         ("CA9", "outbound", at, 5, 5, None, "0.014000"),
     ]
-    assert reasons(warehouse) == {"CA5": "cost_missing", "CA6": "cost_missing"}
+    assert reasons(warehouse) == {"CA5": "cost_missing", "CA6": "cost_missing", "CAA": "cost_unusable"}
 
 
 @pytest.mark.slow
@@ -301,3 +302,21 @@ def test_a_didww_call_keeps_its_id_when_a_later_export_has_a_call_id(land, wareh
     later = header.format(source="Source", more=",Call ID") + "\n" + row.format(cost="0.020", more=",abc") + "\n"
     receipt = land("didww", "v2.csv", later)
     assert (receipt.superseded, len({name for name, *_ in found(warehouse)})) == (1, 1)
+
+
+@pytest.mark.slow
+def test_a_rate_of_0_that_3cx_had_no_name_for_is_none(land, warehouse):
+    row = CX.splitlines()[1]
+    rows = [row.replace(",,,,,,,,Chain", f",,,,,{bill},Chain").replace("00A_2", name)
+            for name, bill in (("a", "0.00,0.0000,"), ("b", "0.00,0.0000,Free"), ("c", "0.02,0.0200,"))]  # fmt: skip
+    land(
+        "3cx",
+        "cdr.log",
+        "\n".join(rows) + "\n",
+        CX_DECLARED,
+        rates=RATES,
+        trunks="from_dn,number\n10021,+12015550150\n",
+    )
+    assert warehouse.usable(columns="left(split_part(record_id, ':', 3), 1), cost::decimal(12, 4)::varchar") == [
+        ("a", "0.0110"), ("b", "0.0000"), ("c", "0.0200"),
+    ]  # fmt: skip
