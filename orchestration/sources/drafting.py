@@ -53,9 +53,21 @@ NAMES = {
         "reference",
     ),
     "started_at": ("start", "call date", "calldate", "date time", "datetime", "timestamp", "date", "time", "begin"),
-    "duration_seconds": ("total duration", "call duration", "duration", "seconds", "length", "talk"),
+    "duration_seconds": ("total duration", "call duration", "duration", "seconds", "length", "talk", "dauer", "dur"),
     "billed_seconds": ("billable duration", "billed", "billable", "billsec", "charged duration", "rated"),
-    "from_number": ("call from", "caller", "source", "originating", "from", "ani", "cli", "calling", "src"),
+    "from_number": (
+        "call from",
+        "caller",
+        "source",
+        "originating",
+        "from",
+        "ani",
+        "cli",
+        "calling",
+        "src",
+        "quelle",
+        "origen",
+    ),
     "to_number": (
         "call to",
         "callee",
@@ -67,13 +79,16 @@ NAMES = {
         "dnis",
         "to",
         "dst",
+        "ziel",
+        "destino",
     ),
     "source_ip": ("source ip", "src ip", "ip"),
     "cost": ("total cost", "cost", "charge", "amount", "price", "total", "fee"),
     "currency": ("currency",),
     "direction": ("direction", "call type", "type"),
 }
-INBOUND, OUTBOUND = ("in", "inbound", "incoming", "received"), ("out", "outbound", "outgoing", "dialed", "dialled")
+INBOUND = ("in", "inbound", "incoming", "received", "eingehend", "entrant", "entrante", "inkomend")
+OUTBOUND = ("out", "outbound", "outgoing", "dialed", "dialled", "ausgehend", "sortant", "saliente", "uitgaand")
 
 
 @dataclass(frozen=True)
@@ -207,6 +222,7 @@ class _Writer:
         )}  # fmt: skip
         suffix = " || '_conversational'"
         record = [
+            "# The key of a charge: two charges never have the same one, and one charge never gets another.",
             f"record_id = {_toml(record_id)}",
             f"service = {_toml(direction + suffix)}",
             f"direction = {_toml(direction)}",
@@ -221,6 +237,8 @@ class _Writer:
             inbound = f"case when {direction} = 'inbound' then {dialled} end"
             record.append("# Your own number of an inbound call; the tenant that holds it is charged.")
             record.append(f"number = {_toml(inbound)}")
+        else:
+            self.to_do.append("no column of called numbers was seen; without number, inbound calls belong to nobody.")
         record += cost
         record.append("# Of an outbound call the tenant is told by source_ip, or by x_tenant, an Account ID:")
         record.append('# x_tenant = "…"')
@@ -249,6 +267,11 @@ class _Writer:
                 ranked.append((min(ranks), place, column))
         yield from (column for *_, column in sorted(ranked))
 
+    def _others(self, field: str) -> Iterator[str]:
+        """Columns that are called otherwise, as in another language: their values alone tell what they could be."""
+        named = set(self._candidates(field))
+        yield from (column for column in self.sample.columns if column not in named | self.taken)
+
     def _column(self, field: str, fits: re.Pattern[str]) -> str | None:
         """The column of a field: called so, and with values that fit."""
         for column in self._candidates(field):
@@ -266,13 +289,15 @@ class _Writer:
         return self._all(column, lambda value: bool(re.fullmatch(pattern, value)))
 
     def _started_at(self) -> str:
-        for column in self._candidates("started_at"):
+        named = list(self._candidates("started_at"))
+        for column in (*named, *self._others("started_at")):
             if self._match(column, ISO_INSTANT.pattern):
                 return self._time(column, f"{{ instant = {_toml(_sql(column))} }}")
             if self._match(column, ISO_LOCAL.pattern):
                 return self._local(column, _sql(column))
             for length, kind in EPOCHS.items():
-                if self._match(column, rf"1\d{{{length - 1}}}(\.\d+)?"):
+                # A number of ten digits may be a telephone's.
+                if column in named and self._match(column, rf"1\d{{{length - 1}}}(\.\d+)?"):
                     return self._time(column, f"{{ {kind} = {_toml(_sql(column))} }}")
             fitting = [form for form in TIME_FORMATS if self._all(column, partial(_is_time, form=form))]
             if fitting:
@@ -315,9 +340,10 @@ class _Writer:
         return None
 
     def _cost(self) -> list[str]:
-        for column in self._candidates("cost"):
+        for column in (*self._candidates("cost"), *self._others("cost")):
             bare = [_without_sign(value) for value in self.sample.values.get(column, [])]
-            if not bare:
+            is_named = column in self._candidates("cost")
+            if not bare or not (is_named or any(sign or re.search(r"[.,]\d{2}", value) for value, sign in bare)):
                 continue
             is_comma = sum(bool(COMMA.fullmatch(value)) for value, _ in bare) > sum(
                 bool(POINT.fullmatch(value)) for value, _ in bare
@@ -353,7 +379,7 @@ class _Writer:
         return f"md5(row({', '.join(map(_sql, lasting))})::varchar)"
 
     def _direction(self) -> str:
-        for column in self._candidates("direction"):
+        for column in (*self._candidates("direction"), *self._others("direction")):
             words = {value.lower() for value in self.sample.values.get(column, [])}
             if words and words <= {*INBOUND, *OUTBOUND}:
                 self.taken.add(column)
