@@ -564,6 +564,26 @@ def test_a_workbook_without_end_or_torn_is_refused(land, content, sentence):
 
 
 @pytest.mark.slow
+def test_a_file_that_landed_as_another_instance_is_told_apart(command_line: CommandLine):
+    """Its ids begin with another name, so nothing else shows that each of its calls is stated twice."""
+    command_line.at("2026-03-20T12:00:00Z")
+    folder = command_line.data / "sources"
+    folder.mkdir(parents=True)
+    (folder / "mine.toml").write_text(SWITCH, encoding="utf-8")
+    for name, text in (("calls.csv", TEXT), ("none.csv", f"{HEADER}\n")):
+        (command_line.folder / name).write_text(text, encoding="utf-8")
+    assert "very same" not in command_line.must("land cdrs --source mine@pbx1 calls.csv").stdout
+    assert "very same" not in command_line.must("land cdrs --source mine@pbx1 calls.csv").stdout
+    said = command_line.must("land cdrs --source mine calls.csv").stdout
+    assert "The very same file landed as mine@pbx1 before." in " ".join(said.split())
+    told = json.loads(command_line.must("land cdrs --source mine@pbx2 calls.csv --json").stdout)
+    assert told[0]["same_file_as"] == ["mine@main", "mine@pbx1"]
+    # Empty extracts of two switches are alike, and state nothing.
+    command_line.must("land cdrs --source mine@pbx1 none.csv")
+    assert "very same" not in command_line.must("land cdrs --source mine@pbx2 none.csv").stdout
+
+
+@pytest.mark.slow
 def test_check_shows_the_first_rows_of_each_reason_and_rule(command_line: CommandLine):
     """A rule that is wrong is seen before anything lands."""
     command_line.at("2026-03-20T12:00:00Z")
