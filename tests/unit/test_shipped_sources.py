@@ -896,3 +896,20 @@ def test_a_kamailio_call_whose_end_cannot_be_read_is_rejected_and_not_one_of_no_
     land("kamailio-acc", "acc.csv", content, zone=NEW_YORK, rates=FIELD_RATES)
     assert reasons(warehouse) == {"kamailio-acc:pbx1:c;tag=f;tag=t": "end_unreadable"}
     assert warehouse.usable(columns="duration_seconds") == [(60,)]
+
+
+@pytest.mark.slow
+def test_a_re_invite_begins_no_call_where_its_tag_tells_it(land, warehouse):
+    """Session timers (RFC 4028) re-INVITE in every long call, so also in the file after the one where it began."""
+    header = "method,from_tag,to_tag,callid,sip_code,time,req_to_tag,dst_user\n"
+    invite = "INVITE,f,t,c,200,2026-10-05 10:00:00,,15555550199\n"
+    rest = (
+        "INVITE,t,f,c,200,2026-10-05 10:30:00,f,15555550199\nINVITE,f,t,c,488,2026-10-05 10:40:00,t,15555550199\n"
+        "BYE,f,t,c,200,2026-10-05 11:00:00,t,15555550199\n"
+    )
+    land("kamailio-acc", "first.csv", header + invite, rates=FIELD_RATES)
+    land("kamailio-acc", "second.csv", header + rest, rates=FIELD_RATES)
+    assert warehouse.usable(columns="record_id") == []
+    assert warehouse.rejected("reason") == [("call_without_end",), ("call_without_start",)]
+    land("kamailio-acc", "both.csv", header + invite + rest, rates=FIELD_RATES)
+    assert warehouse.usable(columns="record_id, duration_seconds") == [("kamailio-acc:pbx1:c;tag=f;tag=t", 3600)]
