@@ -913,3 +913,23 @@ def test_a_re_invite_begins_no_call_where_its_tag_tells_it(land, warehouse):
     assert warehouse.rejected("reason") == [("call_without_end",), ("call_without_start",)]
     land("kamailio-acc", "both.csv", header + invite + rest, rates=FIELD_RATES)
     assert warehouse.usable(columns="record_id, duration_seconds") == [("kamailio-acc:pbx1:c;tag=f;tag=t", 3600)]
+
+
+@pytest.mark.slow
+def test_an_asterisk_row_without_a_sequence_keeps_the_id_that_it_landed_under(land, warehouse):
+    """Version 0.2.0 took lastapp and lastdata into such an id; landed again, the call is no second charge."""
+    content = DIALLED + dialled(0)
+    folder = warehouse.settings.sources
+    folder.mkdir(parents=True)
+    (folder / "rates.csv").write_text(FIELD_RATES, encoding="utf-8")
+    old = """coalesce(uniqueid, '') || '/' || md5(row(null, calldate, channel, dstchannel, dst, lastapp, lastdata)::varchar)"""
+    (folder / "asterisk-db.toml").write_text(
+        f'extends = "asterisk-db"\nzone = "{NEW_YORK}"\n[record]\nrecord_id = """{old}"""\n[rates]\nfile = "rates.csv"\n',
+        encoding="utf-8",
+    )
+    path = warehouse.folder / "old.csv"
+    content = content.replace(",0\n", ",\n")
+    path.write_text(content, encoding="utf-8")
+    warehouse.land("cdrs", path, source="asterisk-db@pbx1")
+    again = land("asterisk-db", "again.csv", content, zone=NEW_YORK, rates=FIELD_RATES)
+    assert (again.rows, again.duplicates) == (1, 1)
