@@ -121,6 +121,7 @@ def _landing_figures(landing: "Landing") -> dict[str, Any]:
         "superseded_elsewhere": receipt.superseded_elsewhere,
         "to_look_at": receipt.to_look_at,
         "superseded_since": landing.superseded_since,
+        "same_file_as": list(landing.same_file_as),
         "cost_difference": receipt.cost_difference,
         "rejected": receipt.rejected_rows,
         "late": receipt.late,
@@ -154,6 +155,11 @@ def _print_landing(landing: "Landing") -> None:
         screen.say(f"  {withdrawn:,} of the rows {'takes' if withdrawn == 1 else 'take'} a record back.")
     for sentence in readiness.superseded_in_files([landing.receipt]):
         screen.say(f"  {sentence}")
+    if landing.same_file_as:
+        screen.say(
+            f"  The very same file landed as {' and '.join(landing.same_file_as)} before. If that is the same switch, "
+            "each record is stated twice: take one of the two back, by a file of record_id and withdrawn."
+        )
     if figures["ignored"]:
         counts = ", ".join(f"{count:,} × {name}" for name, count in figures["ignored"].items())
         screen.say(f"  Besides, no records of their own: {counts}. `statements ignored` lists them.")

@@ -45,11 +45,13 @@ class Landing:
     """The landing of one file: its receipt, and whether it was new.
 
     `superseded_since`: of a file that had landed before, the records that later files have changed since.
+    `same_file_as`: the other sources or instances as which the same bytes had landed; every record is stated twice.
     """
 
     receipt: Receipt
     is_new: bool
     superseded_since: int = 0
+    same_file_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,10 @@ def _land_all(call: Call, inputs: list[InputFile], progress: Callable[[str], Non
             progress(f"Landing {file.path.name}")
             same = _landed_before(landed, call, file)
             if same is None:
+                others = _same_file_as(landed, call, file)
                 staged = _stage(call, file, landed)
                 landed.append(staged)
-                landings.append(Landing(staged, is_new=True))
+                landings.append(Landing(staged, is_new=True, same_file_as=others))
             else:
                 landings.append(Landing(same, is_new=False, superseded_since=_superseded_since(call, same, landed)))
         published = [_publish(call.settings, landing) for landing in landings]
@@ -215,6 +218,21 @@ def _landed_before(landed: list[Receipt], call: Call, file: InputFile) -> Receip
             continue
         return receipt
     return None
+
+
+def _same_file_as(landed: list[Receipt], call: Call, file: InputFile) -> tuple[str, ...]:
+    """The other sources and instances as which the bytes of a file landed with rows: their records have other ids."""
+    return tuple(
+        sorted(
+            {
+                receipt.source
+                for receipt in landed
+                if receipt.feed == call.feed.name
+                and (receipt.source_sha256, receipt.source != call.rules.label) == (file.sha256, True)
+                and receipt.rows
+            }
+        )
+    )
 
 
 def _superseded_since(call: Call, receipt: Receipt, landed: list[Receipt]) -> int:

@@ -14,6 +14,8 @@ DELIMITERS = (",", ";", "\t", "|")
 # How a delimiter is written in a declaration.
 WRITTEN = {"\t": "\\t"}
 MOST_PREAMBLE = 50
+ARRAY = "It seems to be one JSON array: write one object a line, for example with `jq -c '.[]' FILE > FILE.jsonl`."
+SPREAD = "It seems to be JSON over several lines: write one object a line, as `jq -c . FILE > FILE.jsonl` does."
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,18 @@ class Guess:
     skip_lines: int
     columns: int
 
+    def seems(self, delimiter: str, skipped: int = 0) -> str:
+        """How the file seems to differ from one of this delimiter, whose header stands right after `skipped` lines.
+
+        A sentence without its end, empty where nothing differs.
+        """
+        seems = []
+        if self.delimiter != delimiter:
+            seems.append("to be separated by " + ("tabs" if self.delimiter == "\t" else f"'{self.delimiter}'"))
+        if self.skip_lines:
+            seems.append(f"to have its header in line {self.skip_lines + skipped + 1}")
+        return f"It seems {' and '.join(seems)}" if seems else ""
+
 
 def start_of(path: Path, compression: Compression) -> bytes:
     """The first bytes of a file, unpacked."""
@@ -31,8 +45,13 @@ def start_of(path: Path, compression: Compression) -> bytes:
         return handle.read(START)
 
 
-def is_json_array(start: bytes) -> bool:
-    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+def json(start: bytes) -> str:
+    """A sentence on JSON that is not one object a line, and what to do; empty for any other text."""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"["):
+        return ARRAY
+    first, line_break, _ = text.partition(b"\n")
+    return SPREAD if text.startswith(b"{") and line_break and not first.rstrip().endswith(b"}") else ""
 
 
 def header(start: bytes, wanted: Collection[str]) -> Guess | None:

@@ -19,8 +19,11 @@ COLUMN_NAME = re.compile("[A-Za-z_]{1,40}[0-9]{0,3}")
 UNKNOWN_COUNTED = 100_000
 
 
-def require_columns(feed: Feed, path: Path, names: Sequence[str]) -> None:
-    """Refuse a file that lacks a required column of the feed, repeats one, or has one that the feed does not have."""
+def require_columns(feed: Feed, path: Path, names: Sequence[str], seems: str = "") -> None:
+    """Refuse a file that lacks a required column of the feed, repeats one, or has one that the feed does not have.
+
+    `seems` is a sentence of what the file seems to be instead, told where a column is lacking.
+    """
     problems = []
     if repeated := [name for name in feed.names if names.count(name) > 1]:
         problems.append(f"repeats {', '.join(repeated)}")
@@ -32,7 +35,8 @@ def require_columns(feed: Feed, path: Path, names: Sequence[str]) -> None:
         fitting = [other.name for other in FEEDS.values() if set(other.required) <= set(names) <= set(other.names)]
         hint = f" It fits the feed {fitting[0]}." if fitting else ""
         raise Refused(
-            f"{path} does not fit the feed {feed.name}: it {', and '.join(problems)}.{hint} "
+            f"{path} does not fit the feed {feed.name}: it {', and '.join(problems)}."
+            f"{hint}{f' {seems}' if missing and seems else ''} "
             f"The columns of {feed.name} are {', '.join(feed.names)}."
         )
 

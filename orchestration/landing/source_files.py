@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from orchestration import engine, guarded_csv
 from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
+from orchestration.landing import guesses
 from orchestration.landing.feeds import CDRS, Column, Feed
 from orchestration.landing.headers import UNKNOWN_COUNTED, require_columns
 from orchestration.landing.input_files import LONGEST_LINE, Compression, InputFile, open_bytes
@@ -27,6 +28,8 @@ from orchestration.landing.parquet_types import accepted_type
 
 # The columns that `statements rejected --export` adds to a row. A mended file still has them; none is part of a record.
 MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
+# A file of withdrawals needs no others.
+OF_WITHDRAWALS = ("record_id", "withdrawn")
 # A query that is wrong is not the file's fault.
 OUR_MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 # The footer of a Parquet file with ten thousand row groups has half of it.
@@ -157,14 +160,36 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile
     try:
         with io.TextIOWrapper(open_bytes(path, compression), encoding="utf-8-sig", newline="") as handle:
             header = next(csv.reader(_lines_within_reach(handle), strict=True), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"{path} is not CSV in UTF-8: {error}.") from error
+    except UnicodeDecodeError as error:
+        encoding = guesses.encoding(guesses.start_of(path, compression))
+        raise Refused(
+            f"{path} is not text in UTF-8. If it is in another encoding, write it in UTF-8, for example with "
+            f"`iconv -f {encoding} -t utf-8 FILE > FILE.csv`."
+        ) from error
+    except csv.Error as error:
+        raise Refused(f"{path} is not CSV: {error}. {_seems(feed, file)}".rstrip()) from error
     is_mended = feed is CDRS and set(MENDED_COLUMNS) <= set(header)
     own = [name for name in header if not (is_mended and name in MENDED_COLUMNS)]
-    require_columns(feed, path, own)
+    is_lacking = not set(feed.required_beside(own)) <= set(own)
+    require_columns(feed, path, own, _seems(feed, file) if is_lacking else "")
     values = guarded_csv.unguarded(own) if is_mended else "*"
     query = f"select {values} from {read_csv(file.ended(scratch), compression, header)}"
     return stage(connection, path, query, own, scratch)
+
+
+def _seems(feed: Feed, file: InputFile) -> str:
+    """A sentence on what a text that is no CSV of its feed seems to be, and what to do; none without a guess."""
+    start = guesses.start_of(file.path, file.form.compression)
+    if seems := guesses.json(start):
+        return seems
+    guess = guesses.header(start, feed.required)
+    if guess is None and feed is CDRS:
+        guess = guesses.header(start, OF_WITHDRAWALS)
+    seems = guess.seems(",") if guess else ""
+    if not seems:
+        return ""
+    or_declare = "; or let `statements sources new FILE` draft a source that takes such files" if feed is CDRS else ""
+    return f"{seems}: write it with commas between its values and its header in line 1{or_declare}."
 
 
 def _lines_within_reach(handle: io.TextIOWrapper) -> Iterator[str]:
@@ -175,12 +200,14 @@ def _lines_within_reach(handle: io.TextIOWrapper) -> Iterator[str]:
         yield line
 
 
-def read_csv(path: Path, compression: Compression, columns: Sequence[str], **dialect: str | bool) -> str:
+def read_csv(
+    path: Path, compression: Compression, columns: Sequence[str], **dialect: str | bool | Sequence[str]
+) -> str:
     """DuckDB's reader of a CSV file: every value as text. `dialect` has what is not as in RFC 4180 with a header.
 
     The size of its buffers stays the one that follows from the longest line: DuckDB loses rows with a smaller one.
     """
-    rfc_4180: dict[str, str | bool] = {"header": True, "delim": ",", "quote": '"', "escape": '"'}
+    rfc_4180: dict[str, str | bool | Sequence[str]] = {"header": True, "delim": ",", "quote": '"', "escape": '"'}
     options = rfc_4180 | {"strict_mode": True} | dialect
     listed = ", ".join(f"{name} = {_literal(value)}" for name, value in options.items())
     types = "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in columns) + "}"
@@ -190,8 +217,10 @@ def read_csv(path: Path, compression: Compression, columns: Sequence[str], **dia
     )
 
 
-def _literal(value: str | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else text(value)
+def _literal(value: str | bool | Sequence[str]) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return text(value) if isinstance(value, str) else f"[{', '.join(map(text, value))}]"
 
 
 def read_json(path: Path, compression: Compression) -> str:
@@ -205,6 +234,8 @@ def read_json(path: Path, compression: Compression) -> str:
 
 def _open_json(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile, scratch: Path) -> SourceFile:
     path, read = file.path, read_json(file.ended(scratch), file.form.compression)
+    if seems := guesses.json(guesses.start_of(path, file.form.compression)):
+        raise Refused(f"{path} does not fit the feed {feed.name}. {seems} Nothing of it was landed.")
     known = f"[{', '.join(text(name) for name in feed.names)}]"
     with reading(path):
         lines, names, unknown, torn = engine.row(

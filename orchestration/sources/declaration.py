@@ -48,7 +48,7 @@ KEYS = {
     "sheet": str,
     "delimiter": str,
     "escape": str,
-    "null": str,
+    "null": (str, list),
     "zone": str,
     "durations": str,
     "rounding": str,
@@ -144,7 +144,7 @@ class Source:
     line_suffix: str
     delimiter: str
     escape: str
-    null: str | None
+    null: tuple[str, ...]
     zone: str | None
     numerals: Numerals
     rows: str | None
@@ -327,7 +327,7 @@ def _source(name: str, instance: str, path: Path, merged: _Merged) -> Source:
         line_suffix=content.get("line_suffix", ""),
         delimiter=content.get("delimiter", ","),
         escape=content.get("escape", '"'),
-        null=content.get("null"),
+        null=_listed(content.get("null")),
         zone=content.get("zone") or None,
         numerals=Numerals(
             durations=content.get("durations", "seconds"),
@@ -348,6 +348,11 @@ def _source(name: str, instance: str, path: Path, merged: _Merged) -> Source:
         rates=rates,
         rules_sha256=_digest(content, table, lookups),
     )
+
+
+def _listed(texts: str | list[str] | None) -> tuple[str, ...]:
+    """One text or several; an empty one takes away what was inherited."""
+    return tuple(text for text in ([texts] if isinstance(texts, str) else texts or []) if text)
 
 
 def _present(expressions: Mapping[str, str]) -> dict[str, str]:

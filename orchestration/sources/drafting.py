@@ -53,9 +53,21 @@ NAMES = {
         "reference",
     ),
     "started_at": ("start", "call date", "calldate", "date time", "datetime", "timestamp", "date", "time", "begin"),
-    "duration_seconds": ("total duration", "call duration", "duration", "seconds", "length", "talk"),
+    "duration_seconds": ("total duration", "call duration", "duration", "seconds", "length", "talk", "dauer", "dur"),
     "billed_seconds": ("billable duration", "billed", "billable", "billsec", "charged duration", "rated"),
-    "from_number": ("call from", "caller", "source", "originating", "from", "ani", "cli", "calling", "src"),
+    "from_number": (
+        "call from",
+        "caller",
+        "source",
+        "originating",
+        "from",
+        "ani",
+        "cli",
+        "calling",
+        "src",
+        "quelle",
+        "origen",
+    ),
     "to_number": (
         "call to",
         "callee",
@@ -67,13 +79,16 @@ NAMES = {
         "dnis",
         "to",
         "dst",
+        "ziel",
+        "destino",
     ),
     "source_ip": ("source ip", "src ip", "ip"),
     "cost": ("total cost", "cost", "charge", "amount", "price", "total", "fee"),
     "currency": ("currency",),
     "direction": ("direction", "call type", "type"),
 }
-INBOUND, OUTBOUND = ("in", "inbound", "incoming", "received"), ("out", "outbound", "outgoing", "dialed", "dialled")
+INBOUND = ("in", "inbound", "incoming", "received", "eingehend", "entrant", "entrante", "inkomend")
+OUTBOUND = ("out", "outbound", "outgoing", "dialed", "dialled", "ausgehend", "sortant", "saliente", "uitgaand")
 
 
 @dataclass(frozen=True)
@@ -121,8 +136,8 @@ def draft(path: Path, zone: str | None) -> Draft:
 
 def _json_sample(file: InputFile) -> _Sample:
     start = _start(file)
-    if guesses.is_json_array(start):
-        raise Refused(f"{file.path} seems to be one JSON array: write one object a line first, as `jq -c '.[]'` does.")
+    if seems := guesses.json(start):
+        raise Refused(f"{file.path} cannot be looked at. {seems}")
     values: dict[str, list[str]] = {}
     for line in start.decode("utf-8", "replace").splitlines()[:MOST_ROWS]:
         try:
@@ -198,14 +213,16 @@ class _Writer:
     def draft(self) -> Draft:
         started_at = self._started_at()
         seconds = {name: self._seconds(name) for name in ("billed_seconds", "duration_seconds")}
+        before = set(self.taken)
         cost = self._cost()
-        record_id = self._record_id()
+        record_id = self._record_id(rated=self.taken - before)
         direction = self._direction()
         plain = {name: self._column(name, fits) for name, fits in (
             ("source_ip", IP), ("from_number", NUMBER), ("to_number", NUMBER), ("currency", re.compile("[A-Z]{3}")),
         )}  # fmt: skip
         suffix = " || '_conversational'"
         record = [
+            "# The key of a charge: two charges never have the same one, and one charge never gets another.",
             f"record_id = {_toml(record_id)}",
             f"service = {_toml(direction + suffix)}",
             f"direction = {_toml(direction)}",
@@ -220,6 +237,8 @@ class _Writer:
             inbound = f"case when {direction} = 'inbound' then {dialled} end"
             record.append("# Your own number of an inbound call; the tenant that holds it is charged.")
             record.append(f"number = {_toml(inbound)}")
+        else:
+            self.to_do.append("no column of called numbers was seen; without number, inbound calls belong to nobody.")
         record += cost
         record.append("# Of an outbound call the tenant is told by source_ip, or by x_tenant, an Account ID:")
         record.append('# x_tenant = "…"')
@@ -248,6 +267,11 @@ class _Writer:
                 ranked.append((min(ranks), place, column))
         yield from (column for *_, column in sorted(ranked))
 
+    def _others(self, field: str) -> Iterator[str]:
+        """Columns that are called otherwise, as in another language: their values alone tell what they could be."""
+        named = set(self._candidates(field))
+        yield from (column for column in self.sample.columns if column not in named | self.taken)
+
     def _column(self, field: str, fits: re.Pattern[str]) -> str | None:
         """The column of a field: called so, and with values that fit."""
         for column in self._candidates(field):
@@ -265,13 +289,15 @@ class _Writer:
         return self._all(column, lambda value: bool(re.fullmatch(pattern, value)))
 
     def _started_at(self) -> str:
-        for column in self._candidates("started_at"):
+        named = list(self._candidates("started_at"))
+        for column in (*named, *self._others("started_at")):
             if self._match(column, ISO_INSTANT.pattern):
                 return self._time(column, f"{{ instant = {_toml(_sql(column))} }}")
             if self._match(column, ISO_LOCAL.pattern):
                 return self._local(column, _sql(column))
             for length, kind in EPOCHS.items():
-                if self._match(column, rf"1\d{{{length - 1}}}(\.\d+)?"):
+                # A number of ten digits may be a telephone's.
+                if column in named and self._match(column, rf"1\d{{{length - 1}}}(\.\d+)?"):
                     return self._time(column, f"{{ {kind} = {_toml(_sql(column))} }}")
             fitting = [form for form in TIME_FORMATS if self._all(column, partial(_is_time, form=form))]
             if fitting:
@@ -314,9 +340,10 @@ class _Writer:
         return None
 
     def _cost(self) -> list[str]:
-        for column in self._candidates("cost"):
+        for column in (*self._candidates("cost"), *self._others("cost")):
             bare = [_without_sign(value) for value in self.sample.values.get(column, [])]
-            if not bare:
+            is_named = column in self._candidates("cost")
+            if not bare or not (is_named or any(sign or re.search(r"[.,]\d{2}", value) for value, sign in bare)):
                 continue
             is_comma = sum(bool(COMMA.fullmatch(value)) for value, _ in bare) > sum(
                 bool(POINT.fullmatch(value)) for value, _ in bare
@@ -338,17 +365,21 @@ class _Writer:
         self.to_do.append("no column of costs was seen; name it, or write a rate table and [rates] at the end.")
         return ['# cost = "…", or a rate table at the end:', "# [rates]", '# file = "rates.csv"']
 
-    def _record_id(self) -> str:
+    def _record_id(self, rated: set[str]) -> str:
+        """A column that is a key, else all columns but the rated ones: a call that is rated anew is the same call."""
         for column in self._candidates("record_id"):
             values = self.sample.values.get(column, [])
             if len(values) > 1 and len(set(values)) == len(values):
                 self.taken.add(column)
                 return _sql(column)
-        self.to_do.append("no column is a key of its own; two rows that are alike in all columns are one record.")
-        return f"md5(row({', '.join(map(_sql, self.sample.columns))})::varchar)"
+        lasting = [column for column in self.sample.columns if column not in rated]
+        self.to_do.append(
+            "no column is a key of its own; rows that are alike in all that record_id names are one record."
+        )
+        return f"md5(row({', '.join(map(_sql, lasting))})::varchar)"
 
     def _direction(self) -> str:
-        for column in self._candidates("direction"):
+        for column in (*self._candidates("direction"), *self._others("direction")):
             words = {value.lower() for value in self.sample.values.get(column, [])}
             if words and words <= {*INBOUND, *OUTBOUND}:
                 self.taken.add(column)

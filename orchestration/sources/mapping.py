@@ -25,6 +25,8 @@ LOCAL_TIME = Path(__file__).with_name("local_time.sql")
 NUMERALS = Path(__file__).with_name("numerals.sql")
 MICROSECONDS = {"epoch_us": 1, "epoch_ms": 1_000, "epoch_s": 1_000_000}
 SECONDS = ("duration_seconds", "billed_seconds")
+# SQL of what stands in a column of ids that nothing fills: two records of it are not one.
+NO_IDENTITIES = r"('0', '-', 'NULL', 'null', 'None', 'N/A', 'n/a', '\N', '00000000-0000-0000-0000-000000000000')"
 # A row that the declaration's own query joins to another is part of that one.
 PART_OF_ANOTHER = "part_of_another"
 
@@ -239,7 +241,8 @@ def _mapped(source: Source, evaluated: Evaluated, lengths: list[int]) -> str:
 def _spelled(source: Source, evaluated: Evaluated) -> str:
     """SQL of a `replace` list: the id with its source, seconds and amounts as the feed takes them."""
     prefix, record_id = text(source.id_prefix), identifier("record.record_id")
-    values = {"record_id": f"coalesce(present(rejected_record_id), {prefix} || {record_id})"}
+    told = f"case when {record_id} not in {NO_IDENTITIES} then {record_id} end"
+    values = {"record_id": f"coalesce(present(rejected_record_id), {prefix} || {told})"}
     for name in SECONDS:
         if name in source.record:
             is_text = evaluated.types[f"record.{name}"] == "VARCHAR"

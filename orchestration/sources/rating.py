@@ -183,7 +183,7 @@ def rated(relation: str, rates: Rates, lengths: list[int]) -> str:
                     else "record.cost"
                 end as "record.cost",
                 case
-                    when "made.is_rated" and "made.first" is not null then "made.billed"::varchar
+                    when "made.is_rated" and "made.billed" is not null then "made.billed"::varchar
                     else "record.billed_seconds"
                 end as "record.billed_seconds"
             ),

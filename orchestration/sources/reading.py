@@ -7,6 +7,7 @@ encodings. What does not: what a value means (`mapping`).
 import csv
 import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def open_file(connection: duckdb.DuckDBPyConnection, source: Source, file: Input
     if is_mended:
         # Written by us, whatever the switch's own files look like.
         source = replace(
-            source, header=True, delimiter=",", escape='"', null=None, encoding="utf-8", skip_lines=0, line_prefix=""
+            source, header=True, delimiter=",", escape='"', null=(), encoding="utf-8", skip_lines=0, line_prefix=""
         )
     elif kind == "xlsx":
         source = replace(source, delimiter=",", escape='"')
@@ -130,8 +131,12 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, source: Source, content: _T
     names, has_header = _columns(source, content, first)
     if source.line_prefix and first.startswith(source.line_prefix):
         content = _strip(connection, source, content, scratch)
-    dialect: dict[str, str | bool] = {"header": has_header, "delim": source.delimiter, "escape": source.escape}
-    if source.null is not None:
+    dialect: dict[str, str | bool | Sequence[str]] = {
+        "header": has_header,
+        "delim": source.delimiter,
+        "escape": source.escape,
+    }
+    if source.null:
         dialect["nullstr"] = source.null
     rows = read_csv(content.read, content.compression, names, **dialect)
     if has_header and set(MENDED_COLUMNS) <= set(names):
@@ -206,28 +211,21 @@ def _named_columns(source: Source, content: _Text, cells: list[str]) -> list[str
 def _seems(source: Source, content: _Text) -> str:
     """A sentence on what a file that lacks columns seems to be, and what to write; none without a guess."""
     start = guesses.start_of(content.read, content.compression)
-    if guesses.is_json_array(start):
-        return f" {ARRAY}"
+    if seems := guesses.json(start):
+        return f" {seems}"
     guess = guesses.header(start, source.columns)
-    if guess is None:
+    seems = guess.seems(source.delimiter, source.skip_lines) if guess else ""
+    if not guess or not seems:
         return ""
-    seems, lines = [], []
+    lines = []
     if guess.delimiter != source.delimiter:
-        written = guesses.WRITTEN.get(guess.delimiter, guess.delimiter)
-        seems.append("to be separated by " + ("tabs" if guess.delimiter == "\t" else f"'{guess.delimiter}'"))
-        lines.append(f'delimiter = "{written}"')
+        lines.append(f'delimiter = "{guesses.WRITTEN.get(guess.delimiter, guess.delimiter)}"')
     if guess.skip_lines:
-        seems.append(f"to have its header in line {guess.skip_lines + source.skip_lines + 1}")
         lines.append(f"skip_lines = {guess.skip_lines + source.skip_lines}")
-    if not seems:
-        return ""
     where = f"into {source.path}, above its first table"
     if source.is_shipped:
         where = f'into {source.name}.toml in the folder sources of your data, below extends = "{source.name}"'
-    return f" It seems {' and '.join(seems)}: write {' and '.join(lines)} {where}."
-
-
-ARRAY = "It seems to be one JSON array: write one object a line, for example with `jq -c '.[]' FILE > FILE.jsonl`."
+    return f" {seems}: write {' and '.join(lines)} {where}."
 
 
 def _strip(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text, scratch: Path) -> _Text:
@@ -260,8 +258,8 @@ def _strip(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text
 def _open_json(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text, scratch: Path) -> SourceFile:
     """One object a line. Each column is what its path finds, with numbers as they are spelled."""
     path, read = content.path, read_json(content.read, content.compression)
-    if guesses.is_json_array(guesses.start_of(content.read, content.compression)):
-        raise Refused(f"{path} does not fit {source.name}. {ARRAY} Nothing of it was landed.")
+    if seems := guesses.json(guesses.start_of(content.read, content.compression)):
+        raise Refused(f"{path} does not fit {source.name}. {seems} Nothing of it was landed.")
     with reading(path):
         (torn,) = engine.row(connection, f"select count(*) from {read} where json_type(json) <> 'OBJECT'")
     if torn:

@@ -16,5 +16,7 @@ create table acc (
     src_user varchar(64),
     dst_user varchar(64),
     src_ip varchar(64),
-    x_tenant varchar(255)
+    x_tenant varchar(255),
+    -- The To tag of the request: empty in the INVITE that begins a call.
+    req_to_tag varchar(128)
 );

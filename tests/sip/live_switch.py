@@ -213,6 +213,23 @@ def expected_length(call: Call) -> tuple[int, int, str]:
     return (2 if call.callee in (HANGS_UP, INVITED) else 1), 60, "0.012500000"
 
 
+def test_a_re_invite_has_a_to_tag_already_and_the_invite_that_begins_a_call_has_none(accounted):
+    """So a file that begins within a call can be told from one that holds its start."""
+    with (accounted / "acc.csv").open(encoding="utf-8", newline="") as handle:
+        answered = [row for row in csv.DictReader(handle) if row["method"] == "INVITE" and row["sip_code"] == "200"]
+    again = [row["callid"] for row in answered if row["req_to_tag"]]
+    assert len(again) == 1
+    assert [row["req_to_tag"] for row in answered if row["callid"] == again[0]] == [
+        "",
+        answered_tag(answered, again[0]),
+    ]
+
+
+def answered_tag(answered: list[dict[str, str]], call_id: str) -> str:
+    """The To tag that the first answer of a call gave it."""
+    return next(row["to_tag"] for row in answered if row["callid"] == call_id)
+
+
 def test_of_a_forked_call_kamailio_accounts_one_answer_and_both_ends(closed):
     """The module acc sees the first 2xx of a transaction alone, so the other callee's BYE has no start and is rejected."""
     line, _ = closed

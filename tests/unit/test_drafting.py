@@ -5,9 +5,11 @@ what an operator types. What does not: each key of a declaration (`test_exports`
 """
 
 import json
+import tomllib
 
 import pytest
 
+from orchestration.sources import drafting
 from tests.conftest import CommandLine
 from tests.unit.deliveries import number_of, tenant, write_csv
 
@@ -134,3 +136,28 @@ def test_json_lines_with_epochs_and_a_direction_are_drafted_whole(carrier):
     assert {key: checked["first"][0][key] for key in ("record_id", "direction", "billed_seconds", "cost", "source_ip")} == {
         "record_id": "calls:main:u-0", "direction": "outbound", "billed_seconds": 61, "cost": "0.012500000", "source_ip": "192.0.2.17",
     }  # fmt: skip
+
+
+def test_columns_of_another_language_are_told_by_their_values(tmp_path):
+    """An export of a German carrier; its price is no part of the key, since a call that is rated anew is the same."""
+    path = tmp_path / "anrufe.csv"
+    path.write_text(
+        "Datum;Richtung;Quelle;Ziel;Dauer in Sekunden;Betrag\n"
+        "05.10.2026 10:00:00;ausgehend;+4920155501;+493055501234;61;0,0190 €\n"
+        "25.10.2026 11:00:00;eingehend;+493055501234;+4920155501;35;0,0000 €\n"
+        "26.10.2026 12:00:00;ausgehend;+4920155501;+4915155501234;125;1.000,2000 €\n",
+        encoding="utf-8",
+    )
+    written = drafting.draft(path, "Europe/Berlin")
+    declared = tomllib.loads(written.text)
+    assert {key: declared[key] for key in ("delimiter", "decimal_mark", "thousands_mark", "currency_signs", "zone")} == {
+        "delimiter": ";", "decimal_mark": ",", "thousands_mark": ".", "currency_signs": {"€": "EUR"}, "zone": "Europe/Berlin",
+    }  # fmt: skip
+    record = declared["record"]
+    assert record["started_at"] == {"local": "try_strptime(\"Datum\", '%d.%m.%Y %H:%M:%S')"}
+    assert (record["from_number"], record["to_number"], record["duration_seconds"], record["cost"]) == (
+        '"Quelle"', '"Ziel"', '"Dauer in Sekunden"', '"Betrag"',
+    )  # fmt: skip
+    assert "'eingehend'" in record["direction"]
+    assert record["record_id"] == 'md5(row("Datum", "Richtung", "Quelle", "Ziel", "Dauer in Sekunden")::varchar)'
+    assert [sentence for sentence in written.to_do if "key" not in sentence] == []

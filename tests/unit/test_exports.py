@@ -156,6 +156,7 @@ def test_a_zip_of_which_a_byte_changed_is_refused(land):
         ('encoding = "cp1252"\nskip_lines = 2\n', f"Übersicht €\n\n{HEADER}\n{ROW}".encode("cp1252")),
         ("skip_lines = 1\n", f"\ufeffCalls of March\r\n{HEADER}\r\n{ROW}\r\n".encode()),
         ('delimiter = ";"\n', TEXT.replace(",", ";").encode()),
+        ('null = ["\\\\N", "NULL"]\n', f"{HEADER},note\n{ROW},NULL\n".encode()),
         (
             'delimiter = "\\t"\nescape = "\\\\"\n',
             f'{HEADER},note\n{ROW},"a ""\n'.replace(",", "\t").replace('a "', 'a \\"').encode(),
@@ -214,6 +215,21 @@ def test_a_json_array_where_lines_belong_is_told_what_to_write(land):
         land('[\n{"id": "a"},\n{"id": "b"}\n]\n', "calls.json", keys='formats = ["jsonl"]\n')
 
 
+def test_an_object_over_several_lines_is_told_what_to_write(land):
+    """FreeSWITCH writes its calls so, a file each."""
+    with pytest.raises(Refused, match="JSON over several lines: write one object a line, as `jq -c . FILE"):
+        land('{\n  "id": "a"\n}\n', "calls.json", keys='formats = ["jsonl"]\n')
+
+
+@pytest.mark.parametrize("written", ["61.4", "-1", "1:01"])
+def test_the_seconds_that_a_rate_cannot_bill_are_shown_and_no_other_cell(land, warehouse, written):
+    row = ROW.replace("0.0125", "").replace(",61,", f",{written},")
+    land(f"{HEADER},total\n{row},75\n", tables=f'billed_seconds = "total"\n{RATED}', rates=OVER_TIME)
+    land(f"{HEADER},total\n{row},75\n".replace(f",{written},", ",75,").replace(",75\n", f",{written}\n"),
+         tables=f'billed_seconds = "total"\n{RATED}', rates=OVER_TIME)  # fmt: skip
+    assert warehouse.rejected("reason, value")[-1] == ("duration_unusable", written)
+
+
 def test_an_own_declaration_without_a_zone_is_told_to_name_one_in_itself(land, warehouse):
     with pytest.raises(Refused) as refused:
         land(TEXT.replace("T10:00:00Z", " 10:00:00"))
@@ -221,6 +237,18 @@ def test_an_own_declaration_without_a_zone_is_told_to_name_one_in_itself(land, w
         refused.value
     )
     assert "extends" not in str(refused.value)
+
+
+# Ids ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("written", ["0", "-", "NULL", "None", "n/a", "\\N", "00000000-0000-0000-0000-000000000000"])
+def test_a_default_of_a_column_is_no_id(land, warehouse, written):
+    """Two calls of one default would be one."""
+    rows = [ROW.replace("a,", f"{written},", 1), ROW.replace("a,", f"{written},", 1).replace("T10", "T11"), ROW]
+    landing = land("\n".join([HEADER, *rows]) + "\n")
+    assert warehouse.rejected("record_id, reason") == [(None, "record_id_missing")] * 2
+    assert (landing.receipt.superseded, warehouse.usable(columns=FACTS)) == (0, [USUAL])
 
 
 # Numerals -------------------------------------------------------------------------------------------------------------
@@ -533,6 +561,26 @@ def test_a_workbook_without_end_or_torn_is_refused(land, content, sentence):
 
 
 # On the command line --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_file_that_landed_as_another_instance_is_told_apart(command_line: CommandLine):
+    """Its ids begin with another name, so nothing else shows that each of its calls is stated twice."""
+    command_line.at("2026-03-20T12:00:00Z")
+    folder = command_line.data / "sources"
+    folder.mkdir(parents=True)
+    (folder / "mine.toml").write_text(SWITCH, encoding="utf-8")
+    for name, text in (("calls.csv", TEXT), ("none.csv", f"{HEADER}\n")):
+        (command_line.folder / name).write_text(text, encoding="utf-8")
+    assert "very same" not in command_line.must("land cdrs --source mine@pbx1 calls.csv").stdout
+    assert "very same" not in command_line.must("land cdrs --source mine@pbx1 calls.csv").stdout
+    said = command_line.must("land cdrs --source mine calls.csv").stdout
+    assert "The very same file landed as mine@pbx1 before." in " ".join(said.split())
+    told = json.loads(command_line.must("land cdrs --source mine@pbx2 calls.csv --json").stdout)
+    assert told[0]["same_file_as"] == ["mine@main", "mine@pbx1"]
+    # Empty extracts of two switches are alike, and state nothing.
+    command_line.must("land cdrs --source mine@pbx1 none.csv")
+    assert "very same" not in command_line.must("land cdrs --source mine@pbx2 none.csv").stdout
 
 
 @pytest.mark.slow

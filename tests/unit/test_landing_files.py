@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -133,7 +133,7 @@ REFUSED = {
     "an object in JSON": ("a.jsonl", text(LINE[:-1] + ', "x_tenant": {"a": 1}}\n'), "list or an object"),
     "a name twice in JSON": ("a.jsonl", text(LINE[:-1] + ', "cost": "0.02"}\n'), "each name once"),
     "a broken line in JSON": ("a.jsonl", text(f"{LINE}\n{LINE[:-9]}\n"), ""),
-    "an array of records": ("a.json", text(f"[{LINE}]\n"), "JSON objects"),
+    "an array of records": ("a.json", text(f"[{LINE}]\n"), "one JSON array"),
     "lines that are no objects": ("a.jsonl", text(f"{LINE}\n3\n"), "1 lines"),
     "JSON that is not UTF-8": ("a.jsonl", raw(LINE.replace("10:00", "10\xe9").encode("latin-1") + b"\n"), ""),
 }  # fmt: skip
@@ -212,6 +212,83 @@ def test_one_bad_row_refuses_an_assignment_file(landed, feed, row, words):
     good = {"tenants": tenant("gamma"), "number_assignments": number_of("alpha"), "ip_assignments": ip_of("alpha")}
     write_csv(landed.folder / "a.csv", good[feed], row)
     assert "row 2" in assert_refused(landed, f"land {feed} a.csv", words)
+
+
+# A row of each feed, to be written in other ways than as CSV with its header in line 1.
+OF_EACH_FEED = {
+    "cdrs": record("r-4711", from_number="+12015550188"),
+    "tenants": tenant("alpha", state="Illinois", country="Utopia"),
+    "number_assignments": number_of("alpha"),
+    "ip_assignments": ip_of("alpha"),
+}
+# How such a file is written → the end of its name, its text from the cells of its lines, and the sentence about it.
+BY_COMMAS = "write it with commas between its values and its header in line 1"
+PREAMBLE = "Export of Pat Doe, billing@customer.example\n\n"
+
+
+def separated(mark: str, above: str = "", quote: str = "") -> Callable[[list[list[str]]], str]:
+    return lambda lines: above + "".join(mark.join(f"{quote}{cell}{quote}" for cell in line) + "\n" for line in lines)
+
+
+def array(indent: int | None) -> Callable[[list[list[str]]], str]:
+    return lambda lines: (
+        json.dumps([dict(zip(lines[0], line, strict=True)) for line in lines[1:]], indent=indent) + "\n"
+    )
+
+
+ONE_ARRAY = "It seems to be one JSON array: write one object a line, for example with `jq -c '.[]' FILE > FILE.jsonl`."
+OVER_LINES = "It seems to be JSON over several lines: write one object a line, as `jq -c . FILE > FILE.jsonl` does."
+WRITTEN_OTHERWISE = {
+    "semicolons": (".csv", separated(";"), f"It seems to be separated by ';': {BY_COMMAS}"),
+    "semicolons and quotes": (".csv", separated(";", quote='"'), f"It seems to be separated by ';': {BY_COMMAS}"),
+    "tabs": (".csv", separated("\t"), f"It seems to be separated by tabs: {BY_COMMAS}"),
+    "bars": (".csv", separated("|"), f"It seems to be separated by '|': {BY_COMMAS}"),
+    "preamble": (".csv", separated(",", PREAMBLE), f"It seems to have its header in line 3: {BY_COMMAS}"),
+    "preamble in quotes": (".csv", separated(",", '"Pat" Doe\n'), f"It seems to have its header in line 2: {BY_COMMAS}"),
+    "both": (".csv", separated(";", PREAMBLE), f"It seems to be separated by ';' and to have its header in line 3: {BY_COMMAS}"),
+    "packed": (".csv.gz", separated("\t"), f"It seems to be separated by tabs: {BY_COMMAS}"),
+    "array": (".json", array(None), ONE_ARRAY),
+    "array over lines": (".jsonl", array(2), ONE_ARRAY),
+    "array in CSV": (".csv", array(None), ONE_ARRAY),
+    "object over lines": (".jsonl", lambda lines: array(2)(lines)[2:-3] + "\n", OVER_LINES),
+    "array, packed": (".json.gz", array(None), ONE_ARRAY),
+    "UTF-16": (".csv", separated(","), "is not text in UTF-8. If it is in another encoding, write it in UTF-8, for example with `iconv -f utf-16 -t utf-8"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("feed", OF_EACH_FEED)
+@pytest.mark.parametrize("how", WRITTEN_OTHERWISE)
+def test_a_file_in_the_columns_of_its_feed_is_told_what_it_seems_to_be_and_what_to_do(warehouse, feed, how):
+    end, written, sentence = WRITTEN_OTHERWISE[how]
+    row = OF_EACH_FEED[feed]
+    content = written([list(row), list(row.values())]).encode("utf-16" if how == "UTF-16" else "utf-8")
+    path = warehouse.folder / f"extract{end}"
+    path.write_bytes(gzip.compress(content) if end.endswith(".gz") else content)
+    with pytest.raises(Refused) as refused:
+        warehouse.land(feed, path)
+    said = str(refused.value)
+    assert said.startswith(str(path))
+    assert sentence in said
+    assert said.endswith(".")
+    # A source takes records written otherwise; no source takes another feed.
+    assert ("statements sources new" in said) == (feed == "cdrs" and BY_COMMAS in sentence)
+    assert [value for value in [*row.values(), "Pat"] if str(value) in said.replace(str(path), "")] == []
+    assert warehouse.receipts == []
+
+
+def test_withdrawals_with_semicolons_are_told_so_too(warehouse):
+    path = warehouse.folder / "withdrawn.csv"
+    path.write_text("record_id;withdrawn\na;true\n", encoding="utf-8")
+    with pytest.raises(Refused, match="It seems to be separated by ';'"):
+        warehouse.land("cdrs", path)
+
+
+def test_a_file_that_is_no_table_at_all_is_not_guessed_at(warehouse):
+    path = warehouse.folder / "letter.csv"
+    path.write_text("Dear Sir; dear Madam\n\nthe ip is in line 3\n", encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        warehouse.land("ip_assignments", path)
+    assert "seems" not in str(refused.value)
 
 
 # Values and usage on the command line ---------------------------------------------------------------------------------

@@ -111,6 +111,7 @@ def test_twilio_calls_of_the_api_and_of_bulk_export(land, warehouse):
         TWILIO | {"sid": "CA6", "price": "-1"},
         TWILIO | {"sid": "CA7", "direction": "trunking-originating", "to": "+12015550101", "price": "-0.0045"},
         TWILIO | {"sid": "CA8", "price": "0.01"},
+        TWILIO | {"sid": "CAA", "price": "--1"},
         {"sid": "CA9", "direction": "outbound-dial", "startTime": "2026-03-05T10:00:00+00:00", "duration": "5",
          "to": "+15035550100", "price": "-0.014", "priceUnit": "usd", "status": "completed"},
     ]  # fmt: skip
@@ -126,7 +127,7 @@ def test_twilio_calls_of_the_api_and_of_bulk_export(land, warehouse):
         ("CA8", "outbound", at, 61, 61, None, "-0.010000"),
         ("CA9", "outbound", at, 5, 5, None, "0.014000"),
     ]
-    assert reasons(warehouse) == {"CA5": "cost_missing", "CA6": "cost_missing"}
+    assert reasons(warehouse) == {"CA5": "cost_missing", "CA6": "cost_missing", "CAA": "cost_unusable"}
 
 
 @pytest.mark.slow
@@ -266,3 +267,56 @@ def test_kazoos_legs_to_and_from_a_carrier_are_the_charges(land, warehouse):
     ]
     assert receipt.ignored == {"leg_within_the_switch": 1, "between_accounts": 2}
     assert reasons(warehouse) == {"202603-f": "service_missing", "202603-g": "record.started_at.epoch_s_failed"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "header", "row"),
+    [
+        ("kamailio-cdrs", "start_time,end_time,duration,callid,from_tag,to_tag,dst_user",
+         "{at},{at},60.000,c,f,{tag},12015550123"),
+        ("opensips-acc", "method,from_tag,to_tag,callid,sip_code,time,duration,created,dst_user",
+         "INVITE,f,{tag},c,200,{at},60,{at},12015550123"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("tag", ["", "NULL"])
+def test_dialogs_without_a_tag_are_told_by_their_start(land, warehouse, source, header, row, tag):
+    rows = [row.format(at=at, tag=tag) for at in ("2026-03-05 10:00:00", "2026-03-06 10:00:00")]
+    rates = {"declared": '[rates]\nfile = "rates.csv"\n', "rates": RATES}
+    first = land(source, "one.csv", "\n".join([header, *rows]) + "\n", **rates)
+    assert (first.superseded, first.duplicates, len(found(warehouse))) == (0, 0, 2)
+    # The same instants with a fraction, as another database client writes them.
+    again = land(source, "two.csv", "\n".join([header, *rows]).replace(":00:00,", ":00:00.000,") + "\n", **rates)
+    assert again.duplicates == 2
+
+
+@pytest.mark.slow
+def test_a_didww_call_keeps_its_id_when_a_later_export_has_a_call_id(land, warehouse):
+    header = "Date/Time Start (UTC),Date/Time End (UTC),{source},CLI,Destination Number,Billing Duration (sec),Voice OUT Trunk,Charged (USD){more}"
+    row = "2026-03-05 10:00:00,2026-03-05 10:01:06,12015550101,12015550101,442071234567,90,east,{cost}{more}"
+    land(
+        "didww",
+        "v1.csv",
+        header.format(source="Source Number", more="") + "\n" + row.format(cost="0.018", more="") + "\n",
+    )
+    later = header.format(source="Source", more=",Call ID") + "\n" + row.format(cost="0.020", more=",abc") + "\n"
+    receipt = land("didww", "v2.csv", later)
+    assert (receipt.superseded, len({name for name, *_ in found(warehouse)})) == (1, 1)
+
+
+@pytest.mark.slow
+def test_a_rate_of_0_that_3cx_had_no_name_for_is_none(land, warehouse):
+    row = CX.splitlines()[1]
+    rows = [row.replace(",,,,,,,,Chain", f",,,,,{bill},Chain").replace("00A_2", name)
+            for name, bill in (("a", "0.00,0.0000,"), ("b", "0.00,0.0000,Free"), ("c", "0.02,0.0200,"))]  # fmt: skip
+    land(
+        "3cx",
+        "cdr.log",
+        "\n".join(rows) + "\n",
+        CX_DECLARED,
+        rates=RATES,
+        trunks="from_dn,number\n10021,+12015550150\n",
+    )
+    assert warehouse.usable(columns="left(split_part(record_id, ':', 3), 1), cost::decimal(12, 4)::varchar") == [
+        ("a", "0.0110"), ("b", "0.0000"), ("c", "0.0200"),
+    ]  # fmt: skip

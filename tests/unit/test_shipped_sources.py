@@ -782,3 +782,154 @@ def test_the_transactions_of_a_real_switch_become_the_calls_that_its_own_procedu
     lengths = {name: ours[name] for name in theirs if ours[name] is not None}
     assert lengths == {name: theirs[name] for name in lengths}
     assert (len(theirs), len(lengths)) == (225, 193)
+
+
+# A row of FreePBX's table with what was dialled; `{…}` are what a case is about.
+DIALLED = (
+    "calldate,src,dst,dcontext,channel,dstchannel,lastapp,lastdata,duration,billsec,disposition,uniqueid,did,sequence\n"
+)
+
+
+def dialled(sequence: int, **changes: str) -> str:
+    """A call from a carrier's trunk to extension 102, in a context that the operator named."""
+    row = {
+        "src": "15035550100", "dst": "12015550101", "context": "incoming", "channel": "PJSIP/carrier-0001",
+        "called": "PJSIP/102-0002", "app": "Dial", "data": "PJSIP/102/sip:102@192.0.2.5:5060,20",
+    } | changes  # fmt: skip
+    return (
+        f"2026-09-22 12:00:00,{row['src']},{row['dst']},{row['context']},{row['channel']},{row['called']},{row['app']},"
+        f'"{row["data"]}",70,60,ANSWERED,u.{sequence},,{sequence}\n'
+    )
+
+
+INTERNAL = {"src": "101", "context": "from-internal", "channel": "PJSIP/101-0001"}
+DIALLED_ROWS = {
+    "own context, whole number": ({}, "inbound"),
+    "own context, queue": ({"called": "", "app": "Queue", "data": "sales"}, "inbound"),
+    "own context, no number": ({"dst": "s"}, "trunk_or_extension"),
+    "from one trunk to another": ({"called": "PJSIP/other-1", "data": "PJSIP/12015550101@other"}, "outbound"),
+    "between telephones": (INTERNAL | {"dst": "102"}, "ignored"),
+    "between telephones, one with a name": (INTERNAL | {"dst": "102", "channel": "PJSIP/alice-1"}, "ignored"),
+    "a number's own extension": (INTERNAL, "ignored"),
+    "numbered trunk, SIP": (INTERNAL | {"called": "SIP/77123-1", "data": "SIP/77123/12015550101,300,T"}, "outbound"),
+    "numbered trunk, PJSIP": (INTERNAL | {"called": "PJSIP/3000-1", "data": "PJSIP/12015550101@3000,300,T"}, "outbound"),
+    "numbered trunk, short number": (INTERNAL | {"dst": "411", "called": "PJSIP/3000-1", "data": "PJSIP/411@3000"}, "outbound"),
+    "numbered trunk or telephone": (INTERNAL | {"called": "SIP/77123-1", "app": "", "data": ""}, "trunk_or_extension"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_asterisk_trunks_are_told_by_channels_and_by_what_was_dialled_and_never_guessed(land, warehouse):
+    # A sequence of 0 would tell nothing.
+    rows = [dialled(at, **changes) for at, (changes, _) in enumerate(DIALLED_ROWS.values(), start=1)]
+    receipt = land("asterisk-db", "cdr.csv", DIALLED + "".join(rows), zone=NEW_YORK, rates=FIELD_RATES)
+    became = dict(warehouse.usable(columns="split_part(record_id, '/', 2)::integer, direction"))
+    became |= dict(warehouse.rejected("split_part(record_id, '/', 2)::integer, reason"))
+    assert {name: became.get(at, "ignored") for at, name in enumerate(DIALLED_ROWS, start=1)} == {
+        name: outcome for name, (_, outcome) in DIALLED_ROWS.items()
+    }
+    assert receipt.ignored == {"call_between_extensions": 3}
+
+
+SEQUENCED = field("short-number-over-trunk.csv").replace(",411,", ",15035550100,")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("absent", ["", "NULL", "\\N"])
+def test_asterisk_rows_without_uniqueid_or_sequence_are_told_by_channel_and_time(land, warehouse, absent):
+    """A sequence begins anew with each start of Asterisk, and phpMyAdmin writes NULL for an absent value."""
+    header, row = SEQUENCED.splitlines()
+    one = row.replace("1727000800.1,,1727000800.1,101", f"{absent},{absent},{absent},5")
+    other = row.replace("1727000800.1,,1727000800.1,101", f"u.1,{absent},{absent},{absent}")
+    rows = [one, one.replace("12:00:00", "13:00:00"), other, other.replace("12:00:00", "13:00:00")]
+    receipt = land("asterisk-db", "cdr.csv", "\n".join([header, *rows]) + "\n", zone=NEW_YORK, rates=FIELD_RATES)
+    assert (receipt.superseded, receipt.duplicates) == (0, 0)
+    assert warehouse.usable(columns="direction, billed_seconds") == [("outbound", 60)] * 4
+
+
+@pytest.mark.slow
+def test_an_asterisk_row_is_the_same_call_in_an_export_of_fewer_columns(land, warehouse):
+    content = DIALLED + dialled(0)
+    land("asterisk-db", "cdr.csv", content, zone=NEW_YORK, rates=FIELD_RATES)
+    bare = content.replace(",lastapp,lastdata", "").replace(',Dial,"PJSIP/102/sip:102@192.0.2.5:5060,20"', "")
+    again = land("asterisk-db", "bare.csv", bare, zone=NEW_YORK, rates=FIELD_RATES)
+    assert (again.rows, again.duplicates) == (1, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("absent", ["NULL", "\\N"])
+def test_a_null_of_another_database_is_no_originating_leg(land, warehouse, absent):
+    content = field("fusionpbx-legs.csv").replace(
+        ",a,,NORMAL_CLEARING,\n", f",a,{absent},NORMAL_CLEARING,{absent}\n", 1
+    )
+    assert absent in content
+    receipt = land("fusionpbx", "cdr.csv", content, rates=FIELD_RATES)
+    assert warehouse.usable(columns="record_id") == [("fusionpbx:pbx1:u-1",)]
+    assert receipt.ignored == {"agent_leg": 1, "leg_placed_by_the_switch": 1}
+
+
+@pytest.mark.slow
+def test_kamailio_calls_without_tags_are_told_by_their_start_in_every_file(land, warehouse):
+    """The default of a tag's column is no identity: two months' calls of one Call-ID stay two."""
+    content = kamailio("INVITE f - c 200 10:00:00", "BYE f - c 200 10:01:00").replace(",-,", ",,")
+    land("kamailio-acc", "october.csv", content, rates=FIELD_RATES)
+    receipt = land("kamailio-acc", "november.csv", content.replace("2026-10-05", "2026-11-05"), rates=FIELD_RATES)
+    assert (receipt.superseded, receipt.duplicates) == (0, 0)
+    again = land("kamailio-acc", "again.csv", content + "\n", rates=FIELD_RATES)
+    assert again.duplicates == 1
+    assert warehouse.usable(columns="distinct strftime(started_at, '%m-%d')", order="1") == [("10-05",), ("11-05",)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "end",
+    ["2026-11-01 01:30:00,", "0000-00-00 00:00:00,", "2026-10-05 10:01:00,99999999999999999", "2026-10-05 10:01:00,soon"],
+    ids=["shown twice", "zero", "beyond", "word"],
+)  # fmt: skip
+def test_a_kamailio_call_whose_end_cannot_be_read_is_rejected_and_not_one_of_no_seconds(land, warehouse, end):
+    start = "2026-11-01 00:30:00," if end.startswith("2026-11") else "2026-10-05 10:00:00,"
+    content = (
+        "method,from_tag,to_tag,callid,sip_code,time,time_attr,dst_user\n"
+        f"INVITE,f,t,c,200,{start},15555550199\nBYE,f,t,c,200,{end},\n"
+        "INVITE,f,t,d,200,2026-10-05 10:00:00,,15555550199\nBYE,f,t,d,200,2026-10-05 10:01:00,,\n"
+    )
+    land("kamailio-acc", "acc.csv", content, zone=NEW_YORK, rates=FIELD_RATES)
+    assert reasons(warehouse) == {"kamailio-acc:pbx1:c;tag=f;tag=t": "end_unreadable"}
+    assert warehouse.usable(columns="duration_seconds") == [(60,)]
+
+
+@pytest.mark.slow
+def test_a_re_invite_begins_no_call_where_its_tag_tells_it(land, warehouse):
+    """Session timers (RFC 4028) re-INVITE in every long call, so also in the file after the one where it began."""
+    header = "method,from_tag,to_tag,callid,sip_code,time,req_to_tag,dst_user\n"
+    invite = "INVITE,f,t,c,200,2026-10-05 10:00:00,,15555550199\n"
+    rest = (
+        "INVITE,t,f,c,200,2026-10-05 10:30:00,f,15555550199\nINVITE,f,t,c,488,2026-10-05 10:40:00,t,15555550199\n"
+        "BYE,f,t,c,200,2026-10-05 11:00:00,t,15555550199\n"
+    )
+    land("kamailio-acc", "first.csv", header + invite, rates=FIELD_RATES)
+    land("kamailio-acc", "second.csv", header + rest, rates=FIELD_RATES)
+    assert warehouse.usable(columns="record_id") == []
+    assert warehouse.rejected("reason") == [("call_without_end",), ("call_without_start",)]
+    land("kamailio-acc", "both.csv", header + invite + rest, rates=FIELD_RATES)
+    assert warehouse.usable(columns="record_id, duration_seconds") == [("kamailio-acc:pbx1:c;tag=f;tag=t", 3600)]
+
+
+@pytest.mark.slow
+def test_an_asterisk_row_without_a_sequence_keeps_the_id_that_it_landed_under(land, warehouse):
+    """Version 0.2.0 took lastapp and lastdata into such an id; landed again, the call is no second charge."""
+    content = DIALLED + dialled(0)
+    folder = warehouse.settings.sources
+    folder.mkdir(parents=True)
+    (folder / "rates.csv").write_text(FIELD_RATES, encoding="utf-8")
+    old = """coalesce(uniqueid, '') || '/' || md5(row(null, calldate, channel, dstchannel, dst, lastapp, lastdata)::varchar)"""
+    (folder / "asterisk-db.toml").write_text(
+        f'extends = "asterisk-db"\nzone = "{NEW_YORK}"\n[record]\nrecord_id = """{old}"""\n[rates]\nfile = "rates.csv"\n',
+        encoding="utf-8",
+    )
+    path = warehouse.folder / "old.csv"
+    content = content.replace(",0\n", ",\n")
+    path.write_text(content, encoding="utf-8")
+    warehouse.land("cdrs", path, source="asterisk-db@pbx1")
+    again = land("asterisk-db", "again.csv", content, zone=NEW_YORK, rates=FIELD_RATES)
+    assert (again.rows, again.duplicates) == (1, 1)
