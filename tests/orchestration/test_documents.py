@@ -559,6 +559,7 @@ def test_the_issuer_stands_on_every_format_in_the_declared_language(worded):
         ("language = 'klingon'", "language is a tag such as"),
         ("logo = 'none.png'", "cannot be read"),
         ("logo = 'statement.toml'", "is neither PNG nor JPEG"),
+        ("logo = 'torn.png'", "is torn, or no picture"),
         ("address = [1]", "address is a list of lines"),
         ("name = ", "is no TOML"),
     ],
@@ -566,6 +567,7 @@ def test_the_issuer_stands_on_every_format_in_the_declared_language(worded):
 def test_a_declaration_that_cannot_be_is_refused_with_its_file(worded, content, words):
     path = worded.data / "statement.toml"
     path.write_text(content, encoding="utf-8")
+    (worded.data / "torn.png").write_bytes(PNG[:40])
     try:
         outcome = worded.run("export 2026-03 --account alpha --format html --out out")
     finally:
