@@ -523,6 +523,9 @@ def test_a_character_that_no_font_has_is_refused_by_its_name_and_the_rest_of_a_p
     outcome = worded.run("export 2026-03 --account hieroglyph --format pdf --out out")
     assert outcome.exit_status == 1
     assert "U+13000 EGYPTIAN HIEROGLYPH A001" in outcome.stderr
+    everything = worded.run("export 2026-03 --account hieroglyph --format csv,html,pdf,xlsx,focus --out refused")
+    assert everything.exit_status == 1
+    assert [path for path in (worded.folder / "refused").rglob("*") if path.is_file()] == []
     pack = worded.run("export 2026-03 --each --format pdf --out pack")
     assert (pack.exit_status, "U+13000 EGYPTIAN HIEROGLYPH A001" in pack.stderr) == (1, True)
     assert "10 of 11 statements are in" in pack.stderr
