@@ -65,7 +65,8 @@ def list_tenants(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     from orchestration.warehouse import reader
 
     form = Form.chosen(as_json=as_json, as_csv=as_csv)
-    print_rows("Tenants", reader.records(STATE.existing, "select * from assets.tenants order by account_id"), form)
+    tenants = reader.records(STATE.existing, "select * from assets.tenants order by account_id")
+    print_rows("Tenants", tenants, form, look=Look(may_go=("alive_from",)))
 
 
 @retelling

@@ -103,6 +103,7 @@ def test_a_mistyped_name_gets_the_one_that_is_like_it(command_line: CommandLine)
         assert outcome.stderr.endswith(f"Did you mean {meant}?")
     assert "Did you mean 'list'" in command_line.run("lst").stderr
     assert did_you_mean("xyz", ["cdrs"]) == ""
+    assert did_you_mean("ACME.example", ["acme.example", "acne.example"]) == " Did you mean acme.example?"
 
 
 def test_the_shell_completes_feeds_and_sources_and_nothing_where_nothing_is(command_line: CommandLine):

@@ -145,7 +145,7 @@ def test_long_call_detail_says_how_much_is_left_out_and_where_it_is(monkeypatch)
     ]
     shown = table(page.of(contents(), Issuer(), calls), "Call detail")
     assert [row.kind for row in shown.rows] == ["group", "plain", "subtotal", "group", "plain", "subtotal"]
-    assert "The first 2 records are here; 1 more are in the workbook" in shown.note
+    assert "The first 2 records are here; 1 more record is in the workbook" in shown.note
 
 
 @pytest.mark.parametrize(

@@ -319,7 +319,13 @@ def _others(count: int, columns: int, wording: Wording, cost: Decimal) -> list[R
     """A row for what a long table leaves out."""
     if count <= 0:
         return []
-    return [Row([f"{wording.count(count)} others", *[""] * (columns - 2), wording.amount(cost)])]
+    others = "1 other" if count == 1 else f"{wording.count(count)} others"
+    return [Row([others, *[""] * (columns - 2), wording.amount(cost)])]
+
+
+def _more(count: int, noun: str, wording: Wording) -> str:
+    """The subject and the verb of a sentence about rows that a page leaves out."""
+    return f"{wording.count(count)} more {noun} is" if count == 1 else f"{wording.count(count)} more {noun}s are"
 
 
 def _corrections(corrections: Sequence[Correction], wording: Wording) -> Table:
@@ -342,8 +348,8 @@ def _corrections(corrections: Sequence[Correction], wording: Wording) -> Table:
     ]
     note = ""
     if len(corrections) > MOST_ROWS:
-        left = wording.count(len(corrections) - MOST_ROWS)
-        note = f"{left} more corrections are in the workbook and in the CSV of this statement."
+        left = _more(len(corrections) - MOST_ROWS, "correction", wording)
+        note = f"{left} in the workbook and in the CSV of this statement."
     return Table("Corrections, record by record", columns, rows, note)
 
 
@@ -402,7 +408,7 @@ def _holdings(contents: Contents, wording: Wording) -> Table:
         for held in contents.holdings[:MOST_ROWS]
     ]
     more = len(contents.holdings) - MOST_ROWS
-    note = f"{wording.count(more)} more numbers are in the workbook of this statement." if more > 0 else ""
+    note = f"{_more(more, 'number', wording)} in the workbook of this statement." if more > 0 else ""
     return Table("Numbers held", columns, rows, note)
 
 
@@ -418,7 +424,7 @@ def _tenants(contents: Contents, wording: Wording) -> Table:
         for total in contents.tenants[:MOST_ROWS]
     ]
     more = len(contents.tenants) - MOST_ROWS
-    note = f"{wording.count(more)} more statements are in the workbook." if more > 0 else ""
+    note = f"{_more(more, 'statement', wording)} in the workbook." if more > 0 else ""
     return Table("Statements of the tenants", columns, rows, note)
 
 
@@ -462,8 +468,8 @@ def _calls(calls: Iterable[Call], wording: Wording) -> Table:
     note = ""
     if left_out:
         note = (
-            f"The first {wording.count(MOST_CALLS)} records are here; {wording.count(left_out)} more are in the "
-            "workbook and in the CSV of this statement. The last subtotal is that of the records shown."
+            f"The first {wording.count(MOST_CALLS)} records are here; {_more(left_out, 'record', wording)} in "
+            "the workbook and in the CSV of this statement. The last subtotal is that of the records shown."
         )
     return Table("Call detail", columns, rows, note)
 
