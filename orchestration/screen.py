@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -28,10 +29,13 @@ MOST_ROWS = 1_000
 
 
 class Stream:
-    """stdout or stderr for a reader who may stop reading, as `head` does: the rest is printed for nobody."""
+    """stdout or stderr for a reader who may stop reading, as `head` does: the rest is printed for nobody.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    A stream that is closed from the beginning, as by `>&-`, is None in Python.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it lives as the process
 
     def write(self, text: str) -> int:
         try:

@@ -86,6 +86,18 @@ def test_a_reader_that_goes_away_is_no_error(line):
     assert (done.returncode, done.stderr or "") == (status, "")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("closed", "line", "status"), [(1, "feeds", 0), (2, "feeds no-such-feed", 1)])
+def test_a_stream_that_is_closed_from_the_beginning_is_no_error(closed, line, status):
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -m orchestration.cli {line} {closed}>&-', sys.executable],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
 def test_json_and_csv_exclude_each_other(command_line: CommandLine):
     outcome = command_line.run("feeds --json --csv")
     assert (outcome.exit_status, outcome.stdout) == (2, "")

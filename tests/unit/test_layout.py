@@ -147,7 +147,7 @@ def test_a_long_table_tells_how_many_rows_it_leaves_out(capsys):
     screen.table("Rows", [{"row": at} for at in range(1_001)])
     printed = capsys.readouterr().out
     assert "999" in printed
-    assert "1,000 \n" not in printed
+    assert printed.splitlines()[-2].strip() == "999"
     assert printed.endswith("These are the first 1,000 of 1,001 rows; --json has all of them.\n")
     screen.table("Rows", [{"row": at} for at in range(1_000)])
     assert "These are" not in capsys.readouterr().out
