@@ -21,9 +21,10 @@ class Damaged(Exception):
 
 
 def did_you_mean(text: str, names: Iterable[str]) -> str:
-    """A question for whoever mistyped a name, with a blank before it; nothing when no name is like it."""
-    alike = difflib.get_close_matches(text, list(names), n=1)
-    return f" Did you mean {alike[0]}?" if alike else ""
+    """A question for whoever mistyped a name, with a blank before it; nothing when no name is like it in any case."""
+    folded = {name.casefold(): name for name in names}
+    alike = difflib.get_close_matches(text.casefold(), folded, n=1)
+    return f" Did you mean {folded[alike[0]]}?" if alike else ""
 
 
 def refused_by_machine(reason: str) -> Refused:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -23,13 +24,18 @@ from orchestration.layout import Look, shown
 
 # Piped output keeps whole lines, which can be searched: no table is wider.
 WIDEST = 100_000
+# More rows than a person reads; laying a hundred thousand out would take minutes before the first one is printed.
+MOST_ROWS = 1_000
 
 
 class Stream:
-    """stdout or stderr for a reader who may stop reading, as `head` does: the rest is printed for nobody."""
+    """stdout or stderr for a reader who may stop reading, as `head` does: the rest is printed for nobody.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    A stream that is closed from the beginning, as by `>&-`, is None in Python.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it lives as the process
 
     def write(self, text: str) -> int:
         try:
@@ -125,21 +131,23 @@ def _print(stream: TextIO, sentence: str) -> None:
 def table(
     title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, look: Look | None = None
 ) -> None:
-    """Rows as a table, or as a block for each where no table fits; nothing cut off.
+    """Rows as a table, or as a block for each where no table fits; no value cut off.
 
-    Columns for which a narrow terminal has no room are named below.
+    Columns for which a narrow terminal has no room are named below, and rows beyond the first thousand are counted.
     """
     if not rows:
         return
     console = _console(sys.stdout, stderr=False)
     width = console.width if console.is_terminal else None
-    laid_out, gone = layout.table(rows, list(columns or rows[0]), look or Look(), width)
+    laid_out, gone = layout.table(rows[:MOST_ROWS], list(columns or rows[0]), look or Look(), width)
     if title:
         say(title)
     console.print(laid_out)
     if gone:
         names = ", ".join(name.replace("_", " ") for name in gone)
         say(f"This terminal has no room for {names}; --json has all of it.")
+    if len(rows) > MOST_ROWS:
+        say(f"These are the first {MOST_ROWS:,} of {len(rows):,} rows; --json has all of them.")
 
 
 def is_watched() -> bool:

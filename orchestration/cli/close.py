@@ -146,7 +146,7 @@ def verify_months(
     if month:
         frozen.require_closed(settings, Month.parse(month))
     months = [Month.parse(month)] if month else frozen.frozen_months(settings)
-    with screen.progress("Verifying") as step:
+    with screen.progress("Every stored byte") as step:
         problems = verify.all_problems(settings, months, step)
         if again and not problems:
             with files.disk_errors(), files.only_writer(settings.lock):

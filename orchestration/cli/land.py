@@ -138,8 +138,8 @@ def _print_landing(landing: "Landing") -> None:
         screen.say(f"{figures['file']}: landed before, as batch {figures['batch_id']}; nothing to do.")
         if landing.superseded_since:
             screen.say(
-                f"  Later files have changed {landing.superseded_since:,} of its records since, and theirs is the word "
-                "that counts."
+                f"  Later files have changed {counted(landing.superseded_since, 'record')} of it since, and theirs is "
+                "the word that counts."
             )
         return
     notes = [counted(figures["duplicate"], "duplicate")] if figures["duplicate"] else []

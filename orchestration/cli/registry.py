@@ -13,7 +13,6 @@ from orchestration.cli import completion
 from orchestration.cli.command import STATE, AsCsv, AsJson, Form, print_rows, retelling
 from orchestration.errors import Refused
 from orchestration.layout import Look, counted
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from orchestration.commands.land import Landing
@@ -65,7 +64,8 @@ def list_tenants(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     from orchestration.warehouse import reader
 
     form = Form.chosen(as_json=as_json, as_csv=as_csv)
-    print_rows("Tenants", reader.records(STATE.existing, "select * from assets.tenants order by account_id"), form)
+    tenants = reader.records(STATE.existing, "select * from assets.tenants order by account_id")
+    print_rows("Tenants", tenants, form, look=Look(may_go=("alive_from",)))
 
 
 @retelling
@@ -108,10 +108,11 @@ def list_assignments(asset: Asset, as_json: AsJson = False, as_csv: AsCsv = Fals
 
     Example: statements assignments +12015550123
     """
+    from orchestration.commands import registry
     from orchestration.warehouse import reader
 
     settings = STATE.existing
-    kind, canonical = _normalized(settings, asset)
+    kind, canonical = registry.recognized(settings, asset)
     rows = reader.records(
         settings,
         f"select * from assets.{kind}_assignment_history where {kind} = ? order by valid_from",
@@ -122,15 +123,3 @@ def list_assignments(asset: Asset, as_json: AsJson = False, as_csv: AsCsv = Fals
     columns = ["account_id", "valid_from", "valid_to", "recorded_at", "is_late", "assignment_id"]
     look = Look(may_go=("assignment_id", "is_late"))
     print_rows(f"{kind} {canonical}", rows, Form.chosen(as_json=as_json, as_csv=as_csv), columns, look)
-
-
-def _normalized(settings: Settings, asset: str) -> tuple[str, str]:
-    """The kind of an asset, number or ip, and its canonical text."""
-    from orchestration.commands import registry
-
-    for kind in ("number", "ip"):
-        try:
-            return kind, registry.normalized(settings, kind, asset)
-        except Refused:
-            continue
-    raise Refused(f"{asset!r} is neither a telephone number nor an IP address.")

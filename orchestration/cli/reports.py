@@ -42,7 +42,9 @@ def list_feeds(
     else:
         shown = ["column", "type", "unit", "required", "default", "example"]
         for one in chosen:
-            screen.table(f"{one.name}: {one.description}", feeds.columns(one), shown, Look(may_go=("example",)))
+            screen.table(
+                f"{one.name}: {one.description}", feeds.columns(one), shown, Look(may_go=("example", "default"))
+            )
 
 
 def list_closed_months(as_json: AsJson = False, as_csv: AsCsv = False) -> None:
@@ -78,7 +80,8 @@ def show_statement(
     if tenants:
         if account_id is not None:
             raise typer.BadParameter("--tenants goes without an account.")
-        print_rows(f"Statements of {month}", tenants_of_month.rows(STATE.existing, closed, sort), form)
+        look = Look(may_go=tenants_of_month.LEAST_ASKED)
+        print_rows(f"Statements of {month}", tenants_of_month.rows(STATE.existing, closed, sort), form, look=look)
         return
     if sort != "account":
         raise typer.BadParameter("--sort goes with --tenants.")
@@ -174,7 +177,8 @@ def show_status(
         screen.as_json(figures)
         return
     feeds = figures["feeds"]
-    screen.table("Feeds", feeds, [name for name in feeds[0] if any(row[name] for row in feeds)])
+    shown = [name for name in feeds[0] if any(row[name] for row in feeds)]
+    screen.table("Feeds", feeds, shown, Look(may_go=("superseded_in_file", "batches")))
     screen.table("Months", figures["months"])
     screen.table("Late records", figures["late_records"])
     screen.table("Rows that sources leave out", figures["ignored"])

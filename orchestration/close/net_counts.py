@@ -14,6 +14,7 @@ from orchestration.close.manifests import Chain
 from orchestration.landing import identity
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt
+from orchestration.layout import counted
 from orchestration.settings import Settings
 
 # The records that a sentence names.
@@ -33,7 +34,7 @@ def problems(settings: Settings, chain: Chain, batches: Sequence[Receipt]) -> li
     if not wrong:
         return []
     listed = ", ".join(f"{record_id} (counts {stated}, not {due})" for record_id, due, stated in wrong[:SHOWN])
-    more = f" and {len(wrong) - SHOWN} others" if len(wrong) > SHOWN else ""
+    more = f" and {counted(len(wrong) - SHOWN, 'other')}" if len(wrong) > SHOWN else ""
     return [f"the statements do not count each record once over all months: {listed}{more}"]
 
 

@@ -47,7 +47,7 @@ def require_ended(month: Month, settings: Settings, now: datetime) -> None:
     if now < month.end + settings.grace:
         hours = int(settings.grace.total_seconds() // 3600)
         raise Refused(
-            f"{month} ended less than {hours} hours ago, and its last records may still be on their way. "
+            f"{month} ended less than {counted(hours, 'hour')} ago, and its last records may still be on their way. "
             f"Close it from {month.end + settings.grace:%Y-%m-%d %H:%M} UTC, or set STATEMENTS_GRACE_HOURS."
         )
 
@@ -168,12 +168,13 @@ def superseded_in_files(batches: Iterable[Receipt]) -> list[str]:
         named = f" Look at {', '.join(batch.to_look_at)}." if batch.to_look_at else ""
         if batch.superseded_in_file:
             sentences.append(
-                f"{batch.file_name} has {batch.superseded_in_file:,} rows that a later row of the same file replaces: "
-                f"one id with two contents is hardly ever a re-delivery.{named}"
+                f"{batch.file_name} has {counted(batch.superseded_in_file, 'row')} that a later row of the same file "
+                f"replaces: one id with two contents is hardly ever a re-delivery.{named}"
             )
         if batch.superseded_elsewhere:
             sentences.append(
-                f"{batch.file_name} replaces {batch.superseded_elsewhere:,} deliveries of another source.{named}"
+                f"{batch.file_name} replaces {counted(batch.superseded_elsewhere, 'delivery', 'deliveries')} of "
+                f"another source.{named}"
             )
     return sentences
 
@@ -200,8 +201,8 @@ def _of_ignored(close: Close) -> list[str]:
         earlier = before.get(name, 0)
         if count > JUMP * earlier and count - earlier >= FEWEST:
             sentences.append(
-                f"{name} left out {count:,} rows, {earlier:,} the month before: look whether charges are among them "
-                "(`statements ignored`)."
+                f"{name} left out {counted(count, 'row')}, {earlier:,} the month before: look whether charges are "
+                "among them (`statements ignored`)."
             )
     return sentences
 
@@ -288,7 +289,8 @@ def require_rejected_answered(month: Month, rejected: Sequence[RejectedRow], *, 
         return
     counts = sorted(Counter(row.reason for row in open_rows).items())
     reasons = ", ".join(f"{count} × {reason}" for reason, count in counts)
-    raise RejectedRowsStand(f"{len(open_rows)} rejected rows stand against closing {month}: {reasons}.")
+    stand = "rejected row stands" if len(open_rows) == 1 else "rejected rows stand"
+    raise RejectedRowsStand(f"{len(open_rows):,} {stand} against closing {month}: {reasons}.")
 
 
 def pinned_files(close: Close) -> dict[Path, str]:

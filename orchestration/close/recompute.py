@@ -18,6 +18,7 @@ from orchestration.close.manifests import Chain, Manifest
 from orchestration.close.month_build import Build
 from orchestration.errors import Refused
 from orchestration.landing import identity, receipts
+from orchestration.layout import counted
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -107,7 +108,7 @@ def _tables(settings: Settings, frozen: Manifest, build: Build, report: Path) ->
         now, then = again[table.name], stored[table.name]
         if now == then == frozen.content.tables.get(table.name, then):
             continue
-        differences.append(f"{table.name} ({now.rows} rows again, {then.rows} frozen)")
+        differences.append(f"{table.name} ({counted(now.rows, 'row')} again, {then.rows:,} frozen)")
         with engine.connect(settings) as connection:
             _write_rows(connection, table, frozen.folder, build.folder, report)
     return differences

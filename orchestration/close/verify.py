@@ -21,6 +21,7 @@ from orchestration.files import EachFile, two_at_a_time
 from orchestration.landing import receipts
 from orchestration.landing.feeds import FEEDS
 from orchestration.landing.receipts import RECEIPT, Receipt
+from orchestration.layout import counted
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -125,7 +126,7 @@ def document_problems(settings: Settings, month: Month) -> list[str]:
         return [f"the statement documents of {month} cannot be compared with its tables ({type(error).__name__})"]
     if not differing:
         return []
-    more = f" and {len(differing) - SHOWN} others" if len(differing) > SHOWN else ""
+    more = f" and {counted(len(differing) - SHOWN, 'other')}" if len(differing) > SHOWN else ""
     return [f"the statement documents of {month} do not say what its tables say: {', '.join(differing[:SHOWN])}{more}"]
 
 

@@ -101,6 +101,16 @@ def normalized(settings: Settings, kind: str, asset: str) -> str:
     return canonical
 
 
+def recognized(settings: Settings, asset: str) -> tuple[str, str]:
+    """The kind of an asset, number or ip, and its canonical text; Refused when it is neither."""
+    for kind in FEED_OF_KIND:
+        try:
+            return kind, normalized(settings, kind, asset)
+        except Refused:
+            continue
+    raise Refused(f"{asset!r} is neither a telephone number nor an IP address.")
+
+
 def _require_alive(settings: Settings, account_id: str) -> None:
     lives = dict(_rows_or_none(settings, "select account_id, archived_at from assets.tenants"))
     if account_id not in lives:

@@ -25,6 +25,7 @@ from orchestration.landing.feeds import CDRS, Column, Feed
 from orchestration.landing.headers import UNKNOWN_COUNTED, require_columns
 from orchestration.landing.input_files import LONGEST_LINE, Compression, InputFile, open_bytes
 from orchestration.landing.parquet_types import accepted_type
+from orchestration.layout import counted
 
 # The columns that `statements rejected --export` adds to a row. A mended file still has them; none is part of a record.
 MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
@@ -258,7 +259,8 @@ def _open_json(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFil
             """,
         )
     if torn:
-        raise Refused(f"{path}: {torn} lines are not JSON objects with each name once. Nothing of it was landed.")
+        are = counted(torn, "line is not a JSON object", "lines are not JSON objects")
+        raise Refused(f"{path}: {are} with each name once. Nothing of it was landed.")
     present = sorted(names or [])
     # Only a file without a line may go without names: it is an extract without rows.
     require_columns(feed, path, [*present, *sorted(unknown)] if lines else feed.required)

@@ -71,14 +71,14 @@ def write(
     source: Source, account_id: str | None, choice: Choice, folder: Path, ready: Contents | None = None
 ) -> list[Path]:
     """Write a statement into a folder, of a tenant or of the organization. `ready`: its contents, if they are read."""
+    # What may be refused comes first: nothing is half done then.
+    documents = _write_documents(source, ready or account_id, choice, folder)
     targets = _write_tables(source, account_id, choice, folder)
     if FOCUS in choice.formats:
         targets.append(folder / "focus.csv")
         with data_folder.file_to_hand_out(source.settings, targets[-1]) as staged:
             guarded_csv.write(source.connection, focus.query(source, account_id), focus.ORDER, staged)
-    if documents := [name for name in choice.formats if name in DOCUMENTS]:
-        stated = ready or _contents(source, account_id)
-        targets += [_write_document(source, stated, choice, folder, name) for name in documents]
+    targets += documents
     return targets + (_write_proof(source, account_id, folder) if account_id is not None else [])
 
 
@@ -98,6 +98,17 @@ def _contents(source: Source, account_id: str | None) -> Contents:
         return reading.of_organization(source)
     (stated,) = reading.of_tenants(source, [account_id])
     return stated
+
+
+def _write_documents(source: Source, which: Contents | str | None, choice: Choice, folder: Path) -> list[Path]:
+    """Write the documents of a statement: the PDF first, since it is refused for a character that no font has."""
+    named = [name for name in choice.formats if name in DOCUMENTS]
+    if not named:
+        return []
+    stated = which if isinstance(which, Contents) else _contents(source, which)
+    order = sorted(named, key=lambda name: name != "pdf")
+    written = {name: _write_document(source, stated, choice, folder, name) for name in order}
+    return [written[name] for name in named]
 
 
 def _write_document(source: Source, stated: Contents, choice: Choice, folder: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ behind pandas' interface: amounts are exact decimals, and stay so when they are 
 
 Each function takes the data folder as `data`; without one it is that of `STATEMENTS_DATA_DIR`. The warehouse is opened
 read-only and closed again, so a frame never stands in the way of a close. Refused, with a sentence, is raised where
-there is no warehouse, and for a text that is no month.
+there is no warehouse, and for a text that is no month, no number or no IP.
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from orchestration.close import tables
+from orchestration.commands import registry
 from orchestration.months import Month
 from orchestration.settings import load
 from orchestration.warehouse import reader
@@ -42,9 +43,10 @@ def usage(account_id: str, month: str | None = None, *, data: Path | None = None
 
 
 def history(asset: str, *, data: Path | None = None) -> pd.DataFrame:
-    """Who held a number or IP, in its canonical form: a row per period, half-open: valid_from <= t < valid_to."""
-    kind = "ip" if "." in asset or ":" in asset else "number"
-    return _frame(f"select * from assets.{kind}_assignment_history where {kind} = ? order by valid_from", [asset], data)
+    """Who held a number or IP, in any usual spelling: a row per period, half-open: valid_from <= t < valid_to."""
+    kind, canonical = registry.recognized(load(data), asset)
+    query = f"select * from assets.{kind}_assignment_history where {kind} = ? order by valid_from"
+    return _frame(query, [canonical], data)
 
 
 def query(sql: str, *, data: Path | None = None) -> pd.DataFrame:

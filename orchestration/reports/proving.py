@@ -23,6 +23,7 @@ from orchestration.close.content import canonical
 from orchestration.engine import identifier
 from orchestration.errors import Refused
 from orchestration.landing import source_files
+from orchestration.layout import counted
 from orchestration.reports.proofs import PROOF, STATEMENT
 from orchestration.settings import Settings
 
@@ -234,7 +235,7 @@ def _require_sums(connection: duckdb.DuckDBPyConnection, path: Path, statement: 
         [statement.account_id],
     )
     if others:
-        raise _refused(f"{path} has {others} rows of another tenant, or with a figure in another form")
+        raise _refused(f"{path} has {counted(others, 'row')} of another tenant, or with a figure in another form")
     sums = ", ".join(f"sum({name}::bigint)::varchar" for name in COUNTS)
     rows = connection.execute(
         f"select {', '.join(LINE)}, {sums}, sum(cost::decimal(38, 9))::decimal(38, 9)::varchar from cells group by all"

@@ -68,12 +68,15 @@ def _lock(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
 def _require_one_query(query: str) -> None:
     # COPY could write into the folders that may be read, also behind EXPLAIN ANALYZE.
     kinds = [statement.type for statement in duckdb.extract_statements(query)]
-    if kinds != [duckdb.StatementType.SELECT]:
+    select = duckdb.StatementType.SELECT
+    if kinds != [select]:
         named = ", ".join(str(kind).rpartition(".")[2] for kind in kinds)
+        # DuckDB makes a type of a PIVOT's values first.
+        is_pivot = kinds[-1:] == [select] and kinds[0] != select
         raise Refused(
             "The warehouse is read by one SELECT (or DESCRIBE, SHOW, SUMMARIZE) at a time"
             + (f", not by {named}." if kinds else ", and there is none.")
-            + (" A PIVOT needs its values: `on column in (…)`." if kinds[-1:] == [duckdb.StatementType.SELECT] else "")
+            + (" A PIVOT needs its values: `on column in (…)`." if is_pivot else "")
         )
 
 

@@ -15,6 +15,8 @@ from orchestration.warehouse import reader
 
 COLUMNS = ("account", "name", "currency", "records", "usage", "corrections", "total", "change", "flags")
 TEXTS = ("account", "name", "currency", "flags")
+# The columns that a narrow terminal does without, in this order: who owes what in which currency stays.
+LEAST_ASKED = ("records", "usage", "corrections", "flags", "change", "name")
 
 
 def rows(settings: Settings, month: Month, sort: str) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from orchestration.landing.source_files import (
     reading,
     stage,
 )
+from orchestration.layout import counted
 from orchestration.sources import spreadsheets
 from orchestration.sources.declaration import Source
 
@@ -249,8 +250,8 @@ def _strip(connection: duckdb.DuckDBPyConnection, source: Source, content: _Text
     connection.execute("set preserve_insertion_order = false")
     if left != lines:
         raise Refused(
-            f"{content.path}: {lines - left} lines are not {source.line_prefix}…{source.line_suffix}, as the others "
-            "are. Nothing of the file was landed."
+            f"{content.path}: {counted(lines - left, 'line is', 'lines are')} not "
+            f"{source.line_prefix}…{source.line_suffix}, as the others are. Nothing of the file was landed."
         )
     return _Text(content.path, bare, "none")
 
@@ -263,7 +264,8 @@ def _open_json(connection: duckdb.DuckDBPyConnection, source: Source, content: _
     with reading(path):
         (torn,) = engine.row(connection, f"select count(*) from {read} where json_type(json) <> 'OBJECT'")
     if torn:
-        raise Refused(f"{path}: {torn} lines are not JSON objects. Nothing of it was landed.")
+        are = counted(torn, "line is not a JSON object", "lines are not JSON objects")
+        raise Refused(f"{path}: {are}. Nothing of it was landed.")
     names = [*source.columns, *source.optional, *source.joined, *MENDED_COLUMNS]
     fields = ", ".join(
         f"json_extract_string(quoted, {text(source.paths.get(name) or _path(name))}) as {identifier(name)}"
@@ -274,8 +276,8 @@ def _open_json(connection: duckdb.DuckDBPyConnection, source: Source, content: _
     )
     opened = stage(connection, path, query, [LINE], scratch)
     if opened.rows:
-        counted = ", ".join(f"count({identifier(name)})" for name in source.columns)
-        counts = engine.row(connection, f"select {counted} from source")
+        each = ", ".join(f"count({identifier(name)})" for name in source.columns)
+        counts = engine.row(connection, f"select {each} from source")
         missing = [name for name, count in zip(source.columns, counts, strict=True) if not count]
         if missing:
             raise Refused(

@@ -301,13 +301,13 @@ def json_forms() -> Iterator[Case]:
         first, second = text.splitlines()
         name = TEXT[feed]
         kinds: dict[str, tuple[str, Outcome]] = {
-            "an array around the lines": (f"[{first},{second}]\n", Refused("JSON objects")),
+            "an array around the lines": (f"[{first},{second}]\n", Refused("JSON object")),
             "a comma after each line": (f"{first},\n{second},\n", Refused()),
             "an object over many lines": (json.dumps(GOOD[feed][0], indent=1) + "\n", Refused()),
             "single quotes": (text.replace('"', "'"), Refused()),
             "a line that ends early": (f"{first}\n{second[:-9]}\n", Refused()),
             "a bare word": (f"{first}\nnothing\n", Refused()),
-            "a null for a line": (f"{first}\nnull\n", Refused("JSON objects")),
+            "a null for a line": (f"{first}\nnull\n", Refused("JSON object")),
             "a name twice in a line": (first[:-1] + f', "{name}": "again"}}\n{second}\n', Refused("each name once")),
             "a list for a value": (first[:-1] + ', "colour": ["red"]}\n' + second + "\n", Refused()),
             "an object for a value": (text.replace(f'"{name}": "', f'"{name}": {{"a": "').replace('",', '"},', 1), Refused()),

@@ -96,7 +96,7 @@ def test_the_grace_is_a_setting(copy_of, landed_march, monkeypatch):
     monkeypatch.setenv("STATEMENTS_GRACE_HOURS", "72")
     refused(line, "close 2026-03", "Close it from 2026-04-04 00:00 UTC")
     monkeypatch.setenv("STATEMENTS_GRACE_HOURS", "0")
-    refused(line, "close 2026-03", "1 rejected rows")
+    refused(line, "close 2026-03", "1 rejected row ")
 
 
 def test_a_month_of_which_nothing_landed_cannot_be_the_first(copy_of, landed_march):
@@ -149,7 +149,7 @@ def test_an_empty_data_folder_has_nothing_to_close(tmp_path, monkeypatch):
 
 def test_rejected_rows_stand_against_a_close_with_their_reasons(copy_of, landed_march):
     """Rule 19."""
-    said = refused(copy_of(landed_march), "close 2026-03", "1 rejected rows stand against closing 2026-03")
+    said = refused(copy_of(landed_march), "close 2026-03", "1 rejected row stands against closing 2026-03")
     assert "1 × cost_unusable" in said
     assert "--accept-rejected" in said
 
@@ -178,7 +178,7 @@ def test_a_look_before_the_work_says_what_the_close_will_and_hashes_nothing(
     copy_of(landed_march)
     assert close.require_closable(open_, MARCH, accept_rejected=True) is False
     assert close.require_closable(frozen, MARCH, accept_rejected=False) is True
-    with pytest.raises(Refused, match="1 rejected rows"):
+    with pytest.raises(Refused, match="1 rejected row "):
         close.require_closable(open_, MARCH, accept_rejected=False)
 
 

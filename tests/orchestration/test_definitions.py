@@ -369,7 +369,7 @@ def test_a_refused_close_fails_the_run_with_the_sentence_and_materializes_nothin
 def test_a_run_leaves_rejected_rows_out_only_when_it_is_told_to(april):
     land(april, "cdrs", *IN_APRIL, record("bad", cost="", started_at="2026-04-10T00:00:00Z"))
     with dg.DagsterInstance.ephemeral() as instance:
-        assert "1 rejected rows stand against" in failure_of(run(instance, "2026-04"))
+        assert "1 rejected row stands against" in failure_of(run(instance, "2026-04"))
         assert run(instance, "2026-04", accept_rejected=True).success
 
 

@@ -55,7 +55,9 @@ def rated(tmp_path_factory) -> Iterator[CommandLine]:
         land(line, "ip_assignments", ip_of("alpha"))
         plain = record("plain", number="+12015550109", from_number="12015550101")
         gone = record("gone", number="+12015550108")
-        land(line, "cdrs", plain, gone)
+        short = record("short", service="outbound_conversational", direction="outbound", number="", source_ip="192.0.2.1",
+                       to_number="411", started_at="2026-03-07T10:00:00Z")  # fmt: skip
+        land(line, "cdrs", plain, gone, short)
         (line.data / "sources").mkdir()
         (line.data / "sources" / "pbx.toml").write_text(PBX, encoding="utf-8")
         (line.data / "sources" / "rates.csv").write_text(RATES, encoding="utf-8")
@@ -134,12 +136,18 @@ def test_a_record_is_found_by_a_number_of_it_and_its_day(rated):
     assert "Outbound calls" in rated.must(many).stdout
 
 
+def test_a_call_to_a_short_number_is_found_by_it(rated):
+    assert [row["record_id"] for row in json_of(rated, "find --number 411 --day 2026-03-07")] == ["short"]
+    assert json_of(rated, "find --number 911 --day 2026-03-07") == []
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ("--number 5 --day 2026-03-05", "'5' is no telephone number"),
         ("--number +12015550101 --day 5.3.2026", "'5.3.2026' is not a day"),
         ("--number +12015550101 --day 2026-04-05", "2026-04 is not closed"),
+        ("--number +12015550101 --day 2026-03-05 --account Alpah", "Did you mean alpha?"),
         ("--number +12015550101 --day 2026-03-05 --min-cost much", "'much' is not an amount"),
         ("--number +12015550101 --day 2026-03-05 --min-cost NaN", "'NaN' is not an amount"),
     ],

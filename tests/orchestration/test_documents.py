@@ -523,6 +523,9 @@ def test_a_character_that_no_font_has_is_refused_by_its_name_and_the_rest_of_a_p
     outcome = worded.run("export 2026-03 --account hieroglyph --format pdf --out out")
     assert outcome.exit_status == 1
     assert "U+13000 EGYPTIAN HIEROGLYPH A001" in outcome.stderr
+    everything = worded.run("export 2026-03 --account hieroglyph --format csv,html,pdf,xlsx,focus --out refused")
+    assert everything.exit_status == 1
+    assert [path for path in (worded.folder / "refused").rglob("*") if path.is_file()] == []
     pack = worded.run("export 2026-03 --each --format pdf --out pack")
     assert (pack.exit_status, "U+13000 EGYPTIAN HIEROGLYPH A001" in pack.stderr) == (1, True)
     assert "10 of 11 statements are in" in pack.stderr
@@ -559,6 +562,7 @@ def test_the_issuer_stands_on_every_format_in_the_declared_language(worded):
         ("language = 'klingon'", "language is a tag such as"),
         ("logo = 'none.png'", "cannot be read"),
         ("logo = 'statement.toml'", "is neither PNG nor JPEG"),
+        ("logo = 'torn.png'", "is torn, or no picture"),
         ("address = [1]", "address is a list of lines"),
         ("name = ", "is no TOML"),
     ],
@@ -566,6 +570,7 @@ def test_the_issuer_stands_on_every_format_in_the_declared_language(worded):
 def test_a_declaration_that_cannot_be_is_refused_with_its_file(worded, content, words):
     path = worded.data / "statement.toml"
     path.write_text(content, encoding="utf-8")
+    (worded.data / "torn.png").write_bytes(PNG[:40])
     try:
         outcome = worded.run("export 2026-03 --account alpha --format html --out out")
     finally:

@@ -127,6 +127,15 @@ def test_sums_that_floats_get_wrong_are_right_in_a_frame(data):
     assert joined["cost"].sum() == sums[0]
 
 
+def test_a_history_is_found_in_any_usual_spelling(data):
+    held = frames.history("+12015550101", data=data)
+    assert len(held) > 0
+    assert frames.history("(201) 555-0101", data=data).equals(held)
+    assert set(frames.history("192.0.2.1:5060", data=data)["ip"]) == {"192.0.2.1"}
+    with pytest.raises(Refused, match="neither a telephone number nor an IP address"):
+        frames.history("alpha", data=data)
+
+
 def test_a_frame_of_nothing_is_refused_in_a_sentence(tmp_path, data):
     with pytest.raises(Refused, match="There is no warehouse"):
         frames.statements(data=tmp_path)

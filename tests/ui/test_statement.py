@@ -191,6 +191,60 @@ def test_nothing_is_wider_than_the_window_and_no_text_is_cut(shown: Page):
     assert beyond == 0
 
 
+def extreme() -> Contents:
+    """The same October with the longest amounts, and with ids as long as those of SIP calls and declared sources."""
+    huge, long_id = (
+        Decimal("-1999999999.999999998"),
+        "kamailio-acc@pbx1:8f2c1e4410aa4b779c1d77aa66bb55cc0123456789@sbc2",
+    )
+    usual = statement()
+    account, correction = usual.accounts[0], usual.corrections[0]
+    return dataclasses.replace(
+        usual,
+        accounts=[
+            dataclasses.replace(
+                account,
+                total_cost=huge,
+                lines=[dataclasses.replace(line, cost=huge) for line in account.lines],
+                assets=[dataclasses.replace(asset, cost=huge) for asset in account.assets],
+            )
+        ],
+        corrections=[dataclasses.replace(correction, record_id=long_id, old=huge, new=huge)],
+    )
+
+
+# Each figure as the lines that it stands on, and whether it touches the cell before it.
+FIGURES = """
+() => [...document.querySelectorAll('td.num, dd.num, .sum span')].filter(e => e.textContent.trim()).map(e => {
+  const range = document.createRange();
+  range.selectNodeContents(e);
+  const before = document.createRange(), cell = e.previousElementSibling;
+  const box = range.getBoundingClientRect();
+  if (cell) before.selectNodeContents(cell);
+  const other = cell && before.getBoundingClientRect();
+  return {
+    text: e.textContent,
+    lines: new Set([...range.getClientRects()].map(r => Math.round(r.top))).size,
+    touches: Boolean(other && other.width && other.bottom > box.top + 2 && other.top < box.bottom - 2
+      && other.right > box.left - 4),
+  };
+})
+"""
+
+
+@pytest.mark.parametrize("width", [360, 390, 794])
+def test_no_figure_is_broken_or_touches_another_however_long(browser: Browser, tmp_path, width):
+    html.write(page.of(extreme(), ISSUER), None, tmp_path / "statement.html")
+    shown = browser.new_page(viewport={"width": width, "height": 900})
+    shown.goto((tmp_path / "statement.html").as_uri())
+    figures = shown.evaluate(FIGURES)
+    assert len(figures) > 50
+    assert [figure for figure in figures if figure["touches"]] == []
+    assert [figure for figure in figures if figure["lines"] > 1 and " " not in figure["text"]] == []
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    shown.close()
+
+
 def test_all_text_has_the_contrast_of_wcag_aa(shown: Page):
     found = shown.evaluate(CONTRASTS)
     assert len(found) > 200

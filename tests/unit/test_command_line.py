@@ -86,6 +86,18 @@ def test_a_reader_that_goes_away_is_no_error(line):
     assert (done.returncode, done.stderr or "") == (status, "")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("closed", "line", "status"), [(1, "feeds", 0), (2, "feeds no-such-feed", 1)])
+def test_a_stream_that_is_closed_from_the_beginning_is_no_error(closed, line, status):
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -m orchestration.cli {line} {closed}>&-', sys.executable],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
 def test_json_and_csv_exclude_each_other(command_line: CommandLine):
     outcome = command_line.run("feeds --json --csv")
     assert (outcome.exit_status, outcome.stdout) == (2, "")
@@ -103,6 +115,7 @@ def test_a_mistyped_name_gets_the_one_that_is_like_it(command_line: CommandLine)
         assert outcome.stderr.endswith(f"Did you mean {meant}?")
     assert "Did you mean 'list'" in command_line.run("lst").stderr
     assert did_you_mean("xyz", ["cdrs"]) == ""
+    assert did_you_mean("ACME.example", ["acme.example", "acne.example"]) == " Did you mean acme.example?"
 
 
 def test_the_shell_completes_feeds_and_sources_and_nothing_where_nothing_is(command_line: CommandLine):

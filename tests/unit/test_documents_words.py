@@ -43,11 +43,30 @@ def table(stated: page.Page, title: str) -> page.Table:
         ("en", "\u22121,234,567.100000001"),
         ("de", "\u22121.234.567,100000001"),
         ("fr-CH", "\u22121\u202f234\u202f567,100000001"),
+        ("en-IN", "\u221212,34,567.100000001"),
     ],
 )
 def test_an_amount_keeps_every_digit_in_every_language(language, shown):
     """Rule 24."""
     assert Wording(language).amount(Decimal("-1234567.100000001")) == shown
+
+
+def test_digits_stand_in_the_groups_of_their_language():
+    """Of three; in India of two above the last three; in POSIX there are none."""
+    assert [Wording("en-IN").count(count) for count in (0, 999, 1_000, 100_000)] == ["0", "999", "1,000", "1,00,000"]
+    # As many digits as an amount may have before its point.
+    assert Wording("en").count(10**28) == "10" + 9 * ",000"
+    assert Wording("en-IN").count(10**28) == "10" + 12 * ",00" + ",000"
+    assert Wording("en-US-POSIX").count(10**28) == "1" + 28 * "0"
+
+
+def test_one_call_and_one_change_are_told_in_the_singular():
+    (calls, changes) = page.of(replace(contents(), peak_channels=1, asset_changes=1), Issuer()).facts[:2]
+    assert calls == "At most 1 call was in progress at once."
+    assert changes == "Within the month, 1 number or IP address came to the account or left it."
+    (calls, changes) = page.of(replace(contents(), peak_channels=2, asset_changes=2), Issuer()).facts[:2]
+    assert calls == "At most 2 calls were in progress at once."
+    assert changes == "Within the month, 2 numbers or IP addresses came to the account or left it."
 
 
 def test_amounts_stand_one_below_the_other():
@@ -126,7 +145,7 @@ def test_long_call_detail_says_how_much_is_left_out_and_where_it_is(monkeypatch)
     ]
     shown = table(page.of(contents(), Issuer(), calls), "Call detail")
     assert [row.kind for row in shown.rows] == ["group", "plain", "subtotal", "group", "plain", "subtotal"]
-    assert "The first 2 records are here; 1 more are in the workbook" in shown.note
+    assert "The first 2 records are here; 1 more record is in the workbook" in shown.note
 
 
 @pytest.mark.parametrize(

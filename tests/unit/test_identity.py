@@ -102,7 +102,7 @@ def test_a_record_of_another_source_that_is_superseded_is_counted_and_named(ware
     receipt = land(record("ours:main:a", cost="7"), record("another"))
     assert (receipt.superseded, receipt.superseded_elsewhere, receipt.to_look_at) == (1, 1, ["ours:main:a"])
     (sentence,) = readiness.superseded_in_files([receipt])
-    assert "replaces 1 deliveries of another source. Look at ours:main:a." in sentence
+    assert "replaces 1 delivery of another source. Look at ours:main:a." in sentence
 
 
 @pytest.mark.slow

@@ -143,6 +143,16 @@ def test_days_in_a_row_are_named_by_the_first_and_the_last():
     assert months.with_ranges("No records on 2026-02-27 (UTC).") == "No records on 2026-02-27 (UTC)."
 
 
+def test_a_long_table_tells_how_many_rows_it_leaves_out(capsys):
+    screen.table("Rows", [{"row": at} for at in range(1_001)])
+    printed = capsys.readouterr().out
+    assert "999" in printed
+    assert printed.splitlines()[-2].strip() == "999"
+    assert printed.endswith("These are the first 1,000 of 1,001 rows; --json has all of them.\n")
+    screen.table("Rows", [{"row": at} for at in range(1_000)])
+    assert "These are" not in capsys.readouterr().out
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -110,7 +110,7 @@ def test_freeswitch_sql_lines_lose_what_stands_around_their_values(land, warehou
         ("freeswitch-csv:pbx1:u-1", "15035550100"),
         ("freeswitch-csv:pbx1:u-3", "2015550199"),
     ]
-    with pytest.raises(Refused, match="1 lines are not INSERT INTO cdr VALUES"):
+    with pytest.raises(Refused, match="1 line is not INSERT INTO cdr VALUES"):
         land("freeswitch-csv", "other.csv", content + "DROP TABLE cdr;\n", zone="America/New_York")
 
 

@@ -4,11 +4,14 @@ What belongs here: reading and checking the declaration, which may be absent. Wh
 document (`page`).
 """
 
+import json
 import os
+import tempfile
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import typst
 from babel import Locale, UnknownLocaleError
 
 from orchestration import files
@@ -90,4 +93,17 @@ def _logo(path: Path, value: object) -> Logo:
     kind = next((kind for start, kind in LOGO_TYPES.items() if content.startswith(start)), None)
     if kind is None:
         raise Refused(f"{path}: the logo {picture} is neither PNG nor JPEG.")
+    _require_whole(path, picture, Logo(kind, content))
     return Logo(kind, content)
+
+
+def _require_whole(path: Path, picture: Path, logo: Logo) -> None:
+    """Refuse a picture that is torn, for every format: a page would have a gap where it is to be."""
+    with tempfile.TemporaryDirectory(prefix="tenant-statements-") as folder:
+        copy, page = Path(folder, f"logo.{logo.kind}"), Path(folder, "page.typ")
+        copy.write_bytes(logo.content)
+        page.write_text(f"#image({json.dumps(copy.name)})", encoding="utf-8")
+        try:
+            typst.compile(page, ignore_system_fonts=True)
+        except typst.TypstError as error:
+            raise Refused(f"{path}: the logo {picture} is torn, or no picture: {error.message}.") from error

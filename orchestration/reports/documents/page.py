@@ -48,7 +48,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; numbers stand to the right. The one that grows takes the width that the others leave."""
+    """A column of a table; numbers stand to the right. Those that grow share the width that the others leave."""
 
     label: str
     is_number: bool = False
@@ -174,7 +174,8 @@ def _facts(contents: Contents, wording: Wording) -> list[str]:
     if contents.archived_at:
         facts.append(f"The account was archived at {wording.instant(contents.archived_at)} UTC. Its charges end there.")
     if contents.peak_channels:
-        facts.append(f"At most {wording.count(contents.peak_channels)} calls were in progress at once.")
+        calls = "1 call was" if contents.peak_channels == 1 else f"{wording.count(contents.peak_channels)} calls were"
+        facts.append(f"At most {calls} in progress at once.")
     numbers = [
         f"{wording.count(count)} {kind} number{'' if count == 1 else 's'}"
         for count, kind in ((contents.local_numbers, "local"), (contents.toll_free_numbers, "toll-free"))
@@ -183,11 +184,9 @@ def _facts(contents: Contents, wording: Wording) -> list[str]:
     if numbers:
         facts.append(f"Held at the end of the month: {' and '.join(numbers)}.")
     if contents.asset_changes:
-        changes = contents.asset_changes
-        facts.append(
-            f"Within the month, {wording.count(changes)} number{'' if changes == 1 else 's'} or IP addresses came to "
-            "the account or left it."
-        )
+        changes = wording.count(contents.asset_changes)
+        assets = "number or IP address" if contents.asset_changes == 1 else "numbers or IP addresses"
+        facts.append(f"Within the month, {changes} {assets} came to the account or left it.")
     if not any(account.lines for account in contents.accounts):
         facts.append("There is nothing to charge for this month.")
     return facts
@@ -320,13 +319,20 @@ def _others(count: int, columns: int, wording: Wording, cost: Decimal) -> list[R
     """A row for what a long table leaves out."""
     if count <= 0:
         return []
-    return [Row([f"{wording.count(count)} others", *[""] * (columns - 2), wording.amount(cost)])]
+    others = "1 other" if count == 1 else f"{wording.count(count)} others"
+    return [Row([others, *[""] * (columns - 2), wording.amount(cost)])]
+
+
+def _more(count: int, noun: str, wording: Wording) -> str:
+    """The subject and the verb of a sentence about rows that a page leaves out."""
+    return f"{wording.count(count)} more {noun} is" if count == 1 else f"{wording.count(count)} more {noun}s are"
 
 
 def _corrections(corrections: Sequence[Correction], wording: Wording) -> Table:
     """Each record that is stated otherwise, with its cost before and now."""
-    columns = [Column("Month"), Column("Time (UTC)"), Column("Service", grows=True), Column("Record")]
-    columns += [Column("Before", True), Column("Now", True), Column("Difference", True), Column("What changed")]
+    columns = [Column("Month"), Column("Time (UTC)"), Column("Service", grows=True)]
+    columns += [Column("Record", grows=True), Column("Before", True), Column("Now", True), Column("Difference", True)]
+    columns.append(Column("What changed", grows=True))
     rows = [
         Row(
             [
@@ -342,8 +348,8 @@ def _corrections(corrections: Sequence[Correction], wording: Wording) -> Table:
     ]
     note = ""
     if len(corrections) > MOST_ROWS:
-        left = wording.count(len(corrections) - MOST_ROWS)
-        note = f"{left} more corrections are in the workbook and in the CSV of this statement."
+        left = _more(len(corrections) - MOST_ROWS, "correction", wording)
+        note = f"{left} in the workbook and in the CSV of this statement."
     return Table("Corrections, record by record", columns, rows, note)
 
 
@@ -402,18 +408,23 @@ def _holdings(contents: Contents, wording: Wording) -> Table:
         for held in contents.holdings[:MOST_ROWS]
     ]
     more = len(contents.holdings) - MOST_ROWS
-    note = f"{wording.count(more)} more numbers are in the workbook of this statement." if more > 0 else ""
+    note = f"{_more(more, 'number', wording)} in the workbook of this statement." if more > 0 else ""
     return Table("Numbers held", columns, rows, note)
 
 
 def _tenants(contents: Contents, wording: Wording) -> Table:
-    columns = [Column("Account ID"), Column("Tenant", grows=True), Column("Currency"), Column("Total", True)]
+    columns = [
+        Column("Account ID", grows=True),
+        Column("Tenant", grows=True),
+        Column("Currency"),
+        Column("Total", True),
+    ]
     rows = [
         Row([total.account_id, total.tenant_name, total.currency, wording.amount(total.total_cost)])
         for total in contents.tenants[:MOST_ROWS]
     ]
     more = len(contents.tenants) - MOST_ROWS
-    note = f"{wording.count(more)} more statements are in the workbook." if more > 0 else ""
+    note = f"{_more(more, 'statement', wording)} in the workbook." if more > 0 else ""
     return Table("Statements of the tenants", columns, rows, note)
 
 
@@ -435,7 +446,8 @@ def _unattributed(contents: Contents, wording: Wording) -> Table:
 
 def _calls(calls: Iterable[Call], wording: Wording) -> Table:
     """The call detail of the month's usage, up to a bound, with a subtotal for each number or IP and currency."""
-    columns = [Column("Time (UTC)"), Column("Service", grows=True), Column("Other party"), Column("Duration", True)]
+    columns = [Column("Time (UTC)"), Column("Service", grows=True), Column("Other party", grows=True)]
+    columns.append(Column("Duration", True))
     columns.append(Column("Cost", True))
     rows: list[Row] = []
     shown = left_out = 0
@@ -456,8 +468,8 @@ def _calls(calls: Iterable[Call], wording: Wording) -> Table:
     note = ""
     if left_out:
         note = (
-            f"The first {wording.count(MOST_CALLS)} records are here; {wording.count(left_out)} more are in the "
-            "workbook and in the CSV of this statement. The last subtotal is that of the records shown."
+            f"The first {wording.count(MOST_CALLS)} records are here; {_more(left_out, 'record', wording)} in "
+            "the workbook and in the CSV of this statement. The last subtotal is that of the records shown."
         )
     return Table("Call detail", columns, rows, note)
 

@@ -21,7 +21,13 @@ from orchestration.reports.documents.page import Page
 TEMPLATE = Path(__file__).with_name("page.typ")
 # Packages that hold fonts and nothing else; the second is an extra, since it is large.
 FONT_PACKAGES = ("manimgx_fonts", "noto_cjk_sans_otc")
-MISSING = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
+# Typst's two sentences about a text that it cannot set, and the escapes that stand for letters in them.
+REFUSED = (
+    re.compile(r'the text `"((?:[^"\\]|\\.)*)"` could not be displayed'),
+    re.compile(r'the text contains the disallowed codepoint `"((?:[^"\\]|\\.)*)"`'),
+)
+ESCAPE = re.compile(r"\\(?:u\{([0-9a-f]+)\}|(.))")
+ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
 
 @cache
@@ -41,20 +47,34 @@ def _compiler() -> typst.Compiler:
 
 
 def write(page: Page, logo: Logo | None, target: Path) -> None:
-    """Write the page. The same page gives the same bytes. Refused when no font has one of its characters."""
+    """Write the page. The same page gives the same bytes. Refused when a PDF cannot have one of its characters."""
     _, families = _fonts()
     inputs = {"page": json.dumps(dataclasses.asdict(page)), "fonts": families, "logo": ""}
     try:
         target.write_bytes(_compiled(inputs, logo))
     except typst.TypstError as error:
-        missing = sorted(set("".join(MISSING.findall(error.diagnostic))))
-        if not missing:
+        missing, forbidden = (_letters(sentence, error.diagnostic) for sentence in REFUSED)
+        if missing:
+            fault = f"no font that is installed with this software has {missing}"
+            way = "; `pip install 'tenant-statements[cjk]'` adds Chinese, Japanese, Korean"
+        elif forbidden:
+            fault, way = f"a tagged PDF may not have {forbidden}", ""
+        else:
             raise
-        names = ", ".join(f"U+{ord(letter):04X} {unicodedata.name(letter, 'without a name')}" for letter in missing)
         raise Refused(
-            f"{page.title}: no font that is installed with this software has {names}, so there is no PDF of it. "
-            "HTML and XLSX take every character; `pip install 'tenant-statements[cjk]'` adds Chinese, Japanese, Korean."
+            f"{page.title}: {fault}, so there is no PDF of it. HTML and XLSX take every character{way}."
         ) from error
+
+
+def _letters(sentence: re.Pattern[str], diagnostic: str) -> str:
+    """The characters that Typst names in such a sentence, by code and name."""
+    letters = {letter for quoted in sentence.findall(diagnostic) for letter in ESCAPE.sub(_unescaped, quoted)}
+    return ", ".join(f"U+{ord(letter):04X} {unicodedata.name(letter, 'without a name')}" for letter in sorted(letters))
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    code, letter = escape.groups()
+    return chr(int(code, 16)) if code else ESCAPED.get(letter, letter)
 
 
 def _compiled(inputs: dict[str, str], logo: Logo | None) -> bytes:

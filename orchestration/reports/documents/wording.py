@@ -55,7 +55,11 @@ class Wording:
 
     def _grouped(self, digits: str) -> str:
         sign, digits = ("\u2212", digits[1:]) if digits.startswith("-") else ("", digits)
-        return sign + f"{int(digits):,}".replace(",", self._group)
+        # Of the digits before the point, the last so many stand together, and those before in groups of so many.
+        last, others = self.locale.decimal_formats[None].grouping
+        head, tail = digits[:-last], digits[-last:]
+        groups = [head[max(0, end - others) : end] for end in range(len(head), 0, -others)]
+        return sign + self._group.join([*reversed(groups), tail])
 
     def month(self, month: Month) -> str:
         return dates.format_skeleton("yMMMM", month.start, locale=self.locale)

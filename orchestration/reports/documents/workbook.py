@@ -21,6 +21,8 @@ from orchestration.reports.documents.page import Page
 EXACT_DIGITS = 15
 # A sheet has 1,048,576 rows; some stay for the head and the totals.
 MOST_ROWS = 1_000_000
+# A cell has so many UTF-16 units of text at most.
+MOST_TEXT = 32_767
 FORMATS: dict[str, dict[str, Any]] = {
     "title": {"bold": True, "font_size": 16, "font_color": "#0B5C7A"},
     "head": {"bold": True, "bottom": 2, "text_wrap": True, "valign": "top", "bg_color": "#F3F6F9"},
@@ -109,7 +111,7 @@ class _Sheet:
     def _write(self, place: int, value: Value, style: str) -> None:
         row, formats = self.next_row, self._formats
         if isinstance(value, str):
-            self._sheet.write_string(row, place, value, formats[style])
+            self._sheet.write_string(row, place, _cell_text(value), formats[style])
         elif isinstance(value, Decimal) and not fits(value):
             self._sheet.write_string(row, place, f"{value:f}", formats["exact"])
         elif isinstance(value, Decimal):
@@ -120,6 +122,16 @@ class _Sheet:
             self._sheet.write_datetime(row, place, value.astimezone(UTC).replace(tzinfo=None), formats["instant"])
         elif isinstance(value, date):
             self._sheet.write_datetime(row, place, value, formats["day"])
+
+
+def _cell_text(text: str) -> str:
+    """A text as a cell takes it; one that is too long says in its cell that it is cut."""
+    if len(text.encode("utf-16-le")) // 2 <= MOST_TEXT:
+        return text
+    note = f"… (cut: {len(text):,} characters; HTML and CSV have all)"
+    # A character of two units may stand at the end.
+    kept = text.encode("utf-16-le")[: 2 * (MOST_TEXT - len(note))].decode("utf-16-le", "ignore")
+    return kept + note
 
 
 def fits(value: Decimal) -> bool:
