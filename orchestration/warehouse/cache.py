@@ -30,6 +30,8 @@ from orchestration.warehouse import catalogue, late_records, reader, report_view
 # The schemas that a refresh may keep, each with the table in whose comment stands what it was made from. `reports` has
 # views over `statements`, so they are kept or made together.
 NOTED_ON = {"assets": ("assets", "tenants"), "statements": ("reports", "services")}
+# How DuckDB tells that the content of a file is at fault, and not the machine that it is read on.
+NO_WAREHOUSE = ("not a valid DuckDB", "Corrupt database file", "Could not read enough bytes", "with version number")
 HISTORY_MODELS = ["int_tenant_lives", "int_holdings", "int_assignment_periods", "int_number_types"]
 
 
@@ -124,7 +126,9 @@ def _attach_copy(connection: duckdb.DuckDBPyConnection, published: Path, staged:
     shutil.copyfile(published, staged)
     try:
         connection.execute(f"attach {text(staged)} as warehouse")
-    except duckdb.Error:
+    except duckdb.Error as error:
+        if isinstance(error, engine.MACHINE_ERRORS) and not any(sign in str(error) for sign in NO_WAREHOUSE):
+            raise
         staged.unlink()
         connection.execute(f"attach {text(staged)} as warehouse")
 

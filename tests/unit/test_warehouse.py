@@ -35,10 +35,23 @@ def test_a_refreshed_warehouse_says_of_the_assets_what_a_rebuilt_one_says(wareho
 
 
 @pytest.mark.slow
-def test_a_warehouse_that_cannot_be_read_is_made_anew(warehouse, tmp_path):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: b"",
+        lambda content: b"garbage",
+        lambda content: bytes(len(content)),
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:4200] + bytes([content[4200] ^ 1]) + content[4201:],
+        lambda content: b"".join([content[:8], b"XXXX", content[12:]]),
+    ],
+    ids=["empty", "another file", "zeros", "torn", "a flipped bit", "no DuckDB"],
+)
+def test_a_warehouse_that_cannot_be_read_is_made_anew(warehouse, tmp_path, spoil):
     warehouse.with_published_warehouse()
     warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha")))
-    warehouse.settings.warehouse.write_bytes(b"garbage")
+    published = warehouse.settings.warehouse
+    published.write_bytes(spoil(published.read_bytes()))
     warehouse.receipt("cdrs", write_csv(tmp_path / "c.csv", record("a")))
     assert [row[0] for row in contents(warehouse.settings)["tenants"]] == ["alpha"]
 
