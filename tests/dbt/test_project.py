@@ -330,6 +330,7 @@ def test_the_project_builds_with_all_its_unit_tests_and_data_tests(built_with_un
     assert built.ask("select count(*) from reconciliation where difference <> 0") == [(0,)]
 
 
+@pytest.mark.long
 def test_a_second_build_of_the_same_landing_writes_the_same_bytes(built_with_unit_tests: Built, build: Build) -> None:
     first, second = built_with_unit_tests, build(small_landing())
     files = sorted(path.name for path in (first.folder / "usage").iterdir())
@@ -338,6 +339,7 @@ def test_a_second_build_of_the_same_landing_writes_the_same_bytes(built_with_uni
         assert (first.folder / "usage" / name).read_bytes() == (second.folder / "usage" / name).read_bytes()
 
 
+@pytest.mark.long
 def test_a_month_without_any_record_still_has_statements(build: Build) -> None:
     landing = Landing()
     landing.tenant("acme")
@@ -422,6 +424,7 @@ def test_peak_channels_equals_a_sweep_over_all_calls(build: Build, seed: int) ->
     assert set(built.ask("select peak_channels from organization")) == {(most_at_once(calls),)}
 
 
+@pytest.mark.long
 def test_assets_with_many_changes_are_attributed_like_a_plain_search(build: Build) -> None:
     """Every boundary of 10,000 periods, one microsecond before, at, and after it; and of an asset with exactly 5."""
     source = random.Random(3)
@@ -465,6 +468,7 @@ def test_assets_with_many_changes_are_attributed_like_a_plain_search(build: Buil
         assert found[f"r{number}"] == (account_id, reason), (asset, instant)
 
 
+@pytest.mark.long
 def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
     """Rule 18."""
     landing = Landing()
@@ -561,6 +565,7 @@ def test_each_delivery_is_compared_with_the_one_before_it(build: Build) -> None:
     ]
 
 
+@pytest.mark.long
 def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
     """Rule 26."""
     landing = Landing()
@@ -618,6 +623,7 @@ def test_corrections_state_the_difference_to_what_stands(build: Build) -> None:
     ]
 
 
+@pytest.mark.long
 def test_late_records_find_a_busy_assets_holder_of_their_own_month(build: Build) -> None:
     landing = Landing()
     source = random.Random(7)
@@ -677,6 +683,7 @@ def test_minutes_round_half_away_from_zero(seconds: int) -> None:
         assert found == exact
 
 
+@pytest.mark.long
 def test_a_release_an_archived_tenant_and_an_unknown_one_have_their_own_reasons(build: Build) -> None:
     """Rule 16."""
     landing = Landing()
@@ -703,6 +710,7 @@ def test_a_release_an_archived_tenant_and_an_unknown_one_have_their_own_reasons(
     assert built.ask("select count(*) from number_inventory") == [(0,)]
 
 
+@pytest.mark.long
 def test_a_tenant_has_one_row_per_currency_with_tenant_wide_figures_repeated(build: Build) -> None:
     """Rules 23 and 25."""
     landing = Landing()

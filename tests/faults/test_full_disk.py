@@ -157,6 +157,7 @@ def enough(disk: Disk, situation: Path, command: Command) -> int:
         room *= 2
 
 
+@pytest.mark.long
 def test_a_landing_on_a_disk_that_is_full_leaves_what_was_there_and_lands_when_there_is_room(
     disk, march_landed, landing
 ):
@@ -165,6 +166,7 @@ def test_a_landing_on_a_disk_that_is_full_leaves_what_was_there_and_lands_when_t
     assert said.total() - said["done"] >= STEPS // 2
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not FULL, reason="make test-faults")
 def test_a_close_on_a_disk_that_is_full_leaves_what_was_there_and_closes_when_there_is_room(disk, april_landed):
     most = enough(disk, april_landed, CLOSE)
@@ -172,6 +174,7 @@ def test_a_close_on_a_disk_that_is_full_leaves_what_was_there_and_closes_when_th
     assert said.total() - said["done"] >= STEPS // 2
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not FULL, reason="make test-faults")
 @pytest.mark.parametrize("what", ["landing", "close"])
 def test_a_limit_on_the_size_of_a_file_is_a_refusal_too(disk, april_landed, march_landed, landing, what):

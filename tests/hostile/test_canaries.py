@@ -62,6 +62,7 @@ def test_no_command_tells_what_it_was_given(command_line: CommandLine, monkeypat
     assert told_in_files(command_line.data) == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", BILLS)
 def test_no_bill_is_told(line: CommandLine, tmp_path, caplog, place):
     caplog.set_level(logging.DEBUG)
@@ -74,6 +75,7 @@ def test_no_bill_is_told(line: CommandLine, tmp_path, caplog, place):
     assert told_in_files(line.data) == {}
 
 
+@pytest.mark.long
 def test_the_inbox_tells_nothing_where_it_puts_a_file_away(command_line: CommandLine, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(cache, "refresh", lambda _: None)

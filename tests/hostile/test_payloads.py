@@ -120,6 +120,7 @@ def test_exports_run_nothing_and_read_back(hostile, line):
 # The terminal ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["tenant list", "show 2026-03", "show 2026-03 p7", "status", "list", "rejected"])
 def test_what_is_printed_is_shown_and_not_obeyed(line, command):
     for printed in (line.must(command).stdout, line.must(f"{command} --json").stdout):

@@ -72,6 +72,7 @@ def test_the_month_after_an_old_one_closes_with_its_corrections(line):
     assert "Verified 2 frozen months" in line.must("verify").stdout
 
 
+@pytest.mark.long
 def test_an_old_month_has_no_proof_and_says_so_and_the_one_after_it_has_one(line_on_old):
     """Rule 30."""
     line_on_old.must("close 2026-10 --accept-rejected")
@@ -114,6 +115,7 @@ def test_what_has_landed_in_an_old_folder_lands_no_second_time(line_on_old):
         assert re.search(r"of which (\d) landed \(\1 duplicates?\); 0 rejected", told), told
 
 
+@pytest.mark.long
 def test_a_close_takes_what_landed_without_an_optional_column_as_null(line_on_old):
     for batch, columns in (
         ("number_assignments/00000008-*", ["number_type"]),

@@ -734,6 +734,7 @@ def _same(before: Attribution, after: Attribution) -> bool:
     return before == after
 
 
+@pytest.mark.long
 def test_no_later_file_changes_a_sealed_call_however_forged(many: HistorySet) -> None:
     with collector_at_rest():
         tried, changed = violations(many, seed=3)

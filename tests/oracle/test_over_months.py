@@ -248,6 +248,7 @@ def test_the_statements_add_up_to_the_books(company: Company) -> None:
     assert {tuple(row[:2]): row[2] for row in totals} == dict(whole)
 
 
+@pytest.mark.long
 def test_the_audit_finds_nothing_and_misses_no_lost_correction(company: Company, tmp_path: Path) -> None:
     data = company.configuration.data
     for month in company.books.closed:

@@ -256,6 +256,7 @@ def test_nothing_private_is_left_behind(closed_march):
     assert [path for path in (closed_march / "data" / "build").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.long
 def test_landing_the_mended_row_clears_what_was_rejected(copy_of, landed_march):
     line = copy_of(landed_march)
     land(line, "cdrs", record("broken", cost="0.5"))
@@ -394,6 +395,7 @@ def seen_in_each(build: Built, query: str, *relations: str) -> dict[str, list]:
     return {name: sorted(chain.from_iterable(seen(build, query.format(name)))) for name in relations}
 
 
+@pytest.mark.long
 def test_a_build_is_told_what_is_being_closed(built, built_april):
     row = "select month, month_start, month_end, first_month_start, history_start, default_currency from control.close"
     assert seen(built, row) == [("2026-03", MARCH.start, MARCH.end, MARCH.start, MARCH.start, "USD")]
@@ -550,6 +552,7 @@ def test_a_frozen_file_that_a_correction_takes_from_is_hashed_again(copy_of, clo
         verify.require_intact_statements([changed], known)
 
 
+@pytest.mark.long
 def test_a_close_hashes_again_what_it_takes_from_an_older_month(copy_of, closed_april):
     """The file can be read, and the month is not the one before, which is checked whole ahead of every close."""
     line = copy_of(closed_april, "2026-06-02T12:00:00+00:00")
@@ -661,6 +664,7 @@ def left_behind(landed_march, tmp_path_factory) -> dict[str, tuple[Path, int, st
     return {name: (folders[name], status, said or closed.stderr) for name, status, said in outcomes}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("point", POINTS)
 def test_after_a_kill_the_month_is_whole_or_absent_and_the_next_close_gets_there(left_behind, monkeypatch, point):
     folder, status, said = left_behind[point]
@@ -681,6 +685,7 @@ def test_after_a_kill_the_month_is_whole_or_absent_and_the_next_close_gets_there
     assert [path for path in (line.data / "build").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.long
 def test_kills_leave_the_same_bytes_as_no_kill(left_behind, monkeypatch):
     """Whatever happened in between, a month made of the same batches at the same time is the same month."""
     months = []
@@ -691,10 +696,12 @@ def test_kills_leave_the_same_bytes_as_no_kill(left_behind, monkeypatch):
     assert months[0] == months[1] == months[2]
 
 
+@pytest.mark.long
 def test_of_two_closes_at_once_one_freezes_and_one_verifies(left_behind):
     assert sorted(left_behind[name][1:] for name in ("one", "other")) == [(0, "frozen"), (0, "verified")]
 
 
+@pytest.mark.long
 def test_an_analysts_open_session_neither_blocks_a_close_nor_breaks(copy_of, landed_march):
     line = copy_of(landed_march)
     cache.rebuild(settings_of(line))
@@ -718,6 +725,7 @@ def test_a_moved_data_folder_works_after_a_rebuild(copy_of, closed_march, tmp_pa
     assert closing(line).already_frozen
 
 
+@pytest.mark.long
 def test_the_next_month_can_be_closed_in_a_moved_folder(copy_of, closed_march, tmp_path):
     line = copy_of(closed_march, AFTER_APRIL)
     line.data.rename(tmp_path / "moved")

@@ -324,6 +324,7 @@ def test_exports_are_their_makers_alone(told):
     assert modes == {0o600, 0o700}
 
 
+@pytest.mark.long
 def test_dagsters_servers_are_private_from_their_start(tmp_path):
     program = "import os; os.umask(0); from orchestration.definitions import defs; defs(); print(oct(os.umask(0)))"
     done = subprocess.run(

@@ -210,6 +210,7 @@ BROKEN_RECEIPTS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["verify", "status", "rebuild", "close 2026-05"])
 def test_a_receipt_that_lost_its_shape_is_a_sentence_even_with_its_hash_made_again(
     stored: Settings, monkeypatch, command

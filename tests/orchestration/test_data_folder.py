@@ -183,6 +183,7 @@ def still_works(line: CommandLine) -> None:
     assert "is frozen already, and verified" in line.must("close 2026-03").stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", HAND_OUT)
 def test_nothing_is_handed_out_into_what_the_data_folder_keeps(line, command):
     before, places = tree(line.folder), everything_in(line.data)

@@ -332,6 +332,7 @@ def test_a_run_freezes_the_month_and_another_one_verifies_it(april):
         assert figures["difference"] == "0.00"
 
 
+@pytest.mark.long
 def test_tables_show_their_rows_and_views_are_not_counted(april):
     land(april, "cdrs", *IN_APRIL)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -437,6 +438,7 @@ def test_a_damaged_month_is_a_red_asset(copy_of, closed_march, monkeypatch):
     assert materialized(result).keys() == {"ready_to_close"}
 
 
+@pytest.mark.long
 def test_a_check_that_fails_is_red_with_what_it_found_and_nothing_is_materialized(april, monkeypatch):
     land(april, "cdrs", *IN_APRIL)
     count = pinning.receipt_counts

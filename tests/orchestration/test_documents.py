@@ -182,6 +182,7 @@ def read_back(folder: Path, name: str) -> dict[str, dict[str, Decimal]]:
     }
 
 
+@pytest.mark.long
 def test_every_format_of_every_statement_has_the_frozen_total_and_they_add_up(demo, folder, totals):
     """Rule 24: and with what belongs to nobody they are the organization's."""
     sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
@@ -198,6 +199,7 @@ def test_every_format_of_every_statement_has_the_frozen_total_and_they_add_up(de
     assert sums == dict.fromkeys(("html", "pdf", "xlsx"), organization)
 
 
+@pytest.mark.long
 def test_every_line_and_number_of_a_statement_is_on_its_page_with_its_frozen_amount(demo, folder, totals):
     lines = defaultdict(list)
     for row in frozen(demo.data, str(MONTH), "statement_lines"):
@@ -221,6 +223,7 @@ def test_every_line_and_number_of_a_statement_is_on_its_page_with_its_frozen_amo
         assert by_asset == sorted(assets[account].values()), account
 
 
+@pytest.mark.long
 def test_the_call_detail_of_a_workbook_is_whole(demo, folder, totals):
     usage = defaultdict(list)
     for path in sorted((demo.data / "statements" / f"month={MONTH}" / "usage").glob("*.parquet")):
@@ -234,6 +237,7 @@ def test_the_call_detail_of_a_workbook_is_whole(demo, folder, totals):
         assert all(isinstance(call["Number or IP"], str) for call in calls)
 
 
+@pytest.mark.long
 def test_a_page_has_the_call_detail_with_the_other_party(demo, folder):
     rows = frozen(demo.data, str(MONTH), "statements")
     account = max(rows, key=lambda row: row["total_cost"])["account_id"]
@@ -246,6 +250,7 @@ def test_a_page_has_the_call_detail_with_the_other_party(demo, folder):
     assert len(calls) == min(len(usage), 1_000)
 
 
+@pytest.mark.long
 def test_the_numbers_held_at_the_end_are_the_frozen_inventory(demo, folder, totals):
     inventory = defaultdict(set)
     for row in frozen(demo.data, str(MONTH), "number_inventory"):
@@ -261,6 +266,7 @@ def test_the_numbers_held_at_the_end_are_the_frozen_inventory(demo, folder, tota
         assert at_end == {(number, since.replace(tzinfo=None, microsecond=0)) for number, since in inventory[account]}
 
 
+@pytest.mark.long
 def test_a_page_needs_nothing_else_and_runs_nothing(folder, totals):
     for path in [folder / "organization.html", *folder.glob("account=*/statement.html")]:
         page = Html(path)
@@ -271,6 +277,7 @@ def test_a_page_needs_nothing_else_and_runs_nothing(folder, totals):
         assert re.search(r"https?://|url\(|@import", content) is None
 
 
+@pytest.mark.long
 def test_no_statement_has_anything_of_another_tenant(demo, folder, totals):
     """Rule 7, invariant 9."""
     names = {row["account_id"]: row["tenant_name"] for row in frozen(demo.data, str(MONTH), "statements")}
@@ -285,6 +292,7 @@ def test_no_statement_has_anything_of_another_tenant(demo, folder, totals):
         assert [email for email in emails if email in text] == []
 
 
+@pytest.mark.long
 def test_focus_adds_up_to_each_statement(demo, folder, totals):
     expected = {
         f"{account}/{MONTH}/{currency}": total
@@ -305,6 +313,7 @@ def test_focus_adds_up_to_each_statement(demo, folder, totals):
             assert to_nobody == sum(row["cost"] for row in frozen(demo.data, str(MONTH), "unattributed"))
 
 
+@pytest.mark.long
 def test_every_statement_of_a_pack_is_proved_and_its_documents_name_hash_root_and_head(demo, folder, totals):
     """Rule 30."""
     manifest = (demo.data / "statements" / f"month={MONTH}" / "manifest.json").read_bytes()
@@ -320,6 +329,7 @@ def test_every_statement_of_a_pack_is_proved_and_its_documents_name_hash_root_an
 # Packs ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_index_lists_every_statement_and_the_hashes_every_file(folder, totals):
     with (folder / "index.csv").open(encoding="utf-8", newline="") as handle:
         index = list(csv.DictReader(handle))
@@ -361,6 +371,7 @@ def test_the_same_month_gives_the_same_bytes_also_in_a_zip(demo, folder):
             assert packed.read(name) == unpacked.read_bytes()
 
 
+@pytest.mark.long
 def test_an_interrupted_pack_goes_on_where_it_was(demo, monkeypatch):
     written: list[str] = []
     real = packs._write_one
@@ -412,6 +423,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_no_process_outlives_a_killed_command(demo):
     program = demo.folder / "killed.py"
     program.write_text(KILLED, encoding="utf-8")

@@ -99,6 +99,7 @@ def test_commands_about_a_switchs_files_print_the_keys_that_are_described(comman
     assert found == described("land") | {"moved_to", "refused"}
 
 
+@pytest.mark.long
 def test_a_command_that_writes_prints_the_keys_that_are_described(
     copy_of: Callable[..., CommandLine], landed_march: Path
 ):

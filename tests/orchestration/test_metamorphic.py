@@ -68,6 +68,7 @@ def test_shuffled_rows_split_over_files_by_one_thread_give_the_same_tables(files
     assert closed(varied, tmp_path, MONTH, threads=1) == expected
 
 
+@pytest.mark.long
 def test_another_zone_and_another_tenant_give_everybody_the_same_statement(files, expected, tmp_path):
     varied = beside(files, tmp_path / "beside", MONTH)
     tables = closed_in_zone(varied, tmp_path, "Pacific/Chatham")

@@ -136,6 +136,7 @@ def test_verify_finds_a_record_that_a_close_stated_twice_because_it_did_not_look
 # All at once ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_what_comes_while_a_close_runs_waits_readers_do_not_and_the_month_is_the_same(
     copy_of, landed_march, closed_march, monkeypatch
 ):

@@ -378,6 +378,7 @@ def contents(path: Path) -> dict[str, list[tuple]]:
         }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loss", ["deleted", "emptied", "spoilt"])
 def test_a_lost_warehouse_is_made_again_the_same(copy_of, closed_april, loss):
     line = copy_of(closed_april, AFTER_APRIL)
@@ -459,7 +460,9 @@ def told(line: CommandLine, command: str = "verify") -> str:
     return outcome.stderr
 
 
-@pytest.mark.parametrize("damage", [flip, truncate, delete, add])
+@pytest.mark.parametrize(
+    "damage", [flip, add, *(pytest.param(damage, marks=pytest.mark.long) for damage in (truncate, delete))]
+)
 def test_verify_finds_every_kind_of_damage_in_every_kind_of_file(damageable, damage: Callable[[Path], None]):
     missed = []
     for pattern in PLACES:

@@ -41,6 +41,7 @@ def test_a_run_that_shows_life_is_running_also_when_several_of_its_steps_show_it
     assert health(instance, run) == WorkerStatus.RUNNING
 
 
+@pytest.mark.long
 def test_a_run_whose_process_was_killed_has_failed(instance, tmp_path):
     run = started(instance)
     work = (

@@ -315,6 +315,7 @@ def test_a_web_server_without_a_place_for_the_guard_does_not_start(not_installed
     assert ArtifactStorage.from_config_value(None, {"base_dir": str(tmp_path)})
 
 
+@pytest.mark.long
 def test_the_process_of_such_a_web_server_ends_with_the_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setenv("STATEMENTS_DATA_DIR", "")

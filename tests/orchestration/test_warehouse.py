@@ -1,6 +1,7 @@
 """The published warehouse beside frozen months: what a refresh keeps is what a rebuild would make."""
 
 import duckdb
+import pytest
 
 from orchestration.warehouse import cache
 from tests.conftest import CommandLine
@@ -21,6 +22,7 @@ def described(line: CommandLine) -> list[tuple]:
     return [*found, services]
 
 
+@pytest.mark.long
 def test_a_refreshed_warehouse_describes_itself_as_a_rebuilt_one(copy_of, closed_march):
     """After a landing, after a change of the operator's services, and in another folder."""
     line = copy_of(closed_march, AFTER_APRIL)

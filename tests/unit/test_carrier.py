@@ -131,6 +131,7 @@ def autumn(tmp_path_factory: pytest.TempPathFactory) -> CarrierFiles:
     return write_feeds(folder, MOMENTS["autumn"], months=3, records_per_month=1_500)
 
 
+@pytest.mark.long
 def test_every_service_and_direction_occurs_in_every_month(feeds: Feeds) -> None:
     for month in feeds.files.months:
         rows = [row for row in feeds.rows if str(row["record_id"]).startswith(f"C{month}-")]
@@ -356,6 +357,7 @@ def test_parquet_holds_decimal_costs_and_utc_times(autumn: CarrierFiles) -> None
     assert str(schema.field("started_at").type) == "timestamp[us, tz=UTC]"
 
 
+@pytest.mark.long
 def test_the_same_arguments_give_the_same_bytes_and_another_seed_does_not(
     autumn: CarrierFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_from_an_australian_export_to_a_closed_month(carrier):
     assert "0.420000000" in json.dumps(statement)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_from_a_german_export_to_a_closed_month(carrier):
     (carrier.folder / "evn.csv").write_bytes(GERMAN.encode("cp1252"))

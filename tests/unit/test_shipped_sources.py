@@ -315,6 +315,7 @@ def test_kamailio_transactions_become_calls(land, warehouse):
     assert (receipt.rows, receipt.ignored) == (4, {"part_of_another": 3})
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_kamailio_table_without_the_finer_times_and_in_another_zone(land, warehouse):
     rows = [",".join(cell for at, cell in enumerate(line.split(",")) if at not in (8, 9)) for line in ACC.splitlines()]
@@ -418,6 +419,7 @@ s-8,c-3,conversational,outbound,2026-03-05 15:00:00,30,,,203.0.113.7,,
     assert warehouse.usable(columns="started_at::varchar", order="source_row")[0] == ("2026-03-05 15:00:00+00",)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_table_of_a_real_dsiprouter_becomes_what_was_mapped_by_hand(land, warehouse):
     content = (PROJECT_ROOT / "tests" / "dsiprouter" / "data" / "cdrs.csv").read_text(encoding="utf-8")
@@ -441,6 +443,7 @@ def test_the_table_of_a_real_dsiprouter_becomes_what_was_mapped_by_hand(land, wa
     assert sorted(warehouse.rejected("reason")) == [("service_missing",)] * 38 + [("unrated",)] * len(unrated)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_kamailio_days_of_sqlite_are_no_times(land, warehouse):
     content = "method,from_tag,to_tag,callid,sip_code,time\nINVITE,a,b,k-1,486,2461369.672517361\n"
@@ -539,6 +542,7 @@ def test_kamailio_dialogs_are_those_of_rfc_3261(land, warehouse, rows, calls, re
     assert receipt.rows + sum(receipt.ignored.values()) == len(rows)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_kamailio_call_over_a_change_of_clocks_lasts_as_long_as_it_did(land, warehouse):
     content = kamailio("INVITE f t c 200 10:00:00", "BYE f t c 200 10:00:00").replace(
@@ -589,6 +593,7 @@ def land_old(land, warehouse, content: str) -> None:
     warehouse.land("cdrs", path, source="kamailio-acc@pbx1")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_later_call_under_a_call_id_of_old_gets_an_id_of_its_own(land, warehouse):
     land_old(land, warehouse, kamailio("INVITE f t c 200 10:00:00", "BYE f t c 200 10:01:00"))
@@ -599,6 +604,7 @@ def test_a_later_call_under_a_call_id_of_old_gets_an_id_of_its_own(land, warehou
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_was_rejected_under_a_call_id_clears_when_the_whole_call_lands(land, warehouse):
     """Also a file that begins within a call: its BYE tells that it is the same one."""
@@ -614,6 +620,7 @@ def test_what_was_rejected_under_a_call_id_clears_when_the_whole_call_lands(land
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_call_that_landed_from_its_middle_on_is_the_same_when_it_lands_whole(land, warehouse):
     land_old(land, warehouse, kamailio("INVITE f t c 200 10:30:00", "BYE f t c 200 11:00:00"))
@@ -668,6 +675,7 @@ def test_a_short_number_over_a_trunk_is_a_charge_rated_or_rejected(land, warehou
         assert list(reasons(warehouse).values()) == ["unrated"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_short_number_is_a_charge_in_master_csv_and_freeswitch_too(land, warehouse):
     master = MASTER.replace("12015550123", "411") + ',"1772701200.1","","","","42"\n'
@@ -687,6 +695,7 @@ def test_a_short_number_is_a_charge_in_master_csv_and_freeswitch_too(land, wareh
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_calls_between_extensions_are_told_by_their_channels(land, warehouse):
     internal = MASTER.replace("PJSIP/trunk-00000002", "PJSIP/1002-00000002").replace("12015550123", "1002")
@@ -709,6 +718,7 @@ def test_calls_between_extensions_are_told_by_their_channels(land, warehouse):
     assert land("freeswitch-csv", "Master.csv", both, zone=NEW_YORK).ignored == {"call_between_extensions": 1}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_inbound_call_of_freeswitch_that_was_transferred_is_still_inbound(land, warehouse):
     transferred = json.loads(json_cdr("j-1", "default"))
@@ -730,6 +740,7 @@ def test_a_sequence_that_is_always_zero_tells_no_calls_apart(land, warehouse):
     assert (receipt.superseded, receipt.duplicates) == (0, 0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_landed_as_sequence_zero_keeps_its_id(land, warehouse):
     content = field("sequence-zero.csv")
@@ -758,6 +769,7 @@ def test_legs_of_ring_groups_and_agents_are_no_charges_of_their_own(land, wareho
     assert receipt.ignored == {"agent_leg": 1, "leg_placed_by_the_switch": 1}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_transactions_of_a_real_switch_become_the_calls_that_its_own_procedure_made(land, warehouse):
     """dSIPRouter joins its table acc to cdrs by Call-ID and tags; the two tables are of one switch."""

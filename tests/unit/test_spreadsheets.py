@@ -32,6 +32,7 @@ def is_e164(text: str) -> bool:
     return text.isascii() and text[:1] == "+" and text[1:].isdigit() and text[1] != "0" and 8 <= len(text) <= 16
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.none() | TEXTS, AMOUNTS), min_size=1, max_size=20))
