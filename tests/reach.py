@@ -6,9 +6,12 @@ What belongs here: the setting, the share, the programs and rights. What does no
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
+
+import pytest
+from _pytest.mark import ParameterSet
 
 Value = TypeVar("Value")
 FULL = os.environ.get("STATEMENTS_TEST_REACH") == "full"
@@ -19,6 +22,11 @@ CAP_SYS_ADMIN = 21
 def share(of: Mapping[str, Value], every: int) -> dict[str, Value]:
     """Every second, third, … of the cases, so some of each kind; all of them at full reach."""
     return dict(list(of.items())[:: 1 if FULL else every])
+
+
+def alternately(names: Iterable[str]) -> list[ParameterSet]:
+    """Cases for a test's parameter: `make test` takes every second, `make test-long` those between."""
+    return [pytest.param(name, marks=pytest.mark.long if place % 2 else ()) for place, name in enumerate(names)]
 
 
 def missing(*programs: str, root: bool = False) -> str | None:

@@ -4,6 +4,7 @@ What belongs here: the write-once protocol, in its order. What does not: what th
 be closed. Nothing here can replace a frozen month: the rename that publishes fails when the month's folder exists.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -142,15 +143,17 @@ def _output(path: Path, name: str, digest: str) -> Output:
 
 def write_month(settings: Settings, inputs: Inputs, build: Build) -> Content:
     """Finish a build's files, read them back, and give the content of the manifest that lists them."""
-    with engine.connect(settings) as connection:
+    # The second reader needs the Parquet files alone, so it reads them while their other forms are written.
+    with ThreadPoolExecutor(max_workers=1) as beside, engine.connect(settings) as connection:
+        reading = beside.submit(read_back, build.folder, build.counts, build.each_file)
         write_csv(connection, build.folder)
         salts = Salts.of(inputs.close.month, inputs.close.batches)
         statements_root = statement_documents.write(connection, build.folder, salts)
         table_hashes = logical.of_statements(connection, build.folder)
+        figures = reading.result()
     last = inputs.close.chain.last
     readme = month_readme.text(inputs.close.month, last.month if last else None)
     (build.folder / month_readme.README).write_text(readme, encoding="ascii")
-    figures = read_back(build.folder, build.counts, build.each_file)
     return compose(
         inputs,
         Written(

@@ -10,7 +10,7 @@ from orchestration.sources.declaration import SHIPPED
 from orchestration.warehouse import cache
 from tests.conftest import CommandLine
 from tests.hostile.canaries import MARKS, leaks, write_all
-from tests.reach import share
+from tests.reach import alternately, share
 
 SOURCES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
 COMMANDS = {
@@ -48,7 +48,7 @@ def test_the_marks_are_in_every_file(tmp_path):
         assert any(mark in content for mark in MARKS), path
 
 
-@pytest.mark.parametrize("place", COMMANDS)
+@pytest.mark.parametrize("place", alternately(COMMANDS))
 def test_no_command_tells_what_it_was_given(command_line: CommandLine, monkeypatch, caplog, place):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(cache, "refresh", lambda _: None)

@@ -17,7 +17,7 @@ from orchestration.months import Month
 from orchestration.warehouse import cache
 from tests.conftest import CommandLine
 from tests.hostile.malformed import CASES, Either, Lands, Refused
-from tests.reach import share
+from tests.reach import alternately, share
 from tests.unit.deliveries import tenant, tree, write_csv
 
 NOW = "2026-03-20T12:00:00+00:00"
@@ -51,7 +51,7 @@ def assert_whole(batch: Path, feed: str) -> Receipt:
     return receipt
 
 
-@pytest.mark.parametrize("name", share(CASES, 2))
+@pytest.mark.parametrize("name", alternately(share(CASES, 2)))
 def test_ends_with_a_sentence_or_lands_whole(line, name):
     case = CASES[name]
     path = line.folder / f"given{case.suffix}"

@@ -24,7 +24,7 @@ from orchestration.warehouse import cache, reader
 from tests.hostile.conftest import FOLDER, FREE, READ, Hostile
 from tests.hostile.malformed import GOOD
 from tests.hostile.payloads import MARKER, PAYLOADS, PRODUCT
-from tests.reach import FULL, share
+from tests.reach import FULL, alternately, share
 from tests.unit.deliveries import tenant, tree, write_csv, write_jsonl, write_parquet
 
 MARCH = Month(2026, 3)
@@ -212,7 +212,7 @@ def frozen_bytes(hostile) -> dict[str, str]:
     return tree(hostile.data)
 
 
-@pytest.mark.parametrize("command", ARGUMENTS)
+@pytest.mark.parametrize("command", alternately(ARGUMENTS))
 def test_no_argument_is_more_than_an_argument(hostile, line, frozen_bytes, command):
     texts = {name: PAYLOADS[name] for name, place in CHOSEN if place == command}
     assert len(texts) > 15

@@ -19,7 +19,7 @@ from orchestration.settings import Settings
 from tests.orchestration.conftest import AFTER_APRIL, APRIL, MARCH, stand_in
 from tests.reach import FULL
 
-SEED, CASES = 20261125, 22_000 if FULL else 770
+SEED, CASES = 20261125, 22_000 if FULL else 550
 
 
 def flip_a_bit(path: Path, others: list[Path], chance: random.Random) -> None:

@@ -116,7 +116,7 @@ def call_from_elsewhere(folder):
 @pytest.mark.parametrize(
     ("forge", "differs", "reported"),
     [
-        (rename_in_csv, "statements.csv", []),
+        pytest.param(rename_in_csv, "statements.csv", [], marks=pytest.mark.long),
         pytest.param(drop_a_warning, "warnings of the manifest", [], marks=pytest.mark.long),
         pytest.param(call_from_elsewhere, "usage (", ["usage.csv"], marks=pytest.mark.long),
     ],
