@@ -56,7 +56,7 @@ check-types:
 	$(BIN)/mypy
 
 check-sql:
-	$(BIN)/sqlfluff lint --processes 0 dbt_project/models dbt_project/tests
+	$(BIN)/sqlfluff lint --processes 1 dbt_project/models dbt_project/tests
 
 # dbt parses and compiles every model, unless its manifest is of this code already; a deprecation is an error.
 check-models:

@@ -3,27 +3,30 @@
 What belongs here: comparing a value with a form, and building from it. What does not: any form itself.
 """
 
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
+from functools import cache
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 from orchestration.errors import Refused
 from orchestration.months import Month
 
 Form = TypeVar("Form")
-# Most of what is stored is of these, and to look for the parts of a type takes time.
 PLAIN = (str, int, bool, type(None))
+# What a value of a form stands for; raises ValueError when the value has another form.
+Reader = Callable[[Any], Any]
 
 
 def build(value: Any, shape: type[Form]) -> Form:
     """The dataclass that a JSON object describes. Raises ValueError when the object has another form.
 
-    Names that the dataclass does not have are left out: a later version may have written them.
+    Names that the dataclass does not have are left out: a later version may have written them. A name with a default
+    may be absent: the version that wrote the JSON may not have had it yet. An instant stands in JSON as text in ISO
+    8601 with a zone, a month as YYYY-MM.
     """
-    if not has_shape(value, shape):
-        raise ValueError("another form")
-    built: Form = _built(value, shape)
+    built: Form = _reader(shape)(value)
     return built
 
 
@@ -43,67 +46,91 @@ def as_json(value: Any) -> Any:
 
 
 def has_shape(value: Any, shape: Any) -> bool:
-    """Whether a value is of a type such as `list[int | None]`, or has every name of a dataclass.
+    """Whether a value is of a type such as `list[int | None]`, or has every name of a dataclass."""
+    try:
+        _reader(shape)(value)
+    except ValueError:
+        return False
+    return True
 
-    A name with a default may be absent: the version that wrote the JSON may not have had it yet. An instant stands in
-    JSON as text in ISO 8601 with a zone, a month as YYYY-MM.
-    """
+
+def _made(shape: Any) -> Reader:
     if shape in PLAIN:
-        # True is no number here.
-        return type(value) is shape
-    parts = get_args(shape)
-    if is_dataclass(shape) and shape is not Month:
-        return isinstance(value, dict) and all(
-            has_shape(value[field.name], field.type) if field.name in value else _has_default(field)
-            for field in fields(shape)
-        )
-    if get_origin(shape) is UnionType:
-        return any(has_shape(value, part) for part in parts)
-    if get_origin(shape) is list:
-        return isinstance(value, list) and all(has_shape(item, parts[0]) for item in value)
-    if get_origin(shape) is dict:
-        return isinstance(value, dict) and all(has_shape(item, parts[1]) for item in value.values())
+        return _of_types(shape)
     if shape is datetime:
-        return isinstance(value, str) and _is_instant(value)
-    assert shape is Month, shape
-    return isinstance(value, str) and _is_month(value)
-
-
-def _built(value: Any, shape: Any) -> Any:
-    """A value of a form as what the form stands for."""
-    if shape in PLAIN:
-        return value
-    parts = get_args(shape)
-    if shape is datetime:
-        return datetime.fromisoformat(value)
+        return _instant
     if shape is Month:
-        return Month.parse(value)
+        return _month
     if is_dataclass(shape) and isinstance(shape, type):
-        return shape(**{field.name: _built(value[field.name], field.type) for field in fields(shape)
-                        if field.name in value})  # fmt: skip
+        return _of_dataclass(shape)
+    parts = get_args(shape)
     if get_origin(shape) is UnionType:
-        return _built(value, next(part for part in parts if has_shape(value, part)))
+        return _of_types(*parts) if set(parts) <= set(PLAIN) else _of_one(*map(_reader, parts))
     if get_origin(shape) is list:
-        return [_built(item, parts[0]) for item in value]
-    if get_origin(shape) is dict:
-        return {key: _built(item, parts[1]) for key, item in value.items()}
-    return value
+        return _of_list(_reader(parts[0]))
+    assert get_origin(shape) is dict, shape
+    return _of_dict(_reader(parts[1]))
+
+
+# A close reads a receipt for each file that ever landed, and to look for the parts of a type takes time.
+_reader: Callable[[Any], Reader] = cache(_made)
+
+
+def _of_types(*types: type) -> Reader:
+    def read(value: Any) -> Any:
+        # Not isinstance: True is no number here.
+        return value if type(value) in types else _refuse()
+
+    return read
+
+
+def _of_dataclass(shape: type) -> Reader:
+    readers = {field.name: _reader(field.type) for field in fields(shape)}
+    required = {field.name for field in fields(shape) if not _has_default(field)}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict) or not required <= value.keys():
+            _refuse()
+        return shape(**{name: reader(value[name]) for name, reader in readers.items() if name in value})
+
+    return read
+
+
+def _of_one(*readers: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        for reader in readers:
+            try:
+                return reader(value)
+            except ValueError:
+                continue
+        return _refuse()
+
+    return read
+
+
+def _of_list(reader: Reader) -> Reader:
+    return lambda value: [reader(item) for item in value] if isinstance(value, list) else _refuse()
+
+
+def _of_dict(reader: Reader) -> Reader:
+    return lambda value: {key: reader(item) for key, item in value.items()} if isinstance(value, dict) else _refuse()
+
+
+def _instant(value: Any) -> datetime:
+    instant = datetime.fromisoformat(value) if isinstance(value, str) else None
+    return instant if instant and instant.tzinfo else _refuse()
+
+
+def _month(value: Any) -> Month:
+    try:
+        return Month.parse(value) if isinstance(value, str) else _refuse()
+    except Refused as error:
+        raise ValueError("another form") from error
 
 
 def _has_default(field: Field[Any]) -> bool:
     return field.default is not MISSING or field.default_factory is not MISSING
 
 
-def _is_instant(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
-
-
-def _is_month(text: str) -> bool:
-    try:
-        Month.parse(text)
-    except Refused:
-        return False
-    return True
+def _refuse() -> NoReturn:
+    raise ValueError("another form")

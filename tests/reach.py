@@ -24,9 +24,9 @@ def share(of: Mapping[str, Value], every: int) -> dict[str, Value]:
     return dict(list(of.items())[:: 1 if FULL else every])
 
 
-def alternately(names: Iterable[str]) -> list[ParameterSet]:
-    """Cases for a test's parameter: `make test` takes every second, `make test-long` those between."""
-    return [pytest.param(name, marks=pytest.mark.long if place % 2 else ()) for place, name in enumerate(names)]
+def alternately(names: Iterable[str], others: pytest.MarkDecorator = pytest.mark.long) -> list[ParameterSet]:
+    """Cases for a test's parameter of which every second bears the mark `others`, so is left to a slower target."""
+    return [pytest.param(name, marks=others if place % 2 else ()) for place, name in enumerate(names)]
 
 
 def missing(*programs: str, root: bool = False) -> str | None:

@@ -184,23 +184,20 @@ def create_moved_ids(connection: duckdb.DuckDBPyConnection, batches: Sequence[Re
     _create_shared_table(connection)
     if not batches:
         return
-    paths = [ids_file(batch) for batch in batches if batch.ids]
-    ids = " union all ".join(
-        [f"select fingerprint, day, file_index::integer as place from {engine.parquet(paths)}"]
-        if paths
-        else []
-        + [
-            f"select {FINGERPRINT} as fingerprint, {DAY_OF_START} as day, {len(paths) + place} as place "
-            f"from ({delivered([batch])})"
-            for place, batch in enumerate(batch for batch in batches if not batch.ids)
-        ]
-    )
-    ordered = [batch for batch in batches if batch.ids] + [batch for batch in batches if not batch.ids]
+    with_ids, without = ([batch for batch in batches if bool(batch.ids) is kept] for kept in (True, False))
+    sources = [
+        f"select {FINGERPRINT} as fingerprint, {DAY_OF_START} as day, {len(with_ids) + place} as place "
+        f"from ({delivered([batch])})"
+        for place, batch in enumerate(without)
+    ]
+    if with_ids:
+        paths = [ids_file(batch) for batch in with_ids]
+        sources.append(f"select fingerprint, day, file_index::integer as place from {engine.parquet(paths)}")
     engine.create_table(
         connection,
         "position_of_place",
         {"place": "integer", "position": "integer"},
-        [(place, batches.index(batch)) for place, batch in enumerate(ordered)],
+        [(place, batches.index(batch)) for place, batch in enumerate([*with_ids, *without])],
     )
     rows = sum(file.rows for batch in batches for file in batch.records)
     for low, high in _parts(rows):
@@ -208,7 +205,9 @@ def create_moved_ids(connection: duckdb.DuckDBPyConnection, batches: Sequence[Re
             f"""
             insert into shared_id
             with id as (
-                select * from ({ids}) where fingerprint between {low}::ubigint and {high}::ubigint
+                select *
+                from ({" union all ".join(sources)})
+                where fingerprint between {low}::ubigint and {high}::ubigint
             ),
             moved as (
                 select fingerprint

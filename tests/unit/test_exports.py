@@ -71,6 +71,7 @@ def zipped(*members: tuple[str, bytes]) -> bytes:
 TEXT = f"{HEADER}\n{ROW}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -148,6 +149,7 @@ def test_a_zip_of_which_a_byte_changed_is_refused(land):
 # Text -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "content"),
     [
@@ -221,6 +223,7 @@ def test_an_object_over_several_lines_is_told_what_to_write(land):
         land('{\n  "id": "a"\n}\n', "calls.json", keys='formats = ["jsonl"]\n')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", ["61.4", "-1", "1:01"])
 def test_the_seconds_that_a_rate_cannot_bill_are_shown_and_no_other_cell(land, warehouse, written):
     row = ROW.replace("0.0125", "").replace(",61,", f",{written},")
@@ -242,6 +245,7 @@ def test_an_own_declaration_without_a_zone_is_told_to_name_one_in_itself(land, w
 # Ids ------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", ["0", "-", "NULL", "None", "n/a", "\\N", "00000000-0000-0000-0000-000000000000"])
 def test_a_default_of_a_column_is_no_id(land, warehouse, written):
     """Two calls of one default would be one."""
@@ -254,6 +258,7 @@ def test_a_default_of_a_column_is_no_id(land, warehouse, written):
 # Numerals -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "written", "seconds"),
     [
@@ -294,6 +299,7 @@ DOTS = COMMA + 'thousands_mark = "."\n'
 SIGNS = 'currency_signs = { "$" = "USD", "€" = "EUR", "US$" = "USD", "CHF" = "CHF" }\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "written", "amount", "currency"),
     [
@@ -541,6 +547,7 @@ LAUGHS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -8,6 +8,7 @@ from datetime import date
 import pyarrow.parquet as pq
 import pytest
 
+from orchestration import engine
 from orchestration.close import readiness
 from orchestration.errors import Damaged
 from orchestration.landing import fingerprints, identity, receipts
@@ -162,6 +163,29 @@ def test_batches_from_before_there_were_ids_get_theirs_when_first_needed_and_aga
     assert (made_up / "ids.parquet").read_bytes() == sound
     shutil.rmtree(made_up.parent)
     assert land(record("b", started_at="2026-02-01T00:00:00Z")).moved[0].earlier_batch == first.batch_id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("older", [0, 1, 2], ids=["of none", "of one", "of both"])
+def test_the_judge_of_all_months_sees_batches_from_before_there_were_ids_beside_those_with_theirs(
+    warehouse, land, older
+):
+    batches = [
+        land(record("a", started_at=JANUARY), record("b"), record("c")),
+        land(record("a"), record("b", started_at=MARCH_6), record("d", started_at=JANUARY)),
+        land(withdrawal("c"), record("d"), record("e")),
+    ]
+    for batch in batches[:older]:
+        without_identity(batch.folder)
+    landed = warehouse.receipts
+    assert [receipt.ids is None for receipt in landed] == [place < older for place in range(len(landed))]
+    with engine.connect(warehouse.settings) as connection:
+        identity.create_moved_ids(connection, landed)
+        assert connection.execute("select position, day from shared_id order by all nulls last").fetchall() == [
+            (0, date(2026, 1, 5)), (0, date(2026, 3, 5)),
+            (1, date(2026, 1, 5)), (1, date(2026, 3, 5)),
+            (2, date(2026, 3, 5)), (2, None),
+        ]  # fmt: skip
 
 
 def test_ids_that_are_not_as_they_landed_stop_the_next_landing(land):

@@ -36,6 +36,7 @@ def packed(path: Path, content: bytes) -> Path:
 # Lines ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zst", "a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
 @pytest.mark.parametrize("before", [0, 7, 3_999_999, 9_000_000])
 def test_a_line_may_have_four_million_bytes_and_not_one_more(tmp_path, name, before):
@@ -259,6 +260,7 @@ def in_the_middle(monkeypatch):
     return let
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", CHANGES)
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_file_that_changes_while_it_lands_is_refused(warehouse, tmp_path, in_the_middle, suffix, what):

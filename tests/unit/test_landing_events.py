@@ -158,6 +158,7 @@ def test_a_newer_change_that_is_only_ordered_for_later_overtakes_nothing(warehou
     assert (receipt.late, receipt.overtaken, receipt.sealed_at) == (1, 0, FEBRUARY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("newer", "holder_stays"),
     [

@@ -16,6 +16,7 @@ from orchestration.errors import Refused
 from orchestration.landing import parquet_types
 from orchestration.landing.feeds import Column
 from tests.conftest import CommandLine
+from tests.reach import alternately
 from tests.unit.conftest import Warehouse
 from tests.unit.deliveries import (
     RECORDED,
@@ -177,7 +178,7 @@ def assert_refused(command_line: CommandLine, line: str, words: str) -> str:
     return outcome.stderr
 
 
-@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("what", alternately(REFUSED, pytest.mark.slow))
 def test_is_refused_in_one_sentence_and_nothing_changes(landed, what):
     name, make, words = REFUSED[what]
     path = landed.folder / name
@@ -257,7 +258,7 @@ WRITTEN_OTHERWISE = {
 
 
 @pytest.mark.parametrize("feed", OF_EACH_FEED)
-@pytest.mark.parametrize("how", WRITTEN_OTHERWISE)
+@pytest.mark.parametrize("how", alternately(WRITTEN_OTHERWISE, pytest.mark.slow))
 def test_a_file_in_the_columns_of_its_feed_is_told_what_it_seems_to_be_and_what_to_do(warehouse, feed, how):
     end, written, sentence = WRITTEN_OTHERWISE[how]
     row = OF_EACH_FEED[feed]
@@ -598,6 +599,7 @@ def test_a_file_name_with_glob_and_quote_characters_is_only_a_name(warehouse, tm
     assert landed_rows(warehouse, write_csv(folder / "day-[1]*'s.csv", *SAME)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [write_csv, write_jsonl, write_parquet])
 @pytest.mark.parametrize("stem", ["*", "?", "[a-z]", "**"])
 def test_a_file_whose_name_is_a_pattern_lands_alone(warehouse, tmp_path, write, stem):

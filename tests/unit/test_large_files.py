@@ -24,6 +24,7 @@ def packed(path: Path, suffix: str) -> Path:
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 @pytest.mark.parametrize(("write", "name"), [(write_csv, "day.csv"), (write_jsonl, "day.jsonl")])
 def test_a_compressed_file_lands_as_it_is(warehouse, tmp_path, write, name, suffix):

@@ -15,6 +15,9 @@ import pytest
 from orchestration.errors import Refused
 from tests.unit.conftest import Warehouse
 
+# Each lands a whole export, some of them several.
+pytestmark = pytest.mark.slow
+
 FACTS = (
     "split_part(record_id, ':', 3), direction, strftime(started_at, '%Y-%m-%dT%H:%M:%S'), duration_seconds, "
     "billed_seconds, number, cost::decimal(12, 6)::varchar"
@@ -85,7 +88,6 @@ def test_3cx_parts_of_calls(land, warehouse):
     assert receipt.ignored == {"call_between_extensions": 1}
 
 
-@pytest.mark.slow
 def test_3cx_without_the_trunks_numbers_rejects_inbound_calls(land, warehouse):
     land("3cx", "cdr.log", CX.splitlines()[0] + "\n", 'zone = "UTC"\n[rates]\nfile = "rates.csv"\n', rates=RATES)
     assert list(reasons(warehouse).values()) == ["unrated"]
@@ -130,7 +132,6 @@ def test_twilio_calls_of_the_api_and_of_bulk_export(land, warehouse):
     assert reasons(warehouse) == {"CA5": "cost_missing", "CA6": "cost_missing", "CAA": "cost_unusable"}
 
 
-@pytest.mark.slow
 def test_opensips_rows_with_durations(land, warehouse):
     content = """id,method,from_tag,to_tag,callid,sip_code,sip_reason,time,duration,setuptime,created,ms_duration,src_ip,x_tenant,src_user,dst_user,x_direction
 1,INVITE,b,a,c-1,200,OK,2026-03-05 10:00:05,61,5,2026-03-05 10:00:00,60001,203.0.113.7,alpha,15035550100,12015550123,
@@ -164,7 +165,6 @@ def test_kamailio_dialogs_that_ended(land, warehouse):
     assert reasons(warehouse) == {"c-2;tag=b;tag=z": "duration_unusable"}
 
 
-@pytest.mark.slow
 def test_didww_exports_in_both_directions(land, warehouse):
     inbound = """Date/Time Start (UTC),Date/Time Connect (UTC),Date/Time End (UTC),Status,Source,Source Name,Destination DID,Duration (sec),Attempt,Disconnect Code,Response,Disconnect Initiator,Voice IN Trunk,Destination,Trunk Group,Capacity Group,Toll-free (USD),PSTN (USD),Metered (USD),CNAM IN (USD),Total (USD),Call ID
 2026-03-05 10:00:00,,2026-03-05 10:00:05,failed,15035550100,,12015550124,0,1,503,Unavailable,Destination,t,sip:a@example.com,,,0.0,0.0,0.0,0.004,0.004,abc
@@ -269,7 +269,6 @@ def test_kazoos_legs_to_and_from_a_carrier_are_the_charges(land, warehouse):
     assert reasons(warehouse) == {"202603-f": "service_missing", "202603-g": "record.started_at.epoch_s_failed"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "header", "row"),
     [
@@ -290,7 +289,6 @@ def test_dialogs_without_a_tag_are_told_by_their_start(land, warehouse, source, 
     assert again.duplicates == 2
 
 
-@pytest.mark.slow
 def test_a_didww_call_keeps_its_id_when_a_later_export_has_a_call_id(land, warehouse):
     header = "Date/Time Start (UTC),Date/Time End (UTC),{source},CLI,Destination Number,Billing Duration (sec),Voice OUT Trunk,Charged (USD){more}"
     row = "2026-03-05 10:00:00,2026-03-05 10:01:06,12015550101,12015550101,442071234567,90,east,{cost}{more}"
@@ -304,7 +302,6 @@ def test_a_didww_call_keeps_its_id_when_a_later_export_has_a_call_id(land, wareh
     assert (receipt.superseded, len({name for name, *_ in found(warehouse)})) == (1, 1)
 
 
-@pytest.mark.slow
 def test_a_rate_of_0_that_3cx_had_no_name_for_is_none(land, warehouse):
     row = CX.splitlines()[1]
     rows = [row.replace(",,,,,,,,Chain", f",,,,,{bill},Chain").replace("00A_2", name)

@@ -16,6 +16,7 @@ RECIPES = dict(re.findall(r"^### (.+?)\n.*?^```toml\n(.*?)^```", PAGE, re.MULTIL
 AT = "2026-03-05T10:00:00Z"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "content", "columns", "expected"),
     [

@@ -15,6 +15,9 @@ from orchestration.settings import PROJECT_ROOT
 from tests.unit.conftest import Warehouse
 from tests.unit.deliveries import tenant
 
+# Each lands a whole export, some of them several.
+pytestmark = pytest.mark.slow
+
 COLUMNS = (
     "record_id, direction, strftime(started_at, '%Y-%m-%dT%H:%M:%S.%g'), billed_seconds, number, source_ip, x_tenant"
 )
@@ -101,7 +104,6 @@ def test_a_file_without_a_header_that_has_no_dates_is_none_of_a_switch(land, war
     assert warehouse.receipts == []
 
 
-@pytest.mark.slow
 def test_freeswitch_sql_lines_lose_what_stands_around_their_values(land, warehouse):
     rows = EXAMPLE.replace(',"PCMU","PCMU"', "").replace(',"",""\n', "\n").splitlines()
     content = "".join(f"INSERT INTO cdr VALUES ({row});\n" for row in rows)
@@ -114,7 +116,6 @@ def test_freeswitch_sql_lines_lose_what_stands_around_their_values(land, warehou
         land("freeswitch-csv", "other.csv", content + "DROP TABLE cdr;\n", zone="America/New_York")
 
 
-@pytest.mark.slow
 def test_freeswitch_times_that_a_clock_skips_or_shows_twice_are_rejected(land, warehouse):
     row = EXAMPLE.splitlines()[0]
     lines = [
@@ -316,7 +317,6 @@ def test_kamailio_transactions_become_calls(land, warehouse):
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_kamailio_table_without_the_finer_times_and_in_another_zone(land, warehouse):
     rows = [",".join(cell for at, cell in enumerate(line.split(",")) if at not in (8, 9)) for line in ACC.splitlines()]
     land("kamailio-acc", "acc.csv", "\n".join(rows[:6]) + "\n", zone="America/New_York")
@@ -335,7 +335,6 @@ def test_kamailio_table_without_the_finer_times_and_in_another_zone(land, wareho
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "last"), [(1772704801, 1772704862), (1772704801.25, 1772704862.5)], ids=["seconds", "milliseconds"]
 )
@@ -358,7 +357,6 @@ def test_kamailio_acc_json_has_epochs_and_names_the_call_id_otherwise(land, ware
     assert (duration, billed) == ((61, 66) if isinstance(first, int) else (62, 66))
 
 
-@pytest.mark.slow
 def test_a_call_over_the_end_of_a_file_is_whole_in_the_next_that_holds_both_ends(land, warehouse):
     land("kamailio-acc", "first.csv", ACC)
     land("kamailio-acc", "second.csv", ACC + "8,BYE,d,e,k-3,200,OK,2026-03-06 00:01:00,1772755260,0,203.0.113.8,,,\n")
@@ -368,7 +366,6 @@ def test_a_call_over_the_end_of_a_file_is_whole_in_the_next_that_holds_both_ends
 # dSIPRouter and the carrier -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_dsiprouter_costs_count_only_where_they_were_rated(land, warehouse):
     content = """cdr_id,src_username,dst_username,call_start_time,duration,sip_call_id,src_ip,cost,rated,calltype
 1,15035550100,12015550123,2026-03-05 10:00:00,61,c,203.0.113.7,0,0,outbound
@@ -420,7 +417,6 @@ s-8,c-3,conversational,outbound,2026-03-05 15:00:00,30,,,203.0.113.7,,
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_the_table_of_a_real_dsiprouter_becomes_what_was_mapped_by_hand(land, warehouse):
     content = (PROJECT_ROOT / "tests" / "dsiprouter" / "data" / "cdrs.csv").read_text(encoding="utf-8")
     receipt = land("dsiprouter", "cdrs.csv", content, rates=RATES + "outbound_conversational,+52,0.01,60/60,\n")
@@ -444,7 +440,6 @@ def test_the_table_of_a_real_dsiprouter_becomes_what_was_mapped_by_hand(land, wa
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_kamailio_days_of_sqlite_are_no_times(land, warehouse):
     content = "method,from_tag,to_tag,callid,sip_code,time\nINVITE,a,b,k-1,486,2461369.672517361\n"
     land("kamailio-acc", "acc.csv", content)
@@ -467,7 +462,6 @@ def field(name: str) -> str:
     return (FIELD / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_both_branches_of_a_forked_invite_are_calls(land, warehouse):
     """RFC 3261, 12 and 13.2.2.4: each 2xx with a To tag of its own makes a dialog."""
     receipt = land("kamailio-acc", "acc.csv", field("kamailio-fork.csv"), rates=FIELD_RATES)
@@ -486,7 +480,6 @@ def test_both_branches_of_a_forked_invite_are_calls(land, warehouse):
     assert receipt.ignored == {"part_of_another": 2}
 
 
-@pytest.mark.slow
 def test_a_call_id_that_is_used_again_is_another_call_in_the_same_file_and_in_the_next_month(land, warehouse):
     land("kamailio-acc", "october.csv", field("kamailio-reuse.csv"), rates=FIELD_RATES)
     november = land("kamailio-acc", "november.csv", field("kamailio-reuse-next-month.csv"), rates=FIELD_RATES)
@@ -503,7 +496,6 @@ def kamailio(*rows: str) -> str:
     return "\n".join(["method,from_tag,to_tag,callid,sip_code,time,src_ip,dst_user", *lines]) + "\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "calls", "rejected"),
     [
@@ -543,7 +535,6 @@ def test_kamailio_dialogs_are_those_of_rfc_3261(land, warehouse, rows, calls, re
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_a_kamailio_call_over_a_change_of_clocks_lasts_as_long_as_it_did(land, warehouse):
     content = kamailio("INVITE f t c 200 10:00:00", "BYE f t c 200 10:00:00").replace(
         "2026-10-05 10:00:00", "2026-03-08 01:59:00", 1
@@ -558,7 +549,6 @@ record_id = "callid"
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kamailio-fork.csv", "kamailio-reuse.csv"])
 def test_a_call_that_landed_under_its_call_id_keeps_that_id_and_only_what_was_lost_is_new(land, warehouse, name):
     """Rule 18: what version 0.2.0 landed is not charged a second time under another name."""
@@ -594,7 +584,6 @@ def land_old(land, warehouse, content: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_a_later_call_under_a_call_id_of_old_gets_an_id_of_its_own(land, warehouse):
     land_old(land, warehouse, kamailio("INVITE f t c 200 10:00:00", "BYE f t c 200 10:01:00"))
     receipt = land("kamailio-acc", "acc.csv", kamailio("INVITE g u c 200 11:00:00", "BYE g u c 200 11:05:00"))
@@ -605,7 +594,6 @@ def test_a_later_call_under_a_call_id_of_old_gets_an_id_of_its_own(land, warehou
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_what_was_rejected_under_a_call_id_clears_when_the_whole_call_lands(land, warehouse):
     """Also a file that begins within a call: its BYE tells that it is the same one."""
     land_old(land, warehouse, kamailio("INVITE f t c 200 10:00:00", "BYE p q d 200 10:00:05"))
@@ -621,7 +609,6 @@ def test_what_was_rejected_under_a_call_id_clears_when_the_whole_call_lands(land
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_a_call_that_landed_from_its_middle_on_is_the_same_when_it_lands_whole(land, warehouse):
     land_old(land, warehouse, kamailio("INVITE f t c 200 10:30:00", "BYE f t c 200 11:00:00"))
     receipt = land("kamailio-acc", "acc.csv", kamailio(
@@ -632,7 +619,6 @@ def test_a_call_that_landed_from_its_middle_on_is_the_same_when_it_lands_whole(l
     )  # fmt: skip
 
 
-@pytest.mark.slow
 def test_freepbx_inbound_calls_are_told_by_did_and_by_the_trunks_channel(land, warehouse):
     content = field("freepbx-inbound.csv")
     row = content.splitlines()[1]
@@ -657,7 +643,7 @@ def test_freepbx_inbound_calls_are_told_by_did_and_by_the_trunks_channel(land, w
     assert receipt.ignored == {"call_between_extensions": 2}
 
 
-@pytest.mark.parametrize("number", ["411", *(pytest.param(n, marks=pytest.mark.slow) for n in ("911", "118118"))])
+@pytest.mark.parametrize("number", ["411", *"911", "118118"])
 @pytest.mark.parametrize("is_rated", [True, False])
 def test_a_short_number_over_a_trunk_is_a_charge_rated_or_rejected(land, warehouse, number, is_rated):
     rates = FIELD_RATES.replace("=411", f"={number}" if is_rated else "=311")
@@ -676,7 +662,6 @@ def test_a_short_number_over_a_trunk_is_a_charge_rated_or_rejected(land, warehou
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_a_short_number_is_a_charge_in_master_csv_and_freeswitch_too(land, warehouse):
     master = MASTER.replace("12015550123", "411") + ',"1772701200.1","","","","42"\n'
     receipts = [
@@ -696,7 +681,6 @@ def test_a_short_number_is_a_charge_in_master_csv_and_freeswitch_too(land, wareh
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_calls_between_extensions_are_told_by_their_channels(land, warehouse):
     internal = MASTER.replace("PJSIP/trunk-00000002", "PJSIP/1002-00000002").replace("12015550123", "1002")
     application = MASTER.replace('"PJSIP/trunk-00000002","Dial"', '"","VoiceMailMain"').replace("12015550123", "*97")
@@ -719,7 +703,6 @@ def test_calls_between_extensions_are_told_by_their_channels(land, warehouse):
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_an_inbound_call_of_freeswitch_that_was_transferred_is_still_inbound(land, warehouse):
     transferred = json.loads(json_cdr("j-1", "default"))
     transferred["callflow"].append({"caller_profile": {"context": "public", "destination_number": "12015550124"}})
@@ -741,7 +724,6 @@ def test_a_sequence_that_is_always_zero_tells_no_calls_apart(land, warehouse):
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_what_landed_as_sequence_zero_keeps_its_id(land, warehouse):
     content = field("sequence-zero.csv")
     folder = warehouse.settings.sources
@@ -770,7 +752,6 @@ def test_legs_of_ring_groups_and_agents_are_no_charges_of_their_own(land, wareho
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_the_transactions_of_a_real_switch_become_the_calls_that_its_own_procedure_made(land, warehouse):
     """dSIPRouter joins its table acc to cdrs by Call-ID and tags; the two tables are of one switch."""
     folder = PROJECT_ROOT / "tests" / "dsiprouter" / "data"
@@ -830,7 +811,6 @@ DIALLED_ROWS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 def test_asterisk_trunks_are_told_by_channels_and_by_what_was_dialled_and_never_guessed(land, warehouse):
     # A sequence of 0 would tell nothing.
     rows = [dialled(at, **changes) for at, (changes, _) in enumerate(DIALLED_ROWS.values(), start=1)]
@@ -846,7 +826,6 @@ def test_asterisk_trunks_are_told_by_channels_and_by_what_was_dialled_and_never_
 SEQUENCED = field("short-number-over-trunk.csv").replace(",411,", ",15035550100,")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("absent", ["", "NULL", "\\N"])
 def test_asterisk_rows_without_uniqueid_or_sequence_are_told_by_channel_and_time(land, warehouse, absent):
     """A sequence begins anew with each start of Asterisk, and phpMyAdmin writes NULL for an absent value."""
@@ -859,7 +838,6 @@ def test_asterisk_rows_without_uniqueid_or_sequence_are_told_by_channel_and_time
     assert warehouse.usable(columns="direction, billed_seconds") == [("outbound", 60)] * 4
 
 
-@pytest.mark.slow
 def test_an_asterisk_row_is_the_same_call_in_an_export_of_fewer_columns(land, warehouse):
     content = DIALLED + dialled(0)
     land("asterisk-db", "cdr.csv", content, zone=NEW_YORK, rates=FIELD_RATES)
@@ -868,7 +846,6 @@ def test_an_asterisk_row_is_the_same_call_in_an_export_of_fewer_columns(land, wa
     assert (again.rows, again.duplicates) == (1, 1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("absent", ["NULL", "\\N"])
 def test_a_null_of_another_database_is_no_originating_leg(land, warehouse, absent):
     content = field("fusionpbx-legs.csv").replace(
@@ -880,7 +857,6 @@ def test_a_null_of_another_database_is_no_originating_leg(land, warehouse, absen
     assert receipt.ignored == {"agent_leg": 1, "leg_placed_by_the_switch": 1}
 
 
-@pytest.mark.slow
 def test_kamailio_calls_without_tags_are_told_by_their_start_in_every_file(land, warehouse):
     """The default of a tag's column is no identity: two months' calls of one Call-ID stay two."""
     content = kamailio("INVITE f - c 200 10:00:00", "BYE f - c 200 10:01:00").replace(",-,", ",,")
@@ -892,7 +868,6 @@ def test_kamailio_calls_without_tags_are_told_by_their_start_in_every_file(land,
     assert warehouse.usable(columns="distinct strftime(started_at, '%m-%d')", order="1") == [("10-05",), ("11-05",)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
     ["2026-11-01 01:30:00,", "0000-00-00 00:00:00,", "2026-10-05 10:01:00,99999999999999999", "2026-10-05 10:01:00,soon"],
@@ -910,7 +885,6 @@ def test_a_kamailio_call_whose_end_cannot_be_read_is_rejected_and_not_one_of_no_
     assert warehouse.usable(columns="duration_seconds") == [(60,)]
 
 
-@pytest.mark.slow
 def test_a_re_invite_begins_no_call_where_its_tag_tells_it(land, warehouse):
     """Session timers (RFC 4028) re-INVITE in every long call, so also in the file after the one where it began."""
     header = "method,from_tag,to_tag,callid,sip_code,time,req_to_tag,dst_user\n"
@@ -927,7 +901,6 @@ def test_a_re_invite_begins_no_call_where_its_tag_tells_it(land, warehouse):
     assert warehouse.usable(columns="record_id, duration_seconds") == [("kamailio-acc:pbx1:c;tag=f;tag=t", 3600)]
 
 
-@pytest.mark.slow
 def test_an_asterisk_row_without_a_sequence_keeps_the_id_that_it_landed_under(land, warehouse):
     """Version 0.2.0 took lastapp and lastdata into such an id; landed again, the call is no second charge."""
     content = DIALLED + dialled(0)
