@@ -31,8 +31,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files run first, so that no process is left alone with one at the end."""
+    """The longest files run first, so that no process is left alone with one at the end; a process runs whole files, and
+    one runs all of the faults, which begin with one situation."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("faults" if file.startswith("tests/faults/") else file))
 
 
 @dataclass(frozen=True)

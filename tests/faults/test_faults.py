@@ -28,7 +28,7 @@ ERRORS = ("ENOSPC", "EIO", "EACCES")
 # A call by which bytes or names come to be: a command that was refused one and says that all is well is wrong.
 NEVER_SWALLOWED = (*strace.WRITING, *strace.SYNCING, "rename", "renameat2", "openat")
 CLOSE = Command("close 2026-04", AFTER_APRIL, with_build=True)
-SHARE = 6
+SHARE = 4
 
 
 def landing(zygote: Zygote, feed: str, **files: list) -> Command:

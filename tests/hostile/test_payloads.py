@@ -128,6 +128,7 @@ def test_what_is_printed_is_shown_and_not_obeyed(line, command):
         assert PRODUCT not in printed
 
 
+@pytest.mark.long
 def test_brackets_and_colons_of_a_name_are_its_own(line):
     printed = line.must("tenant list").stdout
     assert PAYLOADS["template: rich's markup"] in printed

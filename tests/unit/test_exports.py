@@ -570,6 +570,7 @@ def test_a_workbook_without_end_or_torn_is_refused(land, content, sentence):
 # On the command line --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_file_that_landed_as_another_instance_is_told_apart(command_line: CommandLine):
     """Its ids begin with another name, so nothing else shows that each of its calls is stated twice."""

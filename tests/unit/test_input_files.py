@@ -132,9 +132,7 @@ JSON_TAILS = {
     "before",
     [
         0,
-        1,
-        pytest.param(50, marks=pytest.mark.long),
-        pytest.param(99, marks=pytest.mark.long),
+        *(pytest.param(before, marks=pytest.mark.long) for before in (1, 50, 99)),
     ],
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])

@@ -481,6 +481,7 @@ def test_the_registry_records_now_and_leaves_the_seal_where_it_is(with_registry,
     assert warehouse.receipt("ip_assignments", between).late == 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_registry_is_not_the_first_batch(with_registry, tmp_path):
     warehouse = with_registry

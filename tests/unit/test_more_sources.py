@@ -278,7 +278,7 @@ def test_kazoos_legs_to_and_from_a_carrier_are_the_charges(land, warehouse):
          "INVITE,f,{tag},c,200,{at},60,{at},12015550123"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("tag", ["", "NULL"])
+@pytest.mark.parametrize("tag", ["", pytest.param("NULL", marks=pytest.mark.long)])
 def test_dialogs_without_a_tag_are_told_by_their_start(land, warehouse, source, header, row, tag):
     rows = [row.format(at=at, tag=tag) for at in ("2026-03-05 10:00:00", "2026-03-06 10:00:00")]
     rates = {"declared": '[rates]\nfile = "rates.csv"\n', "rates": RATES}

@@ -549,7 +549,7 @@ record_id = "callid"
 """
 
 
-@pytest.mark.parametrize("name", ["kamailio-fork.csv", "kamailio-reuse.csv"])
+@pytest.mark.parametrize("name", ["kamailio-fork.csv", pytest.param("kamailio-reuse.csv", marks=pytest.mark.long)])
 def test_a_call_that_landed_under_its_call_id_keeps_that_id_and_only_what_was_lost_is_new(land, warehouse, name):
     """Rule 18: what version 0.2.0 landed is not charged a second time under another name."""
     first, lost = field(name).splitlines()[0:2], field(name)
@@ -643,7 +643,7 @@ def test_freepbx_inbound_calls_are_told_by_did_and_by_the_trunks_channel(land, w
     assert receipt.ignored == {"call_between_extensions": 2}
 
 
-@pytest.mark.parametrize("number", ["411", *"911", "118118"])
+@pytest.mark.parametrize("number", ["411", "911", pytest.param("118118", marks=pytest.mark.long)])
 @pytest.mark.parametrize("is_rated", [True, False])
 def test_a_short_number_over_a_trunk_is_a_charge_rated_or_rejected(land, warehouse, number, is_rated):
     rates = FIELD_RATES.replace("=411", f"={number}" if is_rated else "=311")
@@ -838,6 +838,7 @@ def test_asterisk_rows_without_uniqueid_or_sequence_are_told_by_channel_and_time
     assert warehouse.usable(columns="direction, billed_seconds") == [("outbound", 60)] * 4
 
 
+@pytest.mark.long
 def test_an_asterisk_row_is_the_same_call_in_an_export_of_fewer_columns(land, warehouse):
     content = DIALLED + dialled(0)
     land("asterisk-db", "cdr.csv", content, zone=NEW_YORK, rates=FIELD_RATES)
@@ -857,6 +858,7 @@ def test_a_null_of_another_database_is_no_originating_leg(land, warehouse, absen
     assert receipt.ignored == {"agent_leg": 1, "leg_placed_by_the_switch": 1}
 
 
+@pytest.mark.long
 def test_kamailio_calls_without_tags_are_told_by_their_start_in_every_file(land, warehouse):
     """The default of a tag's column is no identity: two months' calls of one Call-ID stay two."""
     content = kamailio("INVITE f - c 200 10:00:00", "BYE f - c 200 10:01:00").replace(",-,", ",,")
@@ -885,6 +887,7 @@ def test_a_kamailio_call_whose_end_cannot_be_read_is_rejected_and_not_one_of_no_
     assert warehouse.usable(columns="duration_seconds") == [(60,)]
 
 
+@pytest.mark.long
 def test_a_re_invite_begins_no_call_where_its_tag_tells_it(land, warehouse):
     """Session timers (RFC 4028) re-INVITE in every long call, so also in the file after the one where it began."""
     header = "method,from_tag,to_tag,callid,sip_code,time,req_to_tag,dst_user\n"
