@@ -30,6 +30,8 @@ def pytest_configure() -> None:
     gc.set_threshold(50_000)
 
 
+# Before xdist reads the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files run first, so that no process is left alone with one at the end; a process runs whole files, and
     one runs all of the faults, which begin with one situation."""
