@@ -70,10 +70,10 @@ check-layers:
 	$(BIN)/lint-imports --no-logo
 
 test: setup  ## Run the tests, two files at a time. Takes some minutes.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not long" --ignore tests/ui
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" --ignore tests/ui
 
 test-long: setup  ## Run the tests that `make test` leaves out: every story in every zone, every forgery, more closes. Takes minutes.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m long --ignore tests/ui
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long --ignore tests/ui
 
 test-ui: setup  ## Operate the UI in Chromium, and kill its servers: make test-ui [PICTURES=docs]. Takes minutes.
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/ui/requirements.txt
@@ -96,10 +96,10 @@ test-spark: setup .venv/spark  ## Close every scenario and 2,000 histories on bo
 		$(BIN)/python -m pytest tests/oracle/test_over_months.py
 
 test-hostile: setup  ## Every malformed file and payload in every place, damage, variants of a month, the UI's sockets.
-	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadgroup tests/hostile tests/orchestration/test_damage.py tests/orchestration/test_metamorphic.py
+	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/orchestration/test_damage.py tests/orchestration/test_metamorphic.py
 
 test-faults: setup  ## Kill, refuse and squeeze closes and landings at every system call. Needs root and strace.
-	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadgroup -rP tests/faults
+	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile -rP tests/faults
 
 test-mutants: setup  ## Try small faults in the SQL and in the publishing code: make test-mutants [MUTANTS="sql --sample 100"]. Hours.
 	$(BIN)/python -m tests.mutants.run $(MUTANTS)

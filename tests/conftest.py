@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from orchestration import clock
 from orchestration.commands.close import close_month
@@ -22,6 +24,7 @@ from orchestration.settings import Settings
 
 # The folders whose files take longest.
 LONGEST = ("tests/scenarios/", "tests/oracle/", "tests/dbt/")
+FAULTS = "tests/faults/"
 
 
 def pytest_configure() -> None:
@@ -30,15 +33,20 @@ def pytest_configure() -> None:
     gc.set_threshold(50_000)
 
 
-# Before xdist reads the marks.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files run first, so that no process is left alone with one at the end; a process runs whole files, and
-    one runs all of the faults, which begin with one situation."""
+    """The longest files run first, so that no process is left alone with one at the end."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("faults" if file.startswith("tests/faults/") else file))
+
+
+class ByFile(LoadFileScheduling):
+    """Whole files for each process, and all of the faults for one: the situation that they begin with takes long."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return FAULTS if nodeid.startswith(FAULTS) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @dataclass(frozen=True)
