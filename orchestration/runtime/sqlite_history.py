@@ -1,10 +1,11 @@
-"""Dagster's history in SQLite, with one engine of SQLAlchemy for each database instead of one for each transaction.
+"""Dagster's history in SQLite, over connections that are kept.
 
 What belongs here: how a database is reached. What does not: its tables, its place and its transactions, which are
-Dagster's own. An engine remembers how its statements compile. Dagster 1.13 makes a new engine for each of the hundreds
-of events of a close, and compiles each statement again. A connection still lives as long as its transaction.
+Dagster's own. For each of the hundreds of events of a close Dagster 1.13 makes an engine of SQLAlchemy, which compiles
+every statement again, and a connection, at whose end SQLite writes its log back into the database.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -23,8 +24,22 @@ from dagster._core.storage.sqlite_storage import (
     _schedule_directory,
 )
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.pool import NullPool
+
+# A close stores its events in two databases. A server that shows runs opens one for each, and keeps the latest.
+MOST_SHARDS = 8
+
+
+def _engine(database: str) -> Engine:
+    engine = create_engine(database, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    event.listen(engine, "connect", _leave_syncing_to_checkpoints)
+    return engine
+
+
+def _leave_syncing_to_checkpoints(connection: Any, _: object) -> None:
+    """A loss of power may take the last events of a run and harms nothing else: a month's record is its manifest."""
+    connection.execute("pragma synchronous = normal")
 
 
 class _OneEngine:
@@ -34,12 +49,15 @@ class _OneEngine:
 
     @cached_property
     def _engine(self) -> Engine:
-        return create_engine(self._conn_string, poolclass=NullPool)
+        return _engine(self._conn_string)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         with self._engine.connect() as connection, connection.begin():
             yield connection
+
+    def dispose(self) -> None:
+        self._engine.dispose()
 
 
 class Runs(_OneEngine, SqliteRunStorage):
@@ -54,22 +72,37 @@ class Events(SqliteEventLogStorage):
     """Events: a database for each run, and `index` with those of all assets."""
 
     def __init__(self, base_dir: str) -> None:
-        self._engines: dict[str, Engine] = {}
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
         super().__init__(base_dir)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
             if shard not in self._engines:
-                engine = create_engine(
-                    self.conn_string_for_shard(shard),
-                    poolclass=NullPool,
-                    connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
-                )
+                engine = _engine(self.conn_string_for_shard(shard))
                 self._initdb(engine)
                 self._engines[shard] = engine
+                if len(self._engines) > MOST_SHARDS:
+                    _, oldest = self._engines.popitem(last=False)
+                    oldest.dispose()
+            self._engines.move_to_end(shard)
             with self._engines[shard].connect() as connection, connection.begin():
                 yield connection
+
+    def wipe(self) -> None:
+        """Without a connection to the files that go."""
+        self._forget()
+        super().wipe()
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._forget()
+
+    def _forget(self) -> None:
+        with self._db_lock:
+            while self._engines:
+                _, engine = self._engines.popitem()
+                engine.dispose()
 
 
 class SqliteHistory(DagsterSqliteStorage):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -135,3 +136,24 @@ def test_each_database_of_the_history_has_one_engine(instance, monkeypatch):
         instance.report_engine_event(f"Event {place}", dagster_run=run)
         instance.add_run_tags(run.run_id, {"place": str(place)})
     assert made == []
+
+
+def test_a_server_that_shows_many_runs_keeps_few_of_their_databases_open_and_none_at_its_end(instance):
+    runs = [started(instance) for _ in range(sqlite_history.MOST_SHARDS + 2)]
+    for run in (*runs, *runs):
+        instance.report_engine_event("Once more", dagster_run=run)
+    home = str(settings.load(Path(instance.root_directory).parent).dagster_home)
+    opened = {target for target in map(target_of, Path("/proc/self/fd").iterdir()) if target.startswith(home)}
+    shards = {Path(target).stem for target in opened if target.endswith(".db")} & {run.run_id for run in runs}
+    assert 0 < len(shards) <= sqlite_history.MOST_SHARDS
+    assert all(len(instance.all_logs(run.run_id)) == len(instance.all_logs(runs[0].run_id)) for run in runs)
+    instance.dispose()
+    assert not [target for target in map(target_of, Path("/proc/self/fd").iterdir()) if target.startswith(home)]
+    assert not [path for path in Path(home).rglob("*-wal") if path.stat().st_size]
+
+
+def target_of(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except OSError:
+        return ""
