@@ -18,6 +18,8 @@ ENGINES = ("duckdb", "spark")
 # Corrections over three months, and every form of header.
 FEW = ("07-changed-records", "10-header-spellings")
 ALL = sorted(path.parent.name for path in months.SCENARIOS.glob("*/steps"))
+# It ends with landed files that are damaged, of which no engine computes anything again.
+DAMAGED = "13-flipped-bit"
 # No longer than any text that lands; Spark's regular expressions run out of stack on it.
 HOSTILE_IP = "a:" * 450
 TENANTS = "account_id,name,address1,city,state,postal_code,country,phone,billing_email,contact_person,contact_phone,recorded_at\n"
@@ -31,8 +33,9 @@ def test_a_story_is_frozen_alike_by_both_engines(case: str, spark: None, tmp_pat
     months.require_alike(by_duckdb, by_spark)
     engines = {manifest["versions"]["engine"].split()[0] for manifest in months.manifests(by_spark).values()}
     assert engines == {"spark"}
-    months.require_recomputed(by_spark, "duckdb")
-    if FULL:
+    if case != DAMAGED:
+        months.require_recomputed(by_spark, "duckdb")
+    if FULL and case != DAMAGED:
         months.require_recomputed(by_duckdb, "spark")
 
 
