@@ -20,10 +20,10 @@ class Damaged(Exception):
     exit_status = 3
 
 
-def did_you_mean(text: str, names: Iterable[str]) -> str:
+def did_you_mean(text: str, names: Iterable[str], *, likeness: float = 0.6) -> str:
     """A question for whoever mistyped a name, with a blank before it; nothing when no name is like it in any case."""
     folded = {name.casefold(): name for name in names}
-    alike = difflib.get_close_matches(text.casefold(), folded, n=1)
+    alike = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=likeness)
     return f" Did you mean {folded[alike[0]]}?" if alike else ""
 
 

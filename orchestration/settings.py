@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from orchestration.errors import Refused
+from orchestration.errors import Refused, did_you_mean
 from orchestration.files import require_printable
 from orchestration.months import Month
 
@@ -19,6 +19,22 @@ DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 SEEDS = PROJECT_ROOT / "seeds"
 # The engines that compute a month.
 DUCKDB, SPARK = "duckdb", "spark"
+PREFIX = "STATEMENTS_"
+# The variables below, without their prefix.
+NAMES = (
+    "DAGSTER_POSTGRES",
+    "DATA_DIR",
+    "DEFAULT_CURRENCY",
+    "ENGINE",
+    "FIRST_MONTH",
+    "GRACE_HOURS",
+    "MEMORY_LIMIT",
+    "ON_FAILURE",
+    "SPILL_LIMIT",
+    "TEMP_DIRECTORY",
+    "THREADS",
+    "UI_HOSTS",
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +139,7 @@ class Settings:
 def load(data_dir: Path | None = None) -> Settings:
     """Settings from the environment; `data_dir` (the command line's --data-dir) wins over STATEMENTS_DATA_DIR."""
     environment = os.environ
+    _require_no_mistyped_name()
     data = data_dir or Path(environment.get("STATEMENTS_DATA_DIR") or "data")
     require_printable(data, "The data folder")
     if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", str(data)):
@@ -159,6 +176,14 @@ def load(data_dir: Path | None = None) -> Settings:
         dagster_postgres=environment.get("STATEMENTS_DAGSTER_POSTGRES") or None,
         engine=_engine(environment.get("STATEMENTS_ENGINE") or DUCKDB),
     )
+
+
+def _require_no_mistyped_name() -> None:
+    """A month that was closed without a setting that somebody meant is frozen all the same."""
+    for name in os.environ:
+        given = name.removeprefix(PREFIX)
+        if given != name and given not in NAMES and (meant := did_you_mean(given, NAMES, likeness=0.8)):
+            raise Refused(f"{name} is no setting.{meant.replace('mean ', f'mean {PREFIX}')} Rename or unset it.")
 
 
 def _engine(name: str) -> str:

@@ -1,5 +1,8 @@
 """Settings: values that will not do are refused where they are read."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from orchestration import dagster_run, settings
@@ -49,3 +52,21 @@ def test_what_can_be_no_host_is_refused(tmp_path, monkeypatch, host):
     monkeypatch.setenv("STATEMENTS_UI_HOSTS", f"statements.example.com,{host}")
     with pytest.raises(Refused, match="STATEMENTS_UI_HOSTS has .*: write hosts as a browser's address line shows them"):
         settings.load(tmp_path)
+
+
+@pytest.mark.parametrize("mistyped", ["FIRST_MONHT", "MEMORY_LIMITS", "DEFAULT_CURENCY", "Grace_Hours", "ENGNE"])
+def test_a_mistyped_setting_is_refused_with_the_name_that_was_meant(tmp_path, monkeypatch, mistyped):
+    monkeypatch.setenv(f"STATEMENTS_{mistyped}", "1")
+    with pytest.raises(Refused, match=r"is no setting\. Did you mean STATEMENTS_[A-Z_]+\? Rename or unset it\."):
+        settings.load(tmp_path)
+
+
+def test_a_variable_that_is_like_no_setting_is_somebody_elses(tmp_path, monkeypatch):
+    for name in ("STATEMENTS_TEST_REACH", "STATEMENTS_VERSION", "STATEMENT_ENGINE"):
+        monkeypatch.setenv(name, "1")
+    settings.load(tmp_path)
+
+
+def test_every_variable_that_is_read_is_a_known_name():
+    text = Path(settings.__file__).read_text(encoding="utf-8")
+    assert set(re.findall("STATEMENTS_([A-Z_]+)", text)) == set(settings.NAMES)
