@@ -250,6 +250,7 @@ def file_names() -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_a_file_name_is_kept_as_it_is_or_refused(tmp_path):
     configuration = settings.load(tmp_path / "data")
     given = [

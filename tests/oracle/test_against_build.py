@@ -26,7 +26,7 @@ from tests.oracle.forgeries import Forger
 from tests.oracle.histories import HistorySet, generate, write_csv
 from tests.oracle.oracle import MonthAnswer, judge
 
-HISTORIES = int(os.environ.get("STATEMENTS_TEST_HISTORIES", "120"))
+HISTORIES = int(os.environ.get("STATEMENTS_TEST_HISTORIES", "80"))
 SEED = int(os.environ.get("STATEMENTS_TEST_SEED", "20260401"))
 
 

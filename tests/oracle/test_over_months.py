@@ -32,7 +32,7 @@ from tests.oracle.facts import Landing
 from tests.oracle.histories import write_csv
 from tests.oracle.oracle import month_bounds
 
-CAREERS = int(os.environ.get("STATEMENTS_TEST_CAREERS", "20"))
+CAREERS = int(os.environ.get("STATEMENTS_TEST_CAREERS", "14"))
 MONTHS = int(os.environ.get("STATEMENTS_TEST_MONTHS", "3"))
 SEED = int(os.environ.get("STATEMENTS_TEST_SEED", "20260401"))
 FIRST = "2025-12"

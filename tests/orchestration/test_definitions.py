@@ -367,6 +367,7 @@ def test_a_refused_close_fails_the_run_with_the_sentence_and_materializes_nothin
     assert tree(april.data) == before
 
 
+@pytest.mark.long
 def test_a_run_leaves_rejected_rows_out_only_when_it_is_told_to(april):
     land(april, "cdrs", *IN_APRIL, record("bad", cost="", started_at="2026-04-10T00:00:00Z"))
     with dg.DagsterInstance.ephemeral() as instance:

@@ -34,7 +34,7 @@ ZONES = {case: story.zones((case / "steps").read_text(encoding="utf-8")) for cas
 # In `make test`, of the stories about one rule only the first is told; those of exports and damage, those whose kinds
 # the oracle draws too, and those that are told in several zones take `make test-long`.
 LONG = {case for before, case in pairwise(CASES) if case.name[:2] == before.name[:2]} | {
-    case for case in CASES if case.name[:2] in ("08", "10", "11", "13") or case.name[:2] >= "20"
+    case for case in CASES if case.name[:2] in ("08", "09", "10", "11", "13") or case.name[:2] >= "20"
 }
 FROZEN = {table.name for table in tables.TABLES} - {"usage"}
 MILLION = 1_000_000

@@ -524,6 +524,7 @@ def test_two_people_who_assign_at_once_both_do(with_registry, tmp_path):
     assert sorted(ip for (ip,) in warehouse.usable("ip_assignments", "ip")) == addresses
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_of_two_people_who_create_the_same_tenant_at_once_one_does(with_registry, tmp_path):
     warehouse = with_registry
