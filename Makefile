@@ -15,9 +15,11 @@ setup: .venv/ready  ## Make .venv from requirements.lock, and dbt's manifest.
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
-# The package names the version of its last installation, so a new version has to be installed.
+# The package names the version of its last installation, so a new version has to be installed. It is compiled, since who
+# runs it may not write here.
 .venv/ready: .venv/locked pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q orchestration
 	$(BIN)/python -m orchestration.close.dbt_build
 	@touch $@
 

@@ -4,7 +4,7 @@ What belongs here: re-adding what is about to be frozen, or was. What does not: 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -22,13 +22,14 @@ from orchestration.files import EachFile, two_at_a_time
 
 SERVICE = ["service", "direction", "currency"]
 TENANT = [*SERVICE, "account_id"]
-# Key → record count, duration, billed seconds, cost.
-Sums = dict[tuple[Any, ...], tuple[Any, ...]]
+STATEMENT = ["account_id", "currency"]
 # The name of a comparison, and its two sides.
 Comparison = tuple[str, object, object]
 # Kind of a correction, and the count of records that each such entry has.
 Entry = tuple[str, int]
 MEASURES = ["record_count", "duration_seconds", "billed_seconds", "cost"]
+# Sums are exact in these types: no month has rows enough to leave them.
+SUMS: dict[str, pa.DataType] = dict.fromkeys(MEASURES, pa.int64()) | {"cost": pa.decimal128(38, 9)}
 # A batch of rows that is grouped at once: large enough to be fast, small enough for a small machine.
 BATCH_ROWS = 1_000_000
 
@@ -56,22 +57,25 @@ def read_back(folder: Path, counted: Counts, each_file: EachFile = two_at_a_time
             "The written files do not add up, so nothing was published. "
             + "; ".join(problem[:300] for problem in problems[:5])
         )
+    organization = _by_key(added.organization, SERVICE)
     costs: dict[str, Decimal] = defaultdict(Decimal)
-    for (_, _, currency), value in added.organization.items():
-        costs[currency] += value[3]
-    return Figures({key: (value[0], value[3]) for key, value in added.organization.items()}, dict(costs))
+    for (_, _, currency), (_, _, _, cost) in organization.items():
+        costs[currency] += cost
+    return Figures({key: (records, cost) for key, (records, _, _, cost) in organization.items()}, dict(costs))
 
 
 @dataclass(frozen=True)
 class _AddedUp:
-    """The sums of each table. The sums of usage, lines and assets are by tenant, None for nobody."""
+    """The sums of each table: a row per key, in the order of keys. Those of usage, lines and assets are by tenant, null
+    for nobody.
+    """
 
-    usage_of_month: Sums
-    usage: Sums
-    lines: Sums
-    by_asset: Sums
-    unattributed: Sums
-    organization: Sums
+    usage_of_month: pa.Table
+    usage: pa.Table
+    lines: pa.Table
+    by_asset: pa.Table
+    unattributed: pa.Table
+    organization: pa.Table
 
     @classmethod
     def of(cls, folder: Path, each_file: EachFile) -> "_AddedUp":
@@ -80,7 +84,7 @@ class _AddedUp:
         corrections = _sums([folder / "usage" / "corrections.parquet"], TENANT)
         return cls(
             usage_of_month=own,
-            usage=_added(chain(own.items(), corrections.items())),
+            usage=_added([own, corrections], TENANT),
             lines=_sums([folder / "statement_lines.parquet"], TENANT),
             by_asset=_sums([folder / "usage_by_asset.parquet"], TENANT),
             unattributed=_sums([folder / "unattributed.parquet"], SERVICE),
@@ -90,14 +94,27 @@ class _AddedUp:
 
 def _of_tables(added: _AddedUp) -> Iterator[Comparison]:
     """The tables against each other."""
-    attributed = {key: value for key, value in added.usage.items() if key[3] is not None}
-    nobodys = {key[:3]: value for key, value in added.usage.items() if key[3] is None}
-    yield "usage of tenants against their lines", attributed, added.lines
-    yield "usage of tenants against their assets", attributed, added.by_asset
-    yield "usage of nobody against unattributed", nobodys, added.unattributed
-    yield "all usage against the organization", _without_account(added.usage), added.organization
-    parts = _added(chain(_without_account(added.lines).items(), added.unattributed.items()))
-    yield "tenants and unattributed against the organization", parts, added.organization
+    attributed = _attributed(added.usage)
+    nobodys = _added([added.usage.filter(added.usage.column("account_id").is_null())], SERVICE)
+    yield _compared("usage of tenants against their lines", TENANT, attributed, added.lines)
+    yield _compared("usage of tenants against their assets", TENANT, attributed, added.by_asset)
+    yield _compared("usage of nobody against unattributed", SERVICE, nobodys, added.unattributed)
+    all_usage = _added([added.usage], SERVICE)
+    yield _compared("all usage against the organization", SERVICE, all_usage, added.organization)
+    parts = _added([added.lines.select([*SERVICE, *MEASURES]), added.unattributed], SERVICE)
+    yield _compared("tenants and unattributed against the organization", SERVICE, parts, added.organization)
+
+
+def _compared(title: str, key: list[str], left: pa.Table, right: pa.Table) -> Comparison:
+    """Two tables of sums, as the rows of each that the other lacks: none of either when they agree."""
+    if left.equals(right):
+        return title, {}, {}
+    left_rows, right_rows = (_by_key(table, key).items() for table in (left, right))
+    return title, dict(left_rows - right_rows), dict(right_rows - left_rows)
+
+
+def _attributed(usage: pa.Table) -> pa.Table:
+    return usage.filter(usage.column("account_id").is_valid())
 
 
 def _of_counts(added: _AddedUp, folder: Path, counted: Counts) -> Iterator[Comparison]:
@@ -111,10 +128,14 @@ def _of_counts(added: _AddedUp, folder: Path, counted: Counts) -> Iterator[Compa
     settled = counted.withdrawn + counted.withdrawn_duplicate + counted.withdrawn_superseded
     yield "landed withdrawals against withdrawn, duplicate and superseded", counted.withdrawn_landed, settled
     written = added.usage_of_month
-    yield "accepted against written usage", counted.accepted, sum(value[0] for value in written.values())
-    attributed = sum(value[0] for key, value in written.items() if key[3] is not None)
-    yield "attributed against written usage", counted.attributed, attributed
+    yield "accepted against written usage", counted.accepted, _records(written)
+    yield "attributed against written usage", counted.attributed, _records(_attributed(written))
     yield "corrections against those written", *_correction_counts(folder, counted)
+
+
+def _records(sums: pa.Table) -> int:
+    counts: list[Any] = sums.column("record_count").to_pylist()
+    return sum(counts)
 
 
 def _correction_counts(folder: Path, counted: Counts) -> tuple[dict[Entry, int], dict[Entry, int]]:
@@ -135,12 +156,10 @@ def _of_statements(added: _AddedUp, folder: Path) -> Iterator[Comparison]:
         (row["account_id"], row["currency"]): row["total_cost"]
         for row in _rows(folder / "statements.parquet", ["account_id", "currency", "total_cost"])
     }
-    per_statement: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for (_, _, currency, account), value in added.lines.items():
-        per_statement[account, currency] += value[3]
+    per_statement = {key: cost for key, (*_, cost) in _by_key(_added([added.lines], STATEMENT), STATEMENT).items()}
     # A tenant without usage has a statement over nothing, and no line.
     stated = {key: cost for key, cost in statements.items() if cost or key in per_statement}
-    yield "statements against their lines", stated, dict(per_statement)
+    yield "statements against their lines", stated, per_statement
 
 
 def _of_invariants(folder: Path) -> Iterator[Comparison]:
@@ -153,17 +172,20 @@ def _rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
     return pq.read_table(path, columns=columns).to_pylist()
 
 
-def _sums(paths: list[Path], key: list[str], each_file: EachFile = two_at_a_time) -> Sums:
-    """Key → the four measures, added exactly, batch by batch."""
-    parts = [part for of_file in each_file(partial(_grouped_batches, key=key), paths) for part in of_file]
-    table = _grouped(pa.concat_tables(parts), key)
-    return _added(
-        zip(
-            zip(*(table.column(name).to_pylist() for name in key), strict=True),
-            zip(*(table.column(name).to_pylist() for name in MEASURES), strict=True),
-            strict=True,
-        )
-    )
+def _sums(paths: list[Path], key: list[str], each_file: EachFile = two_at_a_time) -> pa.Table:
+    """The four measures by key, added exactly, batch by batch."""
+    return _added([part for of_file in each_file(partial(_grouped_batches, key=key), paths) for part in of_file], key)
+
+
+def _added(parts: list[pa.Table], key: list[str]) -> pa.Table:
+    """The sums of these sums by key, which may be a part of theirs, in the order of keys."""
+    return _grouped(pa.concat_tables(parts), key).sort_by([(name, "ascending") for name in key])
+
+
+def _by_key(sums: pa.Table, key: list[str]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Key → the four measures."""
+    keys, measures = ([sums.column(name).to_pylist() for name in names] for names in (key, MEASURES))
+    return dict(zip(zip(*keys, strict=True), zip(*measures, strict=True), strict=True))
 
 
 def _grouped_batches(path: Path, key: list[str]) -> list[pa.Table]:
@@ -211,18 +233,6 @@ def _repeating(path: Path, names: list[str], groups: dict[int, dict[str, pq.Colu
 
 def _grouped(table: pa.Table, key: list[str]) -> pa.Table:
     grouped = table.group_by(key, use_threads=False).aggregate([(measure, "sum") for measure in MEASURES])
-    sums = {measure: grouped.column(f"{measure}_sum") for measure in MEASURES}
-    return pa.table({name: grouped.column(name).cast(pa.string()) for name in key} | sums)
-
-
-def _without_account(sums: Sums) -> Sums:
-    return _added((key[:3], value) for key, value in sums.items())
-
-
-def _added(groups: Iterable[tuple[tuple[Any, ...], tuple[Any, ...]]]) -> Sums:
-    added: dict[tuple[Any, ...], list[Any]] = {}
-    for key, figures in groups:
-        sums = added.setdefault(key, [0, 0, 0, Decimal(0)])
-        for place, figure in enumerate(figures):
-            sums[place] += figure
-    return {key: tuple(figures) for key, figures in added.items()}
+    kinds: dict[str, pa.DataType] = dict.fromkeys(key, pa.string()) | SUMS
+    columns = [grouped.column(f"{name}_sum" if name in SUMS else name).cast(kind) for name, kind in kinds.items()]
+    return pa.table(columns, names=list(kinds)).combine_chunks()

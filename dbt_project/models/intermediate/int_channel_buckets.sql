@@ -4,7 +4,7 @@
     **Grain: one row per tenant with calls, and one for the organization.**
     **Optimization only:** one bucket for all time gives the same peaks.
     The peak stands out of what is usually in progress by a few times the root of it. With about
-    twice the root of calls beginning in a bucket, there are few buckets, and most of them cannot
+    six times the root of calls beginning in a bucket, there are few buckets, and most of them cannot
     hold the peak.
 #}
 with close as (
@@ -65,7 +65,7 @@ final as (
         -- At least a second: a narrower bucket holds no information that records show.
         cast(greatest(
             1000000,
-            {{ whole('month_length * greatest(2, 2 * root_of_usual)', 'call_count') }}
+            {{ whole('month_length * greatest(6, 6 * root_of_usual)', 'call_count') }}
         ) as bigint) as bucket_width
     from measured
 )
