@@ -173,8 +173,8 @@ def _rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
 
 
 def _sums(paths: list[Path], key: list[str], each_file: EachFile = two_at_a_time) -> pa.Table:
-    """The four measures by key, added exactly, batch by batch."""
-    return _added([part for of_file in each_file(partial(_grouped_batches, key=key), paths) for part in of_file], key)
+    """The four measures by key, added exactly, batch by batch and file by file."""
+    return _added(each_file(partial(_of_file, key=key), paths), key)
 
 
 def _added(parts: list[pa.Table], key: list[str]) -> pa.Table:
@@ -188,13 +188,11 @@ def _by_key(sums: pa.Table, key: list[str]) -> dict[tuple[Any, ...], tuple[Any, 
     return dict(zip(zip(*keys, strict=True), zip(*measures, strict=True), strict=True))
 
 
-def _grouped_batches(path: Path, key: list[str]) -> list[pa.Table]:
-    """The sums of each batch of a file."""
+def _of_file(path: Path, key: list[str]) -> pa.Table:
     with pq.ParquetFile(path, read_dictionary=read_as_codes(path, key)) as file:
         batches = file.iter_batches(batch_size=BATCH_ROWS, columns=[*key, *MEASURES])
-        return [_grouped(pa.Table.from_batches([batch]), key) for batch in batches] or [
-            _grouped(file.schema_arrow.empty_table(), key)
-        ]
+        parts = [_grouped(pa.Table.from_batches([batch]), key) for batch in batches]
+        return _grouped(pa.concat_tables(parts or [file.schema_arrow.empty_table()]), key)
 
 
 def read_as_codes(path: Path, names: list[str]) -> list[str]:
