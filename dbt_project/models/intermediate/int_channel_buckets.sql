@@ -4,8 +4,8 @@
     **Grain: one row per tenant with calls, and one for the organization.**
     **Optimization only:** one bucket for all time gives the same peaks.
     The peak stands out of what is usually in progress by a few times the root of it. With about
-    six times the root of calls beginning in a bucket, there are few buckets, and most of them cannot
-    hold the peak.
+    six times the root of calls beginning in a bucket, there are few buckets,
+    and most of them cannot hold the peak.
 #}
 with close as (
     select
