@@ -64,6 +64,8 @@ def run(
     `most_mb` ends the whole process tree, with OverMemory, as soon as its resident memory is larger.
     """
     _adopt_orphans()
+    # What ran before has left gigabytes to be written to the disk, which would count as this one's.
+    os.sync()
     before, busy_before = _cpu_of_children(), _busy_seconds()
     started = time.monotonic()
     process = subprocess.Popen(

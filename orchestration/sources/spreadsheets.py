@@ -1,6 +1,7 @@
 """A sheet of a workbook (.xlsx) as CSV: each cell as the text that a spreadsheet shows, dates by their number format.
 
-What belongs here: bounds, and how a cell is written. What does not: which columns there are (`reading`).
+What belongs here: bounds, and how a cell is written. What does not: which columns there are (`reading`). openpyxl is
+imported when there is a workbook: a close imports this module too, and has none.
 
 A workbook stores numbers as doubles, and a spreadsheet shows 15 digits of them; so does this. A cell that is text stays
 exact.
@@ -17,9 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from xml.etree.ElementTree import ParseError
 
-import openpyxl
 import pyarrow as pa
-from openpyxl.utils.exceptions import InvalidFileException
 
 from orchestration.errors import Refused
 from orchestration.landing.input_files import BLOCK, LONGEST_LINE
@@ -34,12 +33,15 @@ SHEETS = "xl/worksheets/"
 ROW_END = b"row>"
 UNREADABLE = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, KeyError, ValueError,
-    TypeError, IndexError, AttributeError, ParseError, InvalidFileException,
+    TypeError, IndexError, AttributeError, ParseError,
 )  # fmt: skip
 
 
 def write_csv(path: Path, sheet: str | None, skip_lines: int, target: Path) -> None:
     """Write the rows of a sheet, from the header on, as CSV that is packed with zstd. Blank rows are left out."""
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         _require_bounded(path)
         workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
@@ -54,7 +56,7 @@ def write_csv(path: Path, sheet: str | None, skip_lines: int, target: Path) -> N
             workbook.close()
     except Refused:
         raise
-    except UNREADABLE as error:
+    except (*UNREADABLE, InvalidFileException) as error:
         raise Refused(f"{path} is not a whole workbook (.xlsx). Nothing of it was landed.") from error
 
 
