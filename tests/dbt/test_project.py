@@ -426,13 +426,13 @@ def test_peak_channels_equals_a_sweep_over_all_calls(build: Build, seed: int) ->
 
 @pytest.mark.long
 def test_assets_with_many_changes_are_attributed_like_a_plain_search(build: Build) -> None:
-    """Every boundary of 10,000 periods, one microsecond before, at, and after it; and of an asset with exactly 5."""
+    """Every boundary of 10,000 periods, one microsecond before, at, and after it; of an asset with exactly 8, and of one with 9."""
     source = random.Random(3)
     landing = Landing()
     accounts = ["a", "b", "c"]
     for account_id in accounts:
         landing.tenant(account_id)
-    assets = {"+12025550001": 10_000, "+12025550004": 4, "+12025550005": 5, "203.0.113.5": 300}
+    assets = {"+12025550001": 10_000, "+12025550004": 8, "+12025550005": 9, "203.0.113.5": 300}
     history: dict[str, tuple[list[datetime], list[str | None]]] = {}
     probes: list[tuple[str, datetime]] = []
     for asset, changes in assets.items():

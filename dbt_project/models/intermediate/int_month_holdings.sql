@@ -59,8 +59,8 @@ final as (
         lives.alive_from,
         coalesce(lives.archived_at, {{ end_of_time() }}) as alive_until,
         overlapping.assignment_id,
-        -- Above four holdings, testing them one by one for each record costs more than a finer key.
-        overlapping.holdings_of_asset > 4 as is_busy,
+        -- Above eight, testing holdings one by one for each record costs more than a finer key.
+        overlapping.holdings_of_asset > 8 as is_busy,
         {{ utc_hour('greatest(overlapping.valid_from, overlapping.needed_from)') }} as first_hour,
         -- The hour of the holding's last microsecond, not of its end.
         {{ whole(
