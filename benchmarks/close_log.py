@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 PINNING, FREEZING, WAREHOUSE = "Pinning what has landed", "Freezing", "Refreshing the warehouse"
-PEAK_MODELS = ("int_channel_buckets", "int_channel_changes", "int_peak_channels")
+PEAK_MODELS = ("int_channel_buckets", "int_channel_calls", "int_channel_changes", "int_peak_channels")
 
 
 def steps(data: Path) -> dict[str, float]:
@@ -25,7 +25,9 @@ def steps(data: Path) -> dict[str, float]:
         entries = instance.all_logs(run.run_id)
     log = [(entry.timestamp, entry.user_message, entry.dagster_event_type) for entry in entries]
     said = [(at, message) for at, message, kind in log if kind is None]
-    ended = next(at for at, _, kind in log if kind is not None and kind.value == "ASSET_MATERIALIZATION")
+    # Other assets materialize before the month does.
+    materialized = (at for at, _, kind in log if kind is not None and kind.value == "ASSET_MATERIALIZATION")
+    ended = next(at for at in materialized if at >= said[-1][0])
     found: dict[str, float] = {}
     for (at, message), (until, following) in zip(said, [*said[1:], (ended, "")], strict=True):
         began = (PINNING, FREEZING, WAREHOUSE)
