@@ -273,7 +273,10 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
     scratch.mkdir()
     with engine.connect(call.settings) as connection:
         normalization.load(connection)
-        with pace.followed(connection, file.size, call.delivery.follow) as step, input_files.unchanged(file):
+        with (
+            pace.followed(connection, file.size, call.delivery.follow) as step,
+            input_files.unchanged(file) as last_read,
+        ):
             source = _open(connection, call, file, scratch)
             if call.rules.source:
                 former_ids.take_over(connection, call.rules.source, landed)
@@ -283,8 +286,9 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
                     receipt = _fill_cdrs(connection, source, call.rules.records, draft)
                 else:
                     receipt = _fill_events(connection, source, draft, landed, call)
-        if call.feed is CDRS:
-            receipt = _compared(connection, receipt, landed, scratch)
+            last_read()
+            if call.feed is CDRS:
+                receipt = _compared(connection, receipt, landed, scratch)
     files.remove(scratch)
     receipt.write()
     files.seal_folder(receipt.folder, files.hashes_below(receipt.folder))
@@ -304,10 +308,11 @@ def _fill_cdrs(
     by_month = records.write(connection, source, rules, draft)
     if source.ignored:
         records.write_ignored(connection, source, draft)
+    paths = [path for path in files.files_below(draft.folder) if path.parent != draft.folder]
+    entries = files.two_at_a_time(lambda path: receipts.entry(path, draft.folder), paths)
     written = [
-        RecordsFile(**vars(receipts.entry(path, draft.folder)), month=path.parent.name.removeprefix("day=")[:7])
-        for path in files.files_below(draft.folder)
-        if path.parent != draft.folder
+        RecordsFile(**vars(entry), month=path.parent.name.removeprefix("day=")[:7])
+        for path, entry in zip(paths, entries, strict=True)
     ]
     filled = replace(
         draft,
@@ -325,12 +330,11 @@ def _fill_cdrs(
 
 def _compared(connection: duckdb.DuckDBPyConnection, filled: Receipt, landed: list[Receipt], scratch: Path) -> Receipt:
     """A batch of cdrs with its ids, and beside the deliveries that had landed before."""
-    places = identity.write_ids(connection, filled, filled.folder / identity.IDS, scratch)
-    filled = replace(filled, ids=_entry_of(filled, identity.IDS))
     earlier = [receipt for receipt in landed if receipt.feed == CDRS.name]
-    deliveries = identity.compare(connection, filled, earlier, places)
+    deliveries = identity.compare(connection, filled, earlier, filled.folder / identity.IDS, scratch)
     return replace(
         filled,
+        ids=_entry_of(filled, identity.IDS),
         duplicates=deliveries.duplicates,
         superseded=deliveries.superseded,
         superseded_in_file=deliveries.superseded_in_file,

@@ -10,7 +10,8 @@ import hashlib
 import shutil
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,14 +179,22 @@ class InputFile:
 
 
 @contextmanager
-def unchanged(file: InputFile) -> Iterator[None]:
-    """Around everything that reads a file: refuse it when it changed meanwhile, rather than for what came of that."""
-    try:
-        yield
-    except Exception:
-        file.require_unchanged()
-        raise
-    file.require_unchanged()
+def unchanged(file: InputFile) -> Iterator[Callable[[], None]]:
+    """Around everything that reads a file: refuse it when it changed meanwhile, rather than for what came of that.
+
+    What it yields may be called after the last read: the file is looked at then, beside what else there is to do.
+    """
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        looks: list[Future[None]] = []
+        try:
+            yield lambda: looks.append(beside.submit(file.require_unchanged))
+        except Exception:
+            file.require_unchanged()
+            raise
+        if not looks:
+            file.require_unchanged()
+        for look in looks:
+            look.result()
 
 
 def _packed(text: bytes, compression: Compression) -> bytes:
