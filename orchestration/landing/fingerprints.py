@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from orchestration import files
 
-# So many fingerprints are looked for at a time: with their marks they take a tenth of a gigabyte.
-AT_ONCE = 2_000_000
+# So many fingerprints are looked for at a time: with their marks they take less than a tenth of a gigabyte.
+AT_ONCE = 1_000_000
 RANGE = 1 << 64
 ROW_GROUP = 122_880
 COLUMNS: dict[str, pa.DataType] = {"fingerprint": pa.uint64(), "position": pa.int32(), "day": pa.date32()}
