@@ -349,11 +349,10 @@ def require_sound(batches: Sequence[Receipt]) -> None:
 
 def _made_up(settings: Settings, batch: Receipt, earlier: Sequence[Receipt]) -> Receipt:
     """A batch with ids that are made now, from its files, which its hashes hold; kept for the next time."""
-    staged, scratch = settings.build / "identity", settings.build / "identity.scratch"
-    final = receipts.made_up_folder(settings, batch.batch_id)
-    for folder in (staged, scratch):
-        files.remove(folder)
-        folder.mkdir(parents=True)
+    staged, final = settings.build / "identity", receipts.made_up_folder(settings, batch.batch_id)
+    files.remove(staged)
+    scratch = staged / "scratch"
+    scratch.mkdir(parents=True)
     files.require_hashes({batch.path(file): file.sha256 for file in batch.records})
     with engine.connect(settings) as connection:
         found = compare(connection, batch, earlier, staged / IDS, scratch)
