@@ -87,7 +87,7 @@ def _are_there(frozen: Content, close: Close) -> bool:
     return all(
         given.batch_id in landed
         and given.receipt_sha256 == files.sha256(landed[given.batch_id].folder / receipts.RECEIPT)
-        and {(file.name, file.sha256) for file in given.files} <= landed[given.batch_id].hashes
+        and {(file.name, file.sha256) for file in given.files} <= landed[given.batch_id].hashes.items()
         for given in frozen.inputs
     )
 

@@ -290,8 +290,7 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
             if call.feed is CDRS:
                 receipt = _compared(connection, receipt, landed, scratch)
     files.remove(scratch)
-    receipt.write()
-    files.seal_folder(receipt.folder, files.hashes_below(receipt.folder))
+    receipt.seal()
     return receipt
 
 

@@ -144,10 +144,10 @@ class Receipt(Content):
         return [file for file in self.files if isinstance(file, RecordsFile)]
 
     @property
-    def hashes(self) -> set[tuple[str, str]]:
-        """Name and SHA-256 of each landed file of rows."""
+    def hashes(self) -> dict[str, str]:
+        """Name → SHA-256 of each landed file of rows."""
         landed = (*self.files, self.withdrawn, self.ignored_rows, self.rejected)
-        return {(file.name, file.sha256) for file in landed if file}
+        return {file.name: file.sha256 for file in landed if file}
 
     def files_of(self, month: Month) -> list[RecordsFile]:
         return [file for file in self.records if file.month == str(month)]
@@ -164,6 +164,12 @@ class Receipt(Content):
         del content["folder"], content["made_up"]
         content["files"] = [{"month": None} | file for file in content["files"]]
         (self.folder / RECEIPT).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def seal(self) -> None:
+        """Write receipt.json and seal the batch's folder, which has the files that the receipt lists, and no other."""
+        self.write()
+        ids = {self.ids.name: self.ids.sha256} if self.ids else {}
+        files.seal_folder(self.folder, self.hashes | ids | {RECEIPT: files.sha256(self.folder / RECEIPT)})
 
 
 def batch_name(sequence: int, sha256: str) -> str:
