@@ -11,7 +11,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,16 +185,18 @@ def unchanged(file: InputFile) -> Iterator[Callable[[], None]]:
     What it yields may be called after the last read: the file is looked at then, beside what else there is to do.
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
-        looks: list[Future[None]] = []
+        look = file.require_unchanged
+
+        def last_read() -> None:
+            nonlocal look
+            look = beside.submit(file.require_unchanged).result
+
         try:
-            yield lambda: looks.append(beside.submit(file.require_unchanged))
+            yield last_read
         except Exception:
             file.require_unchanged()
             raise
-        if not looks:
-            file.require_unchanged()
-        for look in looks:
-            look.result()
+        look()
 
 
 def _packed(text: bytes, compression: Compression) -> bytes:
