@@ -175,7 +175,10 @@ def _usable_history(settings: Settings) -> Iterator[None]:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    # In a ring where an error that Dagster had wrapped was raised again: the wrapper is its context, and it the cause.
+    told: set[int] = set()
+    while error is not None and id(error) not in told:
+        told.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

@@ -16,6 +16,7 @@ from orchestration import clock, dagster_run, settings
 from orchestration.close import manifests, pinning
 from orchestration.definitions import build_defs
 from orchestration.defs import jobs, partitions
+from orchestration.months import Month
 from tests.orchestration.conftest import AFTER_APRIL, IN_APRIL, land
 from tests.unit.deliveries import record, tree
 
@@ -453,6 +454,18 @@ def test_a_check_that_fails_is_red_with_what_it_found_and_nothing_is_materialize
     assert (check.check_name, check.passed) == ("assert_reconciliation_has_no_differences", False)
     assert check.metadata["rows_found"].value > 0
     assert materialized(result).keys() == {"ready_to_close"}
+
+
+def test_a_mistake_of_ours_ends_the_close_with_what_it_says(april, monkeypatch):
+    """Dagster raises it again within its own error, of which it is the cause: a ring, which was once followed for ever."""
+
+    def fail(*_given):
+        raise ZeroDivisionError("a mistake of ours")
+
+    land(april, "cdrs", *IN_APRIL)
+    monkeypatch.setattr(pinning, "receipt_counts", fail)
+    with pytest.raises(ZeroDivisionError, match="a mistake of ours"):
+        dagster_run.close_through_dagster(settings.load(april.data), Month.parse("2026-04"), accept_rejected=False)
 
 
 # The daily look -------------------------------------------------------------------------------------------------------
