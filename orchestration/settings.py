@@ -195,7 +195,7 @@ def _engine(name: str) -> str:
 def _usual_memory_limit() -> str:
     """A quarter of the machine's memory, and no more than leaves a close of a hundred million records below 1.5 GB."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{min(750, max(128, memory // 4_000_000))}MB"
+    return f"{min(700, max(128, memory // 4_000_000))}MB"
 
 
 def _usual_spill_limit(spill: Path) -> str:
