@@ -193,7 +193,7 @@ def _engine(name: str) -> str:
 
 
 def _usual_memory_limit() -> str:
-    """A quarter of the machine's memory, and no more than leaves a close of a hundred million records below 1.5 GB."""
+    """A quarter of the machine's memory, and no more than leaves a close of a hundred million records below 1.4 GB."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return f"{min(700, max(128, memory // 4_000_000))}MB"
 
