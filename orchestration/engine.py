@@ -24,6 +24,9 @@ PARQUET = "format parquet, compression zstd, compression_level 1, parquet_versio
 # connection at a time writes, so a transaction fails for no other reason.
 MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException)
 
+# What is set for each connection to a database.
+SESSION = "set TimeZone = 'UTC'; set enable_progress_bar = false"
+
 
 @contextmanager
 def connect(
@@ -45,11 +48,28 @@ def connect(
         options["temp_directory"] = spill
         try:
             with duckdb.connect(str(path) if path else ":memory:", config=options) as connection:
-                connection.execute("set TimeZone = 'UTC'")
-                connection.execute("set enable_progress_bar = false")
+                connection.execute(SESSION)
                 yield connection
         except MACHINE_ERRORS as error:
             raise refused_by_machine(first_line(error).rstrip(".")) from error
+
+
+@contextmanager
+def beside(connection: duckdb.DuckDBPyConnection, number: int) -> Iterator[list[duckdb.DuckDBPyConnection]]:
+    """So many connections to the database of one, which is the last of them, for as many threads of ours.
+
+    Threads of DuckDB's own would look for work all the time, and take that of ours.
+    """
+    others = [connection.cursor() for _ in range(number - 1)]
+    for other in others:
+        other.execute(SESSION)
+    connection.execute(f"set external_threads = {number}")
+    try:
+        yield [*others, connection]
+    finally:
+        connection.execute("reset external_threads")
+        for other in others:
+            other.close()
 
 
 @contextmanager
@@ -127,6 +147,6 @@ def parquet(files: Iterable[Path], **options: bool) -> str:
     return f"read_parquet([{listed}], hive_partitioning = false{switches})"
 
 
-def this_file(path: Path) -> str:
+def this_file(path: Path | str) -> str:
     """A SQL text literal of a file to read, and no other: DuckDB's readers take a name for a pattern."""
     return text("".join(f"[{character}]" if character in "*?[" else character for character in str(path)))

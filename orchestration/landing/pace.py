@@ -20,10 +20,13 @@ class Pace:
     def __init__(self, size: int) -> None:
         self._doing, self._total, self._unit = "reading", size / 1e6, "MB"
         self._since, self._last = time.monotonic(), 0.0
+        self.percent: Callable[[], float] | None = None
 
-    def rows_are(self, rows: int) -> None:
+    def rows_are(self, rows: int, percent: Callable[[], float] | None = None) -> None:
+        """The rows that are being written, and what says how far they have been read where DuckDB cannot."""
         self._doing, self._total, self._unit = "writing", float(rows), "rows"
         self._since, self._last = time.monotonic(), 0.0
+        self.percent = percent
 
     def line(self, percent: float) -> str | None:
         """A line for how far the running query is; none while DuckDB cannot tell."""
@@ -54,7 +57,8 @@ def followed(connection: duckdb.DuckDBPyConnection, size: int, say: Callable[[st
 
     def ask() -> None:
         while not ended.wait(INTERVAL_SECONDS):
-            line = pace.line(connection.query_progress())
+            read = pace.percent() if pace.percent else 100
+            line = pace.line(read if read < 100 else connection.query_progress())
             if line:
                 say(line)
 

@@ -5,6 +5,7 @@ publishing the batch.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -90,9 +91,9 @@ def write(
 
     Returns the rejected rows by month of their readable time, under "" where there is none.
     """
-    create_normalized(connection, source, rules, draft.landed_at)
-    usable = _write_usable(connection, draft.batch_id, draft.folder)
+    usable = _write_usable(connection, source, rules, draft)
     if usable < source.rows and source.has(WITHDRAWN):
+        create_normalized(connection, source, rules, draft.landed_at)
         usable += _write_withdrawn(connection, draft.batch_id, draft.folder)
     if usable == source.rows:
         return {}
@@ -101,8 +102,32 @@ def write(
     return _write_rejected(connection, source, draft.batch_id, draft.folder)
 
 
-def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: Path) -> int:
-    """Write the usable rows, one folder a UTC day of their start. Returns how many there are.
+def _write_usable(connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, draft: Receipt) -> int:
+    """Write the usable rows of all parts of a file, each part by a thread of its own. Returns how many there are."""
+    relations = [f"({part})" for part in source.parts] or ["source"]
+
+    def write_part(place: int) -> int:
+        own = connections[place]
+        if own is not connection:
+            normalization.load(own)
+        create_normalized(own, source, rules, draft.landed_at, relation=relations[place])
+        return _write_usable_part(own, draft, place)
+
+    with engine.beside(connection, len(relations)) as connections, ThreadPoolExecutor(len(relations)) as pool:
+        *others, last = range(len(relations))
+        writing = [pool.submit(write_part, place) for place in others]
+        try:
+            # By this thread, which is the one that Ctrl+C ends, in the connection that is asked how far it is.
+            usable = write_part(last)
+        except BaseException:
+            for place in others:
+                connections[place].interrupt()
+            raise
+        return usable + sum(part.result() for part in writing)
+
+
+def _write_usable_part(connection: duckdb.DuckDBPyConnection, draft: Receipt, place: int) -> int:
+    """Write the usable rows of a part, one folder a UTC day of their start. Returns how many there are.
 
     A close goes through its month day by day. Where a few late deliveries are mixed into every part of a file, each day
     would read several days' worth: dividing costs landing a third of a copy, and saves the close more.
@@ -114,11 +139,13 @@ def _write_usable(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: 
         connection,
         f"""
         copy (
-            select {CANONICAL}, {text(batch_id)} as batch_id, source_row, {DAY_OF_START} as day
+            select {CANONICAL}, {text(draft.batch_id)} as batch_id, source_row, {DAY_OF_START} as day
             from normalized
             where reason is null and not withdrawn
-        ) to {text(folder)}
-            ({engine.PARQUET}, row_group_size 40960, partition_by (day), overwrite_or_ignore true)
+        ) to {text(draft.folder)} (
+            {engine.PARQUET}, row_group_size 40960, partition_by (day), overwrite_or_ignore true,
+            filename_pattern 'data_{place}_{{i}}'
+        )
         """,
     )
     assert isinstance(usable, int)
@@ -148,16 +175,10 @@ def _write_withdrawn(connection: duckdb.DuckDBPyConnection, batch_id: str, folde
 
 
 def _create_unwritten(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Create view `unwritten`: the rows of `source` that are not in the batch's folder, which few rows usually are."""
+    """Create table `unwritten`: the rows of `source` that are not in the batch's folder, which few rows usually are."""
     written = files.files_below(folder)
     anti_join = f"anti join {engine.parquet(written)} using (source_row)" if written else ""
-    connection.execute(
-        f"""
-        create or replace temp table unwritten_row as select source_row from source {anti_join};
-        create or replace temp view unwritten as
-            select * from source where source_row in (select source_row from unwritten_row)
-        """
-    )
+    connection.execute(f"create or replace temp table unwritten as select source.* from source {anti_join}")
 
 
 def create_normalized(

@@ -8,7 +8,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from orchestration import engine, guarded_csv
 from orchestration.engine import identifier, text, this_file
 from orchestration.errors import Refused
-from orchestration.landing import guesses
+from orchestration.landing import csv_parts, guesses
+from orchestration.landing.csv_parts import Part
 from orchestration.landing.feeds import CDRS, Column, Feed
 from orchestration.landing.headers import UNKNOWN_COUNTED, require_columns
 from orchestration.landing.input_files import LONGEST_LINE, Compression, InputFile, open_bytes
@@ -68,6 +69,8 @@ class SourceFile:
 
     `mapped`: the canonical values stand beside the file's own, as text in columns `record.…`, and `record.reason` says
     what only its source could know against a row. `ignored` counts the rows that are no record of their own.
+    `unread`: what has the whole file, where no statement has read it to its end yet. `parts`: queries that have the
+    rows of `source` between them, each for one thread to read; `percent` says how far that is, which DuckDB cannot.
     """
 
     path: Path
@@ -75,6 +78,9 @@ class SourceFile:
     types: dict[str, str]
     mapped: bool = False
     ignored: dict[str, int] = field(default_factory=dict)
+    unread: str | None = None
+    parts: Sequence[str] = ()
+    percent: Callable[[], float] | None = None
 
     @property
     def reason(self) -> str:
@@ -118,25 +124,26 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def over_source(connection: duckdb.DuckDBPyConnection, file: InputFile) -> Iterator[None]:
+def over_source(connection: duckdb.DuckDBPyConnection, source: SourceFile) -> Iterator[None]:
     """Around statements of ours over relation `source`: their failure is a mistake of ours, and tells no values.
 
-    A text file was read to its end when the relation was made. The pages of a Parquet file are read by these very
-    statements, so after a failure the file is read by itself, and refused if that is what fails.
+    A file that was staged was read to its end when the relation was made. Another is read by these very statements, so
+    after a failure it is read by itself, and refused if that is what fails.
     """
     try:
         yield
         return
     except (duckdb.Error, UnicodeDecodeError) as error:
-        if file.form.kind == "parquet" and not isinstance(error, (duckdb.OutOfMemoryException, *OUR_MISTAKES)):
-            with reading(file.path):
-                connection.execute("select max(hash(columns(*))) from source").fetchall()
+        if source.unread and not isinstance(error, (duckdb.OutOfMemoryException, *OUR_MISTAKES)):
+            with reading(source.path):
+                connection.execute(f"select max(hash(columns(*))) from {source.unread}").fetchall()
         if isinstance(error, engine.MACHINE_ERRORS):
             raise
         # A statement that is wrong names our own columns alone.
         said = engine.first_line(error) if isinstance(error, OUR_MISTAKES) else engine.without_values(error)
         place = error.__traceback__
-    raise RuntimeError(f"A statement of this software failed over {file.path}: {said}").with_traceback(place) from None
+    message = f"A statement of this software failed over {source.path}: {said}"
+    raise RuntimeError(message).with_traceback(place) from None
 
 
 def _reason(said: str) -> str:
@@ -173,9 +180,40 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile
     own = [name for name in header if not (is_mended and name in MENDED_COLUMNS)]
     is_lacking = not set(feed.required_beside(own)) <= set(own)
     require_columns(feed, path, own, _seems(feed, file) if is_lacking else "")
+    (threads,) = engine.row(connection, "select current_setting('threads')")
+    if feed is CDRS and not is_mended and (parts := csv_parts.parts(file.row_ends, threads)):
+        return _open_in_parts(connection, path, header, parts)
     values = guarded_csv.unguarded(own) if is_mended else "*"
     query = f"select {values} from {read_csv(file.ended(scratch), compression, header)}"
     return stage(connection, path, query, own, scratch)
+
+
+def _open_in_parts(
+    connection: duckdb.DuckDBPyConnection, path: Path, header: Sequence[str], parts: Sequence[Part]
+) -> SourceFile:
+    """Create relation `source` over parts of a CSV. One thread reads a part, so it can number the rows."""
+    # fsspec takes a twentieth of a second to import.
+    from orchestration.landing.part_files import PartFiles
+
+    part_files = PartFiles(path, parts)
+    connection.register_filesystem(part_files)
+    numbered = [
+        f"""
+        select
+            * exclude (place),
+            case when place <= {part.rows} then {part.rows_before} + place else error('it has more rows') end
+                as source_row
+        from (
+            select *, row_number() over () as place
+            from {read_csv(part_files.name(number), "none", header, header=part.start == 0)}
+        )
+        """
+        for number, part in enumerate(parts)
+    ]
+    connection.execute(f"create or replace temp view source as {' union all '.join(numbered)}")
+    rows, types = sum(part.rows for part in parts), dict.fromkeys(header, "VARCHAR")
+    whole = read_csv(path, "none", header)
+    return SourceFile(path, rows, types, unread=whole, parts=numbered, percent=part_files.percent)
 
 
 def _seems(feed: Feed, file: InputFile) -> str:
@@ -202,7 +240,7 @@ def _lines_within_reach(handle: io.TextIOWrapper) -> Iterator[str]:
 
 
 def read_csv(
-    path: Path, compression: Compression, columns: Sequence[str], **dialect: str | bool | Sequence[str]
+    path: Path | str, compression: Compression, columns: Sequence[str], **dialect: str | bool | Sequence[str]
 ) -> str:
     """DuckDB's reader of a CSV file: every value as text. `dialect` has what is not as in RFC 4180 with a header.
 
@@ -317,7 +355,7 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, feed: Feed, path: Path)
         if column.name in schema.names
     }
     _view(connection, path, [name for name in types if read[name] == "VARCHAR"])
-    return SourceFile(path, footer.metadata.num_rows, types)
+    return SourceFile(path, footer.metadata.num_rows, types, unread="source")
 
 
 def _footer(path: Path) -> pq.ParquetFile:

@@ -108,7 +108,7 @@ def _create_bill(
     if not columns & {"record_id", "service"}:
         raise Refused(f"{bill.path} has neither record_id nor service: a bill is a file of records, or of totals.")
     cost = "money" if opened.mapped or opened.types["cost"] == "VARCHAR" else ""
-    with source_files.over_source(connection, bill):
+    with source_files.over_source(connection, opened):
         connection.execute(
             f"""
             create temp table bill as

@@ -57,7 +57,7 @@ def check(settings: Settings, reference: str, path: Path, first: int, *, all_ign
         opened = mapping.open_source(connection, source, rules.services, file, scratch)
         former_ids.take_over(connection, source, receipts.load(settings))
         records.create_normalized(connection, opened, rules, clock.now())
-        with source_files.over_source(connection, file):
+        with source_files.over_source(connection, opened):
             counts = dict(
                 connection.execute(
                     "select coalesce(reason, ''), count(*) from normalized group by all order by all"

@@ -83,10 +83,10 @@ def test_a_file_that_is_written_to_while_it_lands_stays_and_lands_when_it_is_who
     path = drop(line, "cdrs", "day.csv", record("a"))
     judge = records.create_normalized
 
-    def judged(*arguments) -> None:
+    def judged(*arguments, **others) -> None:
         with path.open("a", encoding="utf-8", newline="") as handle:
             handle.write(",".join(record("b").values()) + "\r\n")
-        judge(*arguments)
+        judge(*arguments, **others)
 
     with monkeypatch.context() as writing:
         writing.setattr(records, "create_normalized", judged)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from orchestration.errors import FileChanged, Refused
-from orchestration.landing import input_files, records, source_files
+from orchestration.landing import csv_parts, input_files, records, source_files
 from orchestration.landing.input_files import InputFile, look_at
 from orchestration.months import Month
 from orchestration.reports import reconcile
@@ -248,10 +248,11 @@ def in_the_middle(monkeypatch):
 
     def let(happen: Callable[[], None]) -> None:
         judge = records.create_normalized
+        once = iter([happen])
 
-        def judged(*arguments) -> None:
-            happen()
-            judge(*arguments)
+        def judged(*arguments, **others) -> None:
+            next(once, lambda: None)()
+            judge(*arguments, **others)
 
         monkeypatch.setattr(records, "create_normalized", judged)
 
@@ -264,6 +265,19 @@ def in_the_middle(monkeypatch):
 def test_a_file_that_changes_while_it_lands_is_refused(warehouse, tmp_path, in_the_middle, suffix, what):
     path = WRITERS[suffix](tmp_path / f"day{suffix}", *(record(f"r{number}") for number in range(50)))
     in_the_middle(lambda: CHANGES[what](path))
+    assert_refused_as_changed(warehouse, path)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_so_is_one_that_is_read_in_parts(warehouse, tmp_path, monkeypatch, in_the_middle, what):
+    path = write_csv(tmp_path / "day.csv", *(record(f"r{number}") for number in range(50)))
+    monkeypatch.setattr(csv_parts, "SMALLEST_PART", 1)
+    monkeypatch.setattr(input_files, "BLOCK", 400)
+    in_the_middle(lambda: CHANGES[what](path))
+    assert_refused_as_changed(warehouse, path)
+
+
+def assert_refused_as_changed(warehouse, path: Path) -> None:
     with pytest.raises(FileChanged) as refused:
         warehouse.land("cdrs", path)
     assert str(refused.value) == (

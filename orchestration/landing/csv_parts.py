@@ -1,0 +1,118 @@
+"""A large CSV in parts that end with a row: each can be read by itself, and it is known how many rows lie before it.
+
+DuckDB does not say in which place of a text file a row stands, but it numbers what one thread reads. So each thread
+gets a part. What belongs here: where a file may be cut. What does not: showing DuckDB the parts (`part_files`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Smaller parts are not worth their connections.
+SMALLEST_PART = 32_000_000
+LINE_FEED, RETURN, QUOTE, COMMA, START_OF_MARK = b'\n\r",\xef'
+
+
+@dataclass(frozen=True, order=True)
+class RowEnd:
+    """A place in a file, in bytes, at which a row ends, and the rows up to there, the header among them."""
+
+    place: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """The bytes from `start` up to `stop`: `rows` rows after `rows_before` others. The first has the header too."""
+
+    start: int
+    stop: int
+    rows_before: int
+    rows: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+
+class RowEnds:
+    """Looks through the bytes of a CSV for places at which rows end, one in each block and that of the last row.
+
+    It finds them in plain files alone, in which all line breaks are alike, those within quotes too, and a quote stands
+    only where a value begins or ends or beside another one: there, each break ends a row unless quotes hold it. DuckDB
+    takes other files too; it takes some quotes for part of a value, and the first break for that of all rows.
+    """
+
+    def __init__(self) -> None:
+        self._ends: list[RowEnd] = []
+        self._is_plain = True
+        self._is_quoted = False
+        # Whether a return stands before each line feed; not known before the first.
+        self._has_returns: bool | None = None
+        self._rows = 0
+        # The last two bytes that were looked at and the one after them, which is looked at when it is known what
+        # follows. The file begins as a row does.
+        self._kept = b"\n\n"
+        self._kept_from = -2
+
+    def look(self, block: bytes) -> None:
+        """Look at the bytes that come next."""
+        together = self._kept + block
+        if self._is_plain and len(together) > 3:
+            self._look_between(together)
+        self._kept_from += max(len(together) - 3, 0)
+        self._kept = together[-3:]
+
+    def found(self) -> tuple[RowEnd, ...]:
+        """The places that were found, when all of the file has been looked at; none in a file that is not plain."""
+        self.look(b"\n")
+        # Without a line feed at its end, the file has a row that goes on.
+        is_ended = self._kept.endswith(b"\n\n")
+        if not self._is_plain or self._is_quoted or not is_ended:
+            return ()
+        return (*self._ends, RowEnd(self._kept_from + 2, self._rows))
+
+    def _look_between(self, together: bytes) -> None:
+        """Look at all bytes but the first two and the last."""
+        text = np.frombuffer(together, np.uint8)
+        breaks = _places(text, LINE_FEED)
+        if self._has_returns is None and len(breaks):
+            self._has_returns = bool(text[breaks[0] - 1] == RETURN)
+        is_plain = (text[breaks - 1] == RETURN) == bool(self._has_returns)
+        if b"\r" in together:
+            is_plain = np.append(is_plain, text[_places(text, RETURN) + 1] == LINE_FEED)
+        if self._is_quoted or b'"' in together:
+            quotes = _places(text, QUOTE)
+            opening, closing = quotes[self._is_quoted :: 2], quotes[not self._is_quoted :: 2]
+            beside = np.append(text[opening - 1], text[closing + 1])
+            is_plain = np.append(is_plain, np.isin(beside, (COMMA, LINE_FEED, RETURN, QUOTE)))
+            is_held = (np.searchsorted(quotes, breaks) + self._is_quoted) % 2 == 1
+            breaks = breaks[~is_held]
+            self._is_quoted ^= len(quotes) % 2 == 1
+        self._is_plain = bool(is_plain.all())
+        # DuckDB passes over a line with nothing in it.
+        breaks = breaks[text[breaks - (2 if self._has_returns else 1)] != LINE_FEED]
+        # It would pass over a byte order mark at the start of a part, too.
+        fit = np.flatnonzero(text[breaks + 1] != START_OF_MARK)
+        if len(fit):
+            self._ends.append(RowEnd(self._kept_from + int(breaks[fit[0]]) + 1, self._rows + int(fit[0]) + 1))
+        self._rows += len(breaks)
+
+
+def _places(text: NDArray[np.uint8], byte: int) -> NDArray[np.intp]:
+    """Where a byte stands in a text, but for its first two bytes and its last."""
+    return np.flatnonzero(text[2:-1] == byte) + 2
+
+
+def parts(ends: Sequence[RowEnd], number: int) -> list[Part]:
+    """So many parts of about one size, from the ends of a file's rows; none where they would be too small."""
+    if not ends or ends[-1].place < number * SMALLEST_PART:
+        return []
+    wanted = [ends[-1].place * part // number for part in range(1, number + 1)]
+    cuts = sorted({min(ends, key=lambda end: abs(end.place - place)) for place in wanted})
+    return [
+        Part(before.place, end.place, before.rows - 1, end.rows - before.rows)
+        for before, end in zip([RowEnd(0, 1), *cuts], cuts, strict=False)
+    ]
