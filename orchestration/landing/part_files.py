@@ -13,6 +13,9 @@ import fsspec
 
 from orchestration.landing.csv_parts import Part
 
+# DuckDB asks for 32 MB and asks again when it gets less. What a processor keeps at hand takes a third less time.
+READ_AT_ONCE = 250_000
+
 
 class OpenPart:
     """A part of a file, open for reading as DuckDB does it: the next byte is that at `place` of the part."""
@@ -23,7 +26,7 @@ class OpenPart:
         self.seek(0)
 
     def read(self, size: int) -> bytes:
-        block = self._handle.read(min(size, self._part.size - self.place))
+        block = self._handle.read(min(size, READ_AT_ONCE, self._part.size - self.place))
         self.place += len(block)
         return block
 
