@@ -56,14 +56,16 @@ class RowEnds:
         # follows. The file begins as a row does.
         self._kept = b"\n\n"
         self._kept_from = -2
+        # Large arrays that are made and freed again and again go back to the system each time.
+        self._marks = np.empty(0, np.bool_)
 
-    def look(self, block: bytes) -> None:
+    def look(self, block: bytes | bytearray) -> None:
         """Look at the bytes that come next."""
-        together = self._kept + block
-        if self._is_plain and len(together) > 3:
+        # The bytes about its start, and then itself, uncopied.
+        for together in (self._kept + block[:3], block) if len(block) > 3 else (self._kept + block,):
             self._look_between(together)
-        self._kept_from += max(len(together) - 3, 0)
-        self._kept = together[-3:]
+            self._kept_from += max(len(together) - 3, 0)
+            self._kept = bytes(together[-3:])
 
     def found(self) -> tuple[RowEnd, ...]:
         """The places that were found, when all of the file has been looked at; none in a file that is not plain."""
@@ -74,17 +76,19 @@ class RowEnds:
             return ()
         return (*self._ends, RowEnd(self._kept_from + 2, self._rows))
 
-    def _look_between(self, together: bytes) -> None:
+    def _look_between(self, together: bytes | bytearray) -> None:
         """Look at all bytes but the first two and the last."""
+        if not self._is_plain or len(together) < 4:
+            return
         text = np.frombuffer(together, np.uint8)
-        breaks = _places(text, LINE_FEED)
+        breaks = self._places(text, LINE_FEED)
         if self._has_returns is None and len(breaks):
             self._has_returns = bool(text[breaks[0] - 1] == RETURN)
         is_plain = (text[breaks - 1] == RETURN) == bool(self._has_returns)
         if b"\r" in together:
-            is_plain = np.append(is_plain, text[_places(text, RETURN) + 1] == LINE_FEED)
+            is_plain = np.append(is_plain, text[self._places(text, RETURN) + 1] == LINE_FEED)
         if self._is_quoted or b'"' in together:
-            quotes = _places(text, QUOTE)
+            quotes = self._places(text, QUOTE)
             opening, closing = quotes[self._is_quoted :: 2], quotes[not self._is_quoted :: 2]
             beside = np.append(text[opening - 1], text[closing + 1])
             is_plain = np.append(is_plain, np.isin(beside, (COMMA, LINE_FEED, RETURN, QUOTE)))
@@ -100,10 +104,12 @@ class RowEnds:
             self._ends.append(RowEnd(self._kept_from + int(breaks[fit[0]]) + 1, self._rows + int(fit[0]) + 1))
         self._rows += len(breaks)
 
-
-def _places(text: NDArray[np.uint8], byte: int) -> NDArray[np.intp]:
-    """Where a byte stands in a text, but for its first two bytes and its last."""
-    return np.flatnonzero(text[2:-1] == byte) + 2
+    def _places(self, text: NDArray[np.uint8], byte: int) -> NDArray[np.intp]:
+        """Where a byte stands in a text, but for its first two bytes and its last."""
+        between = text[2:-1]
+        if len(self._marks) < len(between):
+            self._marks = np.empty(len(between), np.bool_)
+        return np.flatnonzero(np.equal(between, byte, out=self._marks[: len(between)])) + 2
 
 
 def parts(ends: Sequence[RowEnd], number: int) -> list[Part]:

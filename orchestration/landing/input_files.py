@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
+from itertools import cycle
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
@@ -32,7 +34,7 @@ COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 # A declared source takes these too. DuckDB reads neither, so they are read from a copy.
 ZIP, WORKBOOK = ".zip", ".xlsx"
 DECLARED: dict[str, Kind] = {"csv": "csv", "jsonl": "json", "xlsx": "xlsx"}
-# The bytes, unpacked, that are looked at together. Looking at twice as many together takes twice as long.
+# So many bytes, unpacked, are looked at together.
 BLOCK = 1_000_000
 # Rows of a CSV and lines of a JSON Lines file may be long, but a file without line breaks is not one. Every reader
 # relies on this: memory is held for a line, and DuckDB loses a last line that is longer than its buffer (duckdb#25825).
@@ -40,6 +42,8 @@ LONGEST_LINE = 4_000_000
 LINE_BREAKS = {"csv": (b"\n", b"\r"), "json": (b"\n",)}
 # How packed bytes fail to unpack; a .zip may be encrypted, too.
 UNREADABLE = (pa.ArrowException, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
+# Bytes of a file that are looked at together.
+Block = bytes | bytearray
 # The signs by which one state of a file differs from another: device, inode, size, and the times of change.
 Stamp = tuple[int, ...]
 
@@ -240,7 +244,7 @@ def _looked_through(path: Path, form: Form) -> tuple[str, bool, tuple[RowEnd, ..
     is_ended = True
     row_ends = csv_parts.RowEnds() if form.kind == "csv" and form.compression == "none" else None
     with path.open("rb") as handle:
-        blocks = _hashed(_blocks(handle), digest)
+        blocks = _hashed(_blocks_in_turn(handle), digest)
         if row_ends:
             blocks = _shown(blocks, row_ends)
         if form.kind in LINE_BREAKS and form.compression == "none":
@@ -257,7 +261,16 @@ def _blocks(handle: BinaryIO) -> Iterator[bytes]:
         yield block
 
 
-def _hashed(blocks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+def _blocks_in_turn(handle: BufferedReader) -> Iterator[Block]:
+    """The same, each in place of the last but one: room for a new one each time is asked of the system each time."""
+    for buffer in cycle([bytearray(BLOCK), bytearray(BLOCK)]):
+        length = handle.readinto(buffer)
+        if not length:
+            return
+        yield buffer if length == BLOCK else bytes(buffer[:length])
+
+
+def _hashed(blocks: Iterator[Block], digest: "hashlib._Hash") -> Iterator[Block]:
     """The blocks, each hashed beside what else is done with it: that takes about as long."""
     with ThreadPoolExecutor(max_workers=1) as beside:
         hashing = beside.submit(digest.update, b"")
@@ -268,7 +281,7 @@ def _hashed(blocks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]
         hashing.result()
 
 
-def _shown(blocks: Iterator[bytes], row_ends: csv_parts.RowEnds) -> Iterator[bytes]:
+def _shown(blocks: Iterator[Block], row_ends: csv_parts.RowEnds) -> Iterator[Block]:
     for block in blocks:
         row_ends.look(block)
         yield block
@@ -285,7 +298,7 @@ def _unpacked(path: Path, compression: Compression) -> Iterator[bytes]:
         raise Refused(f"{path} is not a whole {compression} file: {said}. Nothing of it was landed.") from error
 
 
-def _require_lines(path: Path, form: Form, blocks: Iterator[bytes]) -> bool:
+def _require_lines(path: Path, form: Form, blocks: Iterator[Block]) -> bool:
     """Refuse a text with a line that is too long. Returns whether it ends with a line break.
 
     From the start of a line on, the last break within reach is sought: a few searches a block, however many its lines.
@@ -293,7 +306,8 @@ def _require_lines(path: Path, form: Form, blocks: Iterator[bytes]) -> bool:
     line_breaks = LINE_BREAKS[form.kind]
     # `before` counts the bytes before the block. `line` is where the line begins that is searched for its end, counted
     # from the start of the block, and so negative when it began before.
-    before, line, block = 0, 0, b""
+    before, line = 0, 0
+    block: Block = b""
     for block in blocks:
         while line + LONGEST_LINE < len(block):
             found = _last(line_breaks, block, line, line + LONGEST_LINE + 1)
@@ -310,6 +324,6 @@ def _require_lines(path: Path, form: Form, blocks: Iterator[bytes]) -> bool:
     return block.endswith(line_breaks)
 
 
-def _last(line_breaks: tuple[bytes, ...], block: bytes, start: int, stop: int) -> int:
+def _last(line_breaks: tuple[bytes, ...], block: Block, start: int, stop: int) -> int:
     """The place of the last line break in a part of a block, -1 without one."""
     return max(block.rfind(line_break, max(start, 0), stop) for line_break in line_breaks)

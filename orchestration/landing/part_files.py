@@ -13,8 +13,8 @@ import fsspec
 
 from orchestration.landing.csv_parts import Part
 
-# DuckDB asks for 32 MB and asks again when it gets less. What a processor keeps at hand takes a third less time.
-READ_AT_ONCE = 250_000
+# DuckDB asks for 32 MB, and asks again when it gets less. What a processor keeps at hand takes a third less time.
+READ_AT_ONCE = 64_000
 
 
 class OpenPart:
