@@ -40,6 +40,8 @@ LARGEST_FOOTER = 64_000_000
 # takes twice the disk, and two thirds of the time, of a packed file.
 STAGED = "format parquet, compression uncompressed, parquet_version v2, dictionary_size_limit 100"
 TOO_LONG = "a value is too long"
+# What reading and writing a part takes: two buffers of 32 MB, and a row group for each day.
+MEMORY_OF_A_PART = 200_000_000
 # A phrase of DuckDB's about a CSV → the cause in our words.
 CAUSES = {
     "state machine": "its rows do not all end alike, or a quote stands where none may",
@@ -180,12 +182,20 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile
     own = [name for name in header if not (is_mended and name in MENDED_COLUMNS)]
     is_lacking = not set(feed.required_beside(own)) <= set(own)
     require_columns(feed, path, own, _seems(feed, file) if is_lacking else "")
-    (threads,) = engine.row(connection, "select current_setting('threads')")
-    if feed is CDRS and not is_mended and (parts := csv_parts.parts(file.row_ends, threads)):
+    if feed is CDRS and not is_mended and (parts := _parts(connection, file)):
         return _open_in_parts(connection, path, header, parts)
     values = guarded_csv.unguarded(own) if is_mended else "*"
     query = f"select {values} from {read_csv(file.ended(scratch), compression, header)}"
     return stage(connection, path, query, own, scratch)
+
+
+def _parts(connection: duckdb.DuckDBPyConnection, file: InputFile) -> list[Part]:
+    """A part of a CSV for each thread, where there is memory for all of them; none where the file is small, or not
+    plain."""
+    threads, memory = engine.row(
+        connection, "select current_setting('threads'), parse_formatted_bytes(current_setting('memory_limit'))"
+    )
+    return csv_parts.parts(file.row_ends, threads) if threads * MEMORY_OF_A_PART <= memory else []
 
 
 def _open_in_parts(

@@ -8,7 +8,7 @@ import pytest
 
 from orchestration import engine
 from orchestration.errors import Refused
-from orchestration.landing import csv_parts, feeds, input_files, source_files
+from orchestration.landing import csv_parts, feeds, input_files, normalization, source_files
 from orchestration.landing.part_files import PartFiles
 from tests.unit.deliveries import record, write_csv
 from tests.unit.test_landing_files import REFUSED
@@ -141,6 +141,7 @@ def delivery(path: Path, line_break: bytes = b"\n") -> Path:
 @pytest.mark.parametrize(("threads", "line_break"), [(1, b"\n"), (2, b"\n"), (2, b"\r\n"), (3, b"\n")])
 def test_a_file_lands_in_parts_as_it_does_whole(warehouse, tmp_path, monkeypatch, threads, line_break):
     monkeypatch.setenv("STATEMENTS_THREADS", str(threads))
+    monkeypatch.setenv("STATEMENTS_MEMORY_LIMIT", "700MB")
     path = delivery(tmp_path / "day.csv", line_break)
     columns = ", ".join(["source_row", *feeds.CDRS.values])
     whole = warehouse.receipt("cdrs", path)
@@ -159,6 +160,14 @@ def test_a_file_lands_in_parts_as_it_does_whole(warehouse, tmp_path, monkeypatch
     assert other.rejected("* exclude (batch_id)") == rejected
     counts = ("source_sha256", "rows", "rejected_by_month", "withdrawn_rows", "duplicates", "superseded")
     assert [getattr(in_parts, name) for name in counts] == [getattr(whole, name) for name in counts]
+
+
+def test_without_memory_for_a_part_a_thread_a_file_is_read_whole(warehouse, tmp_path, small_parts):
+    file = input_files.look_at(delivery(tmp_path / "day.csv"))
+    for memory, parts in (("700MB", 3), ("599MB", 0)):
+        with duckdb.connect(config={"threads": 3, "memory_limit": memory}) as connection:
+            normalization.load(connection)
+            assert len(source_files.open_source(connection, feeds.CDRS, file, tmp_path).parts) == parts
 
 
 REFUSED_CSV = {what: case for what, case in REFUSED.items() if case[0].endswith(".csv") and case[2]}
