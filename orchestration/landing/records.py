@@ -97,7 +97,7 @@ def write(
         usable += _write_withdrawn(connection, draft.batch_id, draft.folder)
     if usable == source.rows:
         return {}
-    _create_unwritten(connection, draft.folder)
+    _create_unwritten(connection, source, draft.folder)
     create_normalized(connection, source, rules, draft.landed_at, relation="unwritten")
     return _write_rejected(connection, source, draft.batch_id, draft.folder)
 
@@ -174,11 +174,23 @@ def _write_withdrawn(connection: duckdb.DuckDBPyConnection, batch_id: str, folde
     return withdrawn
 
 
-def _create_unwritten(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+def _create_unwritten(connection: duckdb.DuckDBPyConnection, source: SourceFile, folder: Path) -> None:
     """Create table `unwritten`: the rows of `source` that are not in the batch's folder, which few rows usually are."""
     written = files.files_below(folder)
     anti_join = f"anti join {engine.parquet(written)} using (source_row)" if written else ""
-    connection.execute(f"create or replace temp table unwritten as select source.* from source {anti_join}")
+    # What is read in parts is not read for its numbers, of which none is left out.
+    numbered = f"range(1, {source.rows + 1}) as source (source_row)" if source.parts else "source"
+    # DuckDB takes any CSV for one of 42 rows, and would hold all of it in memory for a join. The value of an `in`, in
+    # place of a filter by it, is found for each row as it comes.
+    connection.execute(
+        f"""
+        create or replace temp table unwritten_row as select source_row from {numbered} {anti_join};
+        create or replace temp table unwritten as
+            select *
+            from source
+            where case when source_row in (select source_row from unwritten_row) then true else false end
+        """
+    )
 
 
 def create_normalized(
