@@ -24,6 +24,8 @@ PARQUET = "format parquet, compression zstd, compression_level 1, parquet_versio
 # connection at a time writes, so a transaction fails for no other reason.
 MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException)
 
+# What DuckDB says for Ctrl+C.
+INTERRUPTED = "Query interrupted"
 # What is set for each connection to a database.
 SESSION = "set TimeZone = 'UTC'; set enable_progress_bar = false"
 
@@ -49,9 +51,25 @@ def connect(
         try:
             with duckdb.connect(str(path) if path else ":memory:", config=options) as connection:
                 connection.execute(SESSION)
-                yield connection
+                with _ended_by_ctrl_c(connection):
+                    yield connection
         except MACHINE_ERRORS as error:
             raise refused_by_machine(first_line(error).rstrip(".")) from error
+
+
+@contextmanager
+def _ended_by_ctrl_c(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Around all that a connection does: Ctrl+C in a query is what it is elsewhere.
+
+    Threads of DuckDB's go on with the query until they are told, and closing the connection waits for them.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != INTERRUPTED:
+            raise
+        connection.interrupt()
+        raise KeyboardInterrupt from None
 
 
 @contextmanager
@@ -147,6 +165,6 @@ def parquet(files: Iterable[Path], **options: bool) -> str:
     return f"read_parquet([{listed}], hive_partitioning = false{switches})"
 
 
-def this_file(path: Path | str) -> str:
+def this_file(path: Path) -> str:
     """A SQL text literal of a file to read, and no other: DuckDB's readers take a name for a pattern."""
     return text("".join(f"[{character}]" if character in "*?[" else character for character in str(path)))

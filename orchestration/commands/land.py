@@ -280,7 +280,7 @@ def _stage(call: Call, file: InputFile, landed: list[Receipt]) -> Receipt:
             source = _open(connection, call, file, scratch)
             if call.rules.source:
                 former_ids.take_over(connection, call.rules.source, landed)
-            step.rows_are(source.rows, source.percent)
+            step.rows_are(source.rows, in_parts=bool(source.parts))
             with source_files.over_source(connection, source):
                 if call.rules.records:
                     receipt = _fill_cdrs(connection, source, call.rules.records, draft)

@@ -21,7 +21,7 @@ from typing import BinaryIO, Literal, cast
 
 import pyarrow as pa
 
-from orchestration import files
+from orchestration import engine, files
 from orchestration.errors import FileChanged, Refused
 from orchestration.landing import csv_parts
 from orchestration.landing.csv_parts import RowEnd
@@ -201,8 +201,9 @@ def unchanged(file: InputFile) -> Iterator[Callable[[], None]]:
 
         try:
             yield last_read
-        except Exception:
-            file.require_unchanged()
+        except Exception as error:
+            if str(error) != engine.INTERRUPTED:
+                file.require_unchanged()
             raise
         look()
 

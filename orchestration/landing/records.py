@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import duckdb
 
@@ -105,25 +106,26 @@ def write(
 def _write_usable(connection: duckdb.DuckDBPyConnection, source: SourceFile, rules: RecordRules, draft: Receipt) -> int:
     """Write the usable rows of all parts of a file, each part by a thread of its own. Returns how many there are."""
     relations = [f"({part})" for part in source.parts] or ["source"]
+    is_over = Event()
 
     def write_part(place: int) -> int:
         own = connections[place]
         if own is not connection:
             normalization.load(own)
         create_normalized(own, source, rules, draft.landed_at, relation=relations[place])
-        return _write_usable_part(own, draft, place)
+        return 0 if is_over.is_set() else _write_usable_part(own, draft, place)
 
     with engine.beside(connection, len(relations)) as connections, ThreadPoolExecutor(len(relations)) as pool:
         *others, last = range(len(relations))
         writing = [pool.submit(write_part, place) for place in others]
         try:
             # By this thread, which is the one that Ctrl+C ends, in the connection that is asked how far it is.
-            usable = write_part(last)
+            return write_part(last) + sum(part.result() for part in writing)
         except BaseException:
+            is_over.set()
             for place in others:
                 connections[place].interrupt()
             raise
-        return usable + sum(part.result() for part in writing)
 
 
 def _write_usable_part(connection: duckdb.DuckDBPyConnection, draft: Receipt, place: int) -> int:

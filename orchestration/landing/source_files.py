@@ -8,7 +8,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +72,7 @@ class SourceFile:
     `mapped`: the canonical values stand beside the file's own, as text in columns `record.…`, and `record.reason` says
     what only its source could know against a row. `ignored` counts the rows that are no record of their own.
     `unread`: what has the whole file, where no statement has read it to its end yet. `parts`: queries that have the
-    rows of `source` between them, each for one thread to read; `percent` says how far that is, which DuckDB cannot.
+    rows of `source` between them, each for one thread to read.
     """
 
     path: Path
@@ -82,7 +82,6 @@ class SourceFile:
     ignored: dict[str, int] = field(default_factory=dict)
     unread: str | None = None
     parts: Sequence[str] = ()
-    percent: Callable[[], float] | None = None
 
     @property
     def reason(self) -> str:
@@ -183,7 +182,7 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile
     is_lacking = not set(feed.required_beside(own)) <= set(own)
     require_columns(feed, path, own, _seems(feed, file) if is_lacking else "")
     if feed is CDRS and not is_mended and (parts := _parts(connection, file)):
-        return _open_in_parts(connection, path, header, parts)
+        return _open_in_parts(connection, path, header, parts, scratch)
     values = guarded_csv.unguarded(own) if is_mended else "*"
     query = f"select {values} from {read_csv(file.ended(scratch), compression, header)}"
     return stage(connection, path, query, own, scratch)
@@ -199,14 +198,9 @@ def _parts(connection: duckdb.DuckDBPyConnection, file: InputFile) -> list[Part]
 
 
 def _open_in_parts(
-    connection: duckdb.DuckDBPyConnection, path: Path, header: Sequence[str], parts: Sequence[Part]
+    connection: duckdb.DuckDBPyConnection, path: Path, header: Sequence[str], parts: Sequence[Part], scratch: Path
 ) -> SourceFile:
     """Create relation `source` over parts of a CSV. One thread reads a part, so it can number the rows."""
-    # fsspec takes a twentieth of a second to import.
-    from orchestration.landing.part_files import PartFiles
-
-    part_files = PartFiles(path, parts)
-    connection.register_filesystem(part_files)
     numbered = [
         f"""
         select
@@ -215,15 +209,15 @@ def _open_in_parts(
                 as source_row
         from (
             select *, row_number() over () as place
-            from {read_csv(part_files.name(number), "none", header, header=part.start == 0)}
+            from {read_csv(copy, "none", header, header=part.start == 0)}
         )
         """
-        for number, part in enumerate(parts)
+        for part, copy in zip(parts, csv_parts.cut(path, parts, scratch), strict=True)
     ]
     connection.execute(f"create or replace temp view source as {' union all '.join(numbered)}")
     rows, types = sum(part.rows for part in parts), dict.fromkeys(header, "VARCHAR")
     whole = read_csv(path, "none", header)
-    return SourceFile(path, rows, types, unread=whole, parts=numbered, percent=part_files.percent)
+    return SourceFile(path, rows, types, unread=whole, parts=numbered)
 
 
 def _seems(feed: Feed, file: InputFile) -> str:
@@ -250,7 +244,7 @@ def _lines_within_reach(handle: io.TextIOWrapper) -> Iterator[str]:
 
 
 def read_csv(
-    path: Path | str, compression: Compression, columns: Sequence[str], **dialect: str | bool | Sequence[str]
+    path: Path, compression: Compression, columns: Sequence[str], **dialect: str | bool | Sequence[str]
 ) -> str:
     """DuckDB's reader of a CSV file: every value as text. `dialect` has what is not as in RFC 4180 with a header.
 

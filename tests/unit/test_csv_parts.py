@@ -1,6 +1,9 @@
 """A large CSV is read in parts: the same rows with the same numbers as of the whole, or the same refusal."""
 
+import _thread
 import random
+import threading
+import time
 from pathlib import Path
 
 import duckdb
@@ -8,8 +11,7 @@ import pytest
 
 from orchestration import engine
 from orchestration.errors import Refused
-from orchestration.landing import csv_parts, feeds, input_files, normalization, source_files
-from orchestration.landing.part_files import PartFiles
+from orchestration.landing import csv_parts, feeds, input_files, normalization, records, source_files
 from tests.unit.deliveries import record, write_csv
 from tests.unit.test_landing_files import REFUSED
 
@@ -40,6 +42,7 @@ def small_parts(monkeypatch):
     """Any file is large enough for parts, and is looked at a few bytes at a time."""
     monkeypatch.setattr(csv_parts, "SMALLEST_PART", 1)
     monkeypatch.setattr(input_files, "BLOCK", 7)
+    monkeypatch.setattr(csv_parts, "COPIED", 5)
 
 
 def texts(chance: random.Random, number: int):
@@ -70,21 +73,17 @@ def test_parts_have_the_rows_of_the_whole(tmp_path, monkeypatch, small_parts):
             parts = csv_parts.parts(input_files.look_at(path).row_ends, chance.randrange(1, 5))
             if not parts:
                 continue
-            files = PartFiles(path, parts)
-            connection.register_filesystem(files)
             opened = [
                 f"select *, row_number() over () + {part.rows_before} as source_row "
-                f"from {source_files.read_csv(files.name(place), 'none', columns, header=part.start == 0)}"
-                for place, part in enumerate(parts)
+                f"from {source_files.read_csv(copy, 'none', columns, header=part.start == 0)}"
+                for part, copy in zip(parts, csv_parts.cut(path, parts, tmp_path), strict=True)
             ]
             assert [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]
             assert parts[-1].stop == len(content)
             whole = f"select *, row_number() over () as source_row from {source_files.read_csv(path, 'none', columns)}"
             expected = read(connection, whole)
             assert read(connection, " union all ".join(opened)) == expected, content
-            connection.unregister_filesystem(files.protocol)
             if isinstance(expected, list):
-                assert files.percent() == 100
                 assert sum(part.rows for part in parts) == len(expected), content
             cut.add((len(parts), isinstance(expected, list)))
     # Each number of parts came up, of files that can be read and of others.
@@ -208,6 +207,31 @@ def test_rows_that_were_counted_wrongly_never_land(warehouse, tmp_path, monkeypa
     with pytest.raises(RuntimeError, match="A statement of this software failed"):
         warehouse.receipt("cdrs", path)
     assert warehouse.receipts == []
+
+
+def test_ctrl_c_ends_every_part(warehouse, tmp_path, monkeypatch, small_parts):
+    begun = threading.Event()
+
+    def write_part(connection, draft, place: int) -> int:
+        if place == 0:
+            begun.set()
+            connection.execute("select sum(range) from range(1_000_000_000_000)")
+        begun.wait()
+        time.sleep(0.2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("STATEMENTS_THREADS", "2")
+    monkeypatch.setattr(records, "_write_usable_part", write_part)
+    with pytest.raises(KeyboardInterrupt):
+        warehouse.receipt("cdrs", delivery(tmp_path / "day.csv"))
+    assert warehouse.receipts == []
+
+
+def test_ctrl_c_in_a_query_is_no_mistake_of_ours(warehouse):
+    pressed = threading.Timer(0.3, _thread.interrupt_main)
+    pressed.start()
+    with pytest.raises(KeyboardInterrupt), engine.connect(warehouse.settings) as connection:
+        connection.execute("select sum(range) from range(1_000_000_000_000)")
 
 
 def test_connections_beside_another_end_with_it(warehouse):

@@ -3,6 +3,7 @@
 import gzip
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -77,8 +78,25 @@ def test_bytes_and_then_rows_are_told_with_their_rate(monkeypatch):
     assert told.line(50) == "reading ██████░░░░░░  50 %, 2,500 of 5,000 MB, 1,250 MB/s"
     told.rows_are(30_000_000)
     assert told.line(10) == "writing █░░░░░░░░░░░  10 %, 3,000,000 of 30,000,000 rows, 3,000,000 rows/s"
-    # Another query over the rows starts anew.
-    assert told.line(5) == "writing █░░░░░░░░░░░   5 %, 1,500,000 of 30,000,000 rows, 1,500,000 rows/s"
+    # Another query over the rows started since, within half a second.
+    assert told.line(5) == "writing █░░░░░░░░░░░   5 %, 1,500,000 of 30,000,000 rows, 1,000,000 rows/s"
+
+
+def test_of_a_file_in_parts_what_linux_counts_is_told(tmp_path, monkeypatch):
+    counts = tmp_path / "io"
+    monkeypatch.setattr(pace, "COUNTS", counts)
+    with duckdb.connect() as connection:
+        # Nothing is told where nothing is counted.
+        told = Pace(1_000)
+        told.rows_are(10, in_parts=True)
+        assert told.percent(connection) == -1
+        counts.write_text("rchar: 5000\nwchar: 7\n", encoding="ascii")
+        told.rows_are(10, in_parts=True)
+        counts.write_text("rchar: 5250\nwchar: 7\n", encoding="ascii")
+        assert told.percent(connection) == 25
+        # What runs when the parts have been read is a query, which DuckDB knows.
+        counts.write_text("rchar: 6000\nwchar: 7\n", encoding="ascii")
+        assert told.percent(connection) == connection.query_progress()
 
 
 @pytest.mark.slow
