@@ -8,13 +8,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from orchestration import files
 from orchestration.errors import refused_by_machine
 from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # How every Parquet file is written. Level 1 of zstd gives files of the size of the usual level 3 on this data, in a
 # quarter less time; version 2 encodes times and texts more tightly; a column with more than 8,000 values in a row group
@@ -124,6 +127,36 @@ def create_table(
     connection.register("given", pa.table(values, names=list(columns)))
     connection.execute(f"insert into {name} select * from given")
     connection.unregister("given")
+
+
+@contextmanager
+def streamed(
+    connection: duckdb.DuckDBPyConnection, name: str, schema: "pa.Schema", batches: Iterable["pa.RecordBatch"]
+) -> Iterator[None]:
+    """A relation of these batches, each made when a query asks for it: it can be read once.
+
+    What goes wrong in making them is raised as it is. DuckDB would tell it as a mistake of the query.
+    """
+    import pyarrow as pa
+
+    raised: list[BaseException] = []
+
+    def kept() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    connection.register(name, pa.RecordBatchReader.from_batches(schema, kept()))
+    try:
+        yield
+    except duckdb.Error:
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        connection.unregister(name)
 
 
 def row(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:

@@ -71,16 +71,12 @@ def copy(source: Path, target: Path) -> None:
             written.write_batch(batch)
 
 
-def shared(own: Path, others: Sequence[Path]) -> pa.RecordBatchReader:
+def shared(own: Path, others: Sequence[Path]) -> Iterator[pa.RecordBatch]:
     """Each fingerprint of `own` that other files have or that is there twice, with its position and its day.
 
     Rows have the columns of SHARED. Position 0 is `own`, 1 the first of the others; every place of a shared fingerprint
     is a row of its own.
     """
-    return pa.RecordBatchReader.from_batches(SHARED, _shared(own, others))
-
-
-def _shared(own: Path, others: Sequence[Path]) -> Iterator[pa.RecordBatch]:
     for part in _parts(own):
         fingerprints = part["fingerprint"].to_numpy()
         wanted = Wanted(fingerprints)

@@ -179,9 +179,9 @@ def _create_shared_ids(connection: duckdb.DuckDBPyConnection, own: Path, others:
     `own` is the batch's file of ids. A place is the position of a batch in `[batch, *others]`, and a day.
     """
     _create_shared_table(connection)
-    connection.register("found", fingerprints.shared(own, [ids_file(other) for other in others]))
-    connection.execute("insert into shared_id select fingerprint, position, day from found")
-    connection.unregister("found")
+    found = fingerprints.shared(own, [ids_file(other) for other in others])
+    with engine.streamed(connection, "found", fingerprints.SHARED, found):
+        connection.execute("insert into shared_id select fingerprint, position, day from found")
 
 
 def create_moved_ids(connection: duckdb.DuckDBPyConnection, batches: Sequence[Receipt]) -> None:

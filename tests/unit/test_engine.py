@@ -1,12 +1,14 @@
-"""Connections of several processes at once, each of which spills."""
+"""Connections of several processes at once, each of which spills; rows that are made when a query asks for them."""
 
 import subprocess
 import sys
 from contextlib import suppress
 
+import duckdb
+import pyarrow as pa
 import pytest
 
-from orchestration import settings
+from orchestration import engine, settings
 from orchestration.settings import PROJECT_ROOT
 
 SORT = """
@@ -47,3 +49,34 @@ def test_two_processes_that_spill_at_once_do_not_meet(tmp_path, monkeypatch):
     assert said == [(f"{(3_000_000, sum(range(first, first + 3_000_000)))}\n", "") for first in firsts]
     assert seen == len(firsts)
     assert list(spills.iterdir()) == []
+
+
+NUMBERS = pa.schema([("n", pa.int64())])
+
+
+def numbers(*until):
+    """Two batches, and then what is to go wrong."""
+    for first in (0, 2):
+        yield pa.record_batch([pa.array([first, first + 1])], schema=NUMBERS)
+    for error in until:
+        raise error
+
+
+def test_rows_that_are_made_when_a_query_asks_for_them_are_all_there():
+    with duckdb.connect() as connection, engine.streamed(connection, "found", NUMBERS, numbers()):
+        assert connection.execute("select n from found").fetchall() == [(0,), (1,), (2,), (3,)]
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error", "a.parquet"), KeyboardInterrupt()])
+def test_what_goes_wrong_in_making_rows_is_raised_as_it_is(error):
+    with duckdb.connect() as connection:
+        with pytest.raises(type(error)) as raised, engine.streamed(connection, "found", NUMBERS, numbers(error)):
+            connection.execute("create table made as select n from found")
+        assert raised.value is error
+        assert connection.execute("select count(*) from duckdb_tables()").fetchall() == [(0,)]
+
+
+def test_a_mistake_in_a_query_over_them_is_its_own():
+    with duckdb.connect() as connection, engine.streamed(connection, "found", NUMBERS, numbers()):
+        with pytest.raises(duckdb.BinderException):
+            connection.execute("select missing from found")

@@ -37,7 +37,7 @@ def test_shared_fingerprints_are_those_that_sets_have_in_common(tmp_path_factory
     shared = {fingerprint for fingerprint in own if fingerprint in elsewhere or own.count(fingerprint) > 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fingerprints, "AT_ONCE", at_once)
-        found = fingerprints.shared(paths[0], paths[1:]).read_all()
+        found = pa.Table.from_batches(fingerprints.shared(paths[0], paths[1:]), fingerprints.SHARED)
     expected = [
         (fingerprint, position, day)
         for position, rows in enumerate(written)
