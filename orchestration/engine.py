@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 # is no longer tried as a dictionary, which saves an eighth of the time and costs a hundredth of the size.
 PARQUET = "format parquet, compression zstd, compression_level 1, parquet_version v2, dictionary_size_limit 8000"
 # Errors that the machine causes and not our SQL: a full disk, a file that went away, memory that ran out. One
-# connection at a time writes, so a transaction fails for no other reason.
-MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException)
+# connection at a time writes, so a transaction fails for no other reason; and it is fatal to DuckDB when the disk does
+# not confirm what was written.
+MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException, duckdb.FatalException)
 
 # What DuckDB says for Ctrl+C.
 INTERRUPTED = "Query interrupted"

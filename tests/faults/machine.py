@@ -173,6 +173,7 @@ class Left:
 
     folders: dict[str, dict[str, tuple[int, bytes]]] = field(default_factory=dict)
     warehouse: dict[str, Sequence[tuple]] | None = None
+    overview: str = ""
     scraps: list[str] = field(default_factory=list)
 
 
@@ -188,6 +189,8 @@ def left(data: Path) -> Left:
         }
     if (data / "warehouse.duckdb").exists():
         found.warehouse = tables_of(data / "warehouse.duckdb")
+    if (data / "overview.html").exists():
+        found.overview = (data / "overview.html").read_text()
     found.scraps = [str(path.relative_to(data)) for path in sorted((data / "build").rglob("*")) if path.is_file()]
     return found
 

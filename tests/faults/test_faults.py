@@ -74,6 +74,8 @@ def problems_after(fault: Fault, done: Done, before: Left, now: Left, whole: Lef
     if done.status == 0:
         # The overview is a page about what is done: when it cannot be written, the command says so and has done its work.
         told = "It is done, but" in done.said and "overview.html was not written" in " ".join(done.said.split())
+        # It looks at what the next close will read; what the machine refuses there stands on it.
+        told |= "The machine would not do it" in now.overview
         if fault.call in NEVER_SWALLOWED and not told:
             yield f"the error was swallowed: {done.said}"
         if now.folders != whole.folders or now.warehouse != whole.warehouse:

@@ -9,12 +9,14 @@ import pyarrow as pa
 import pytest
 
 from orchestration import engine, settings
+from orchestration.errors import Refused
 from orchestration.settings import PROJECT_ROOT
 
 SORT = """
 import sys
 from pathlib import Path
 from orchestration import engine, settings
+from orchestration.errors import Refused
 first = int(sys.argv[2])
 with engine.connect(settings.load(Path(sys.argv[1]))) as connection:
     print(connection.execute(
@@ -77,6 +79,15 @@ def test_what_goes_wrong_in_making_rows_is_raised_as_it_is(error):
 
 
 def test_a_mistake_in_a_query_over_them_is_its_own():
-    with duckdb.connect() as connection, engine.streamed(connection, "found", NUMBERS, numbers()):
-        with pytest.raises(duckdb.BinderException):
-            connection.execute("select missing from found")
+    with (
+        duckdb.connect() as connection,
+        pytest.raises(duckdb.BinderException),
+        engine.streamed(connection, "found", NUMBERS, numbers()),
+    ):
+        connection.execute("select missing from found")
+
+
+@pytest.mark.parametrize("error", [duckdb.IOException("Could not read"), duckdb.FatalException("fsync failed!")])
+def test_what_the_machine_refuses_a_connection_is_a_sentence(tmp_path, error):
+    with pytest.raises(Refused, match="The machine would not do it: "), engine.connect(settings.load(tmp_path)):
+        raise error
