@@ -61,8 +61,9 @@ class Zygote:
         }
         # With one thread a query's calls come from one thread, in one order; so a fault finds its call again.
         environment |= {"STATEMENTS_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-        # Children end without tidying up, as killed ones do; what dbt shares between processes goes with the zygote.
-        environment["PYTHONWARNINGS"] = "ignore:resource_tracker"
+        # As the console script does; and children end without tidying up, as killed ones do: what dbt shares between
+        # processes goes with the zygote.
+        environment["PYTHONWARNINGS"] = "ignore"
         self._process = subprocess.Popen(
             [*under, sys.executable, "-m", "tests.faults.zygote"],
             cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
