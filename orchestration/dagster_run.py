@@ -17,12 +17,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from orchestration import files, screen
 from orchestration.errors import Damaged, Refused
+from orchestration.frozen import frozen_months
 from orchestration.months import Month
 from orchestration.settings import Settings
 
@@ -109,7 +111,7 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
         from orchestration.definitions import build_defs
         from orchestration.defs.assets import FROZEN_MONTH
 
-        job = build_defs(settings).resolve_job_def("close_month")
+        job = build_defs(_with_first_month(settings, month)).resolve_job_def("close_month")
         with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance, redirect_stderr(_Stderr()):
             try:
                 run = job.execute_in_process(
@@ -124,10 +126,18 @@ def close_through_dagster(settings: Settings, month: Month, *, accept_rejected: 
                 )
             except dg.Failure as failure:
                 raise failure.__cause__ or failure from None
+            except dg.DagsterExecutionInterruptedError:
+                raise KeyboardInterrupt from None
         (materialization,) = (
             event.materialization for event in run.get_asset_materialization_events() if event.asset_key == FROZEN_MONTH
         )
         return bool(materialization.metadata["outcome"].value == ALREADY_FROZEN)
+
+
+def _with_first_month(settings: Settings, month: Month) -> Settings:
+    """Where no month is frozen, the one that is named is the first, whatever else has landed (rule 22)."""
+    is_known = settings.first_month or frozen_months(settings)
+    return settings if is_known else replace(settings, first_month=str(month))
 
 
 @functools.cache

@@ -138,7 +138,9 @@ def streamed(
 
     What goes wrong in making them is raised as it is. DuckDB would tell it as a mistake of the query.
     """
+    # DuckDB imports the second for itself, where Ctrl+C would go unheard.
     import pyarrow as pa
+    import pyarrow.dataset
 
     raised: list[BaseException] = []
 

@@ -358,8 +358,11 @@ def _invoke(
     finally:
         # dbt keeps the file open; nobody else in this process could open it with other settings.
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    if isinstance(outcome.exception, Exception):
+        raise Refused(f"dbt could not run: {engine.first_line(outcome.exception)}") from outcome.exception
     if outcome.exception is not None:
-        raise Refused(f"dbt could not run: {str(outcome.exception).strip().splitlines()[0]}") from outcome.exception
+        # Ctrl+C, by itself or as Dagster tells it.
+        raise outcome.exception
     return outcome
 
 

@@ -133,7 +133,9 @@ def cut(path: Path, parts: Sequence[Part], folder: Path) -> list[Path]:
     def copy(target: Path) -> Path:
         part = part_of[target]
         missing, block = part.stop - part.start, memoryview(bytearray(COPIED))
-        with path.open("rb", buffering=0) as source, target.open("wb", buffering=0) as copied:
+        # A disk that is full may take a part of a block, and say so by its length alone: an open file that has a buffer
+        # goes on with the rest, and meets the error.
+        with path.open("rb", buffering=0) as source, target.open("wb") as copied:
             source.seek(part.start)
             # A file that ends before was changed since it was looked at, and is refused for that.
             while missing and (length := source.readinto(block[:missing])):

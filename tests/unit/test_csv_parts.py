@@ -2,6 +2,7 @@
 
 import _thread
 import random
+import resource
 import threading
 import time
 from pathlib import Path
@@ -207,6 +208,23 @@ def test_rows_that_were_counted_wrongly_never_land(warehouse, tmp_path, monkeypa
     with pytest.raises(RuntimeError, match="A statement of this software failed"):
         warehouse.receipt("cdrs", path)
     assert warehouse.receipts == []
+
+
+@pytest.mark.parametrize("missing", [1, 20, 300_000])
+def test_a_part_that_the_disk_takes_a_piece_of_is_an_error(tmp_path, missing):
+    """A disk that fills up writes what it has room for, and tells of it by the number of bytes alone."""
+    path = tmp_path / "day.csv"
+    path.write_bytes(b"0123456789" * 90_000)
+    whole = csv_parts.Part(0, path.stat().st_size, 0, 1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (whole.stop - missing, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            csv_parts.cut(path, [whole], tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (part,) = csv_parts.cut(path, [whole], tmp_path)
+    assert part.read_bytes() == path.read_bytes()
 
 
 def test_ctrl_c_ends_every_part(warehouse, tmp_path, monkeypatch, small_parts):
