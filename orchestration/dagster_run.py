@@ -42,6 +42,8 @@ def prepare_home(settings: Settings) -> Path:
     home = settings.dagster_home
     # A library that tries again warns of it; an operator hears of what came of it.
     logging.getLogger().setLevel(logging.ERROR)
+    # Which Ctrl+C ends while it is closed.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["STATEMENTS_DATA_DIR"] = str(settings.data)

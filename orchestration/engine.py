@@ -27,7 +27,8 @@ PARQUET = "format parquet, compression zstd, compression_level 1, parquet_versio
 # connection at a time writes, so a transaction fails for no other reason; and it is fatal to DuckDB when the disk does
 # not confirm what was written.
 MACHINE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException, duckdb.FatalException)
-
+# Those of a statement that is wrong, which no file is to blame for.
+OUR_MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 # What DuckDB says for Ctrl+C.
 INTERRUPTED = "Query interrupted"
 # What is set for each connection to a database.
@@ -53,10 +54,12 @@ def connect(
     with spill_folder(settings) as spill:
         options["temp_directory"] = spill
         try:
-            with duckdb.connect(str(path) if path else ":memory:", config=options) as connection:
+            with (
+                duckdb.connect(str(path) if path else ":memory:", config=options) as connection,
+                _ended_by_ctrl_c(connection),
+            ):
                 connection.execute(SESSION)
-                with _ended_by_ctrl_c(connection):
-                    yield connection
+                yield connection
         except MACHINE_ERRORS as error:
             raise refused_by_machine(first_line(error).rstrip(".")) from error
 

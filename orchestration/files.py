@@ -227,7 +227,7 @@ def require_hashes(expected: dict[Path, str], each_file: EachFile = two_at_a_tim
             )
         if hashes[path] != digest:
             raise Damaged(
-                f"{path} does not match the hash on its receipt. Restore it from a backup; "
+                f"{path} does not match the hash that was kept of it. Restore it from a backup; "
                 "`statements verify` lists what is damaged."
             )
 

@@ -5,6 +5,7 @@ group says what each takes and prints. What does not: how anything is done. The 
 the command that needs them, since Dagster and dbt take seconds to import.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
@@ -17,6 +18,9 @@ from orchestration import screen
 from orchestration.cli import close, command, exports, land, registry, reports, sql, ui
 
 Commands = dict[str, Callable[..., None]]
+
+# As a shell tells it.
+ENDED_BY_CTRL_C = 130
 
 GROUPS: dict[str, Commands] = {
     "Land files and change who holds what": {
@@ -122,4 +126,12 @@ def main() -> None:
         warnings.simplefilter("ignore")
     sys.stdout, sys.stderr = screen.Stream(sys.stdout), screen.Stream(sys.stderr)
     sys.meta_path.insert(0, _WithoutPandas())
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == ENDED_BY_CTRL_C:
+            # Threads of a query that nobody waits for may still work: to end Python around them is a crash.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ENDED_BY_CTRL_C)
+        raise

@@ -7,14 +7,14 @@ not: what a manifest says (`content`), or proving that it is true (`verify`).
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
-from orchestration import frozen
+from orchestration import files, frozen
 from orchestration.close.content import FORMAT, FORMAT_WITHOUT_ROOT, Content, canonical
 from orchestration.errors import Damaged
 from orchestration.months import Month
@@ -139,6 +139,21 @@ def require_closed(settings: Settings, month: Month) -> Manifest:
     """The manifest of a month. Refused when the month is not frozen, with the months that are."""
     frozen.require_closed(settings, month)
     return read(settings, month)
+
+
+def require_undamaged(months: Iterable[Manifest], *, with_days: bool, only: Collection[str] | None = None) -> None:
+    """Raise Damaged unless the files of frozen months have the hashes of their manifests: before they are shown.
+
+    `with_days`: those with the records of a day, too, which are nearly all of the bytes. `only`: files of these names.
+    """
+    files.require_hashes(
+        {
+            manifest.folder / name: digest
+            for manifest in months
+            for name, digest in manifest.content.hashes.items()
+            if (with_days or not name.startswith("usage/day=")) and (only is None or name in only)
+        }
+    )
 
 
 def load(settings: Settings) -> Chain:

@@ -78,15 +78,22 @@ def _require_first(close: Close, settings: Settings) -> None:
 
 
 def months_with_records(batches: Sequence[Receipt]) -> str:
-    """The landed months with their record counts, in a sentence."""
-    counts: Counter[str] = Counter()
+    """The landed months with the counts of their records, and those of rejected rows alone, in a sentence or two."""
+    records: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     for batch in batches:
         for file in batch.records:
-            counts[file.month] += file.rows
-    if not counts:
-        return "No cdrs have landed at all."
-    listed = ", ".join(f"{month} ({counted(rows, 'record')})" for month, rows in sorted(counts.items()))
-    return f"Landed are {listed}."
+            records[file.month] += file.rows
+        rejected.update(batch.rejected_by_month)
+    alone = {month: rows for month, rows in rejected.items() if month and month not in records}
+    sentences = [
+        f"{begin} {', '.join(f'{month} ({counted(rows, what)})' for month, rows in sorted(counts.items()))}."
+        for begin, counts, what in (("Landed are", records, "record"), ("Rejected is all of", alone, "row"))
+        if counts
+    ]
+    if not sentences and rejected:
+        return "Only rejected rows have landed, none with a time that can be read."
+    return " ".join(sentences) or "No cdrs have landed at all."
 
 
 def require_landed(close: Close, now: datetime) -> None:

@@ -32,8 +32,6 @@ from orchestration.layout import counted
 MENDED_COLUMNS = ("rejected_record_id", "rejected_reason", "rejected_file", "rejected_row")
 # A file of withdrawals needs no others.
 OF_WITHDRAWALS = ("record_id", "withdrawn")
-# A query that is wrong is not the file's fault.
-OUR_MISTAKES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 # The footer of a Parquet file with ten thousand row groups has half of it.
 LARGEST_FOOTER = 64_000_000
 # How values are staged, which are read once or twice and removed: as they are, but for the columns of few values. That
@@ -115,7 +113,7 @@ def reading(path: Path) -> Iterator[None]:
     """Around statements that do nothing but read a file: refuse it when its bytes cannot be read, however far in."""
     try:
         yield
-    except (duckdb.OutOfMemoryException, *OUR_MISTAKES):
+    except (duckdb.OutOfMemoryException, *engine.OUR_MISTAKES):
         raise
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
         # Torn bytes raise whatever the reader was doing just then, so no narrower kind would catch them all.
@@ -135,13 +133,13 @@ def over_source(connection: duckdb.DuckDBPyConnection, source: SourceFile) -> It
         yield
         return
     except (duckdb.Error, UnicodeDecodeError) as error:
-        if source.unread and not isinstance(error, (duckdb.OutOfMemoryException, *OUR_MISTAKES)):
+        if source.unread and not isinstance(error, (duckdb.OutOfMemoryException, *engine.OUR_MISTAKES)):
             with reading(source.path):
                 connection.execute(f"select max(hash(columns(*))) from {source.unread}").fetchall()
         if isinstance(error, engine.MACHINE_ERRORS):
             raise
         # A statement that is wrong names our own columns alone.
-        said = engine.first_line(error) if isinstance(error, OUR_MISTAKES) else engine.without_values(error)
+        said = engine.first_line(error) if isinstance(error, engine.OUR_MISTAKES) else engine.without_values(error)
         place = error.__traceback__
     message = f"A statement of this software failed over {source.path}: {said}"
     raise RuntimeError(message).with_traceback(place) from None

@@ -36,6 +36,7 @@ def export(settings: Settings, choice: Choice, out: Path) -> Path:
     files.require_printable(out, "The folder")
     months = sorted(set(choice.months))
     chain = [manifests.require_closed(settings, month) for month in months]
+    manifests.require_undamaged(chain, with_days=choice.with_usage)
     name = f"statements_{months[0]}" + (f"_{months[-1]}" if months[1:] else "")
     target = out / f"{name}.duckdb"
     with (

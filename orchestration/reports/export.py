@@ -35,6 +35,11 @@ class Choice:
     formats: tuple[str, ...] = ("csv",)
     with_detail: bool = False
 
+    @property
+    def has_records(self) -> bool:
+        """Whether the records of the month are read for it."""
+        return self.with_detail or not TABLE_WRITERS.keys().isdisjoint(self.formats)
+
 
 def formats(texts: Sequence[str]) -> tuple[str, ...]:
     """The formats that a user named, one by one or with commas between them. Refused when one is none."""
@@ -47,6 +52,7 @@ def formats(texts: Sequence[str]) -> tuple[str, ...]:
 def export(settings: Settings, month: Month, account_id: str | None, choice: Choice, out: Path) -> list[Path]:
     """Write a closed month under `out/month=…`, or a tenant's part under `…/account=…`. Returns the files, in order."""
     files.require_printable(out, "The folder")
+    reading.require_undamaged(settings, month, with_days=choice.has_records)
     with files.disk_errors(), reading.opened(settings, month) as source:
         if account_id is None:
             return write(source, None, choice, month_folder(out, month))

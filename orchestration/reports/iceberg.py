@@ -43,6 +43,7 @@ def export(settings: Settings, months: Sequence[Month], out: Path) -> Path:
 
     files.require_printable(out, "The folder")
     chain = [manifests.require_closed(settings, month) for month in sorted(set(months))]
+    manifests.require_undamaged(chain, with_days=True)
     folder = (out / "iceberg").absolute()
     data_folder.require_outside(settings, folder)
     with files.disk_errors():

@@ -84,6 +84,7 @@ def write(settings: Settings, order: Order, progress: Callable[[str], Any]) -> P
     everything else written, when a statement cannot be: the sentence names each.
     """
     files.require_printable(order.out, "The folder")
+    reading.require_undamaged(settings, order.month, with_days=order.choice.has_records)
     with files.disk_errors(), reading.opened(settings, order.month) as source:
         accounts = reading.account_ids(source)
         key = _key(source, order)

@@ -73,6 +73,8 @@ def reconcile(settings: Settings, month: Month, bill: Bill, out: Path) -> Reconc
     """Compare a closed month with a bill, write every row of the comparison to `out`, and sum it up."""
     manifest = manifests.require_closed(settings, month)
     later = [frozen for frozen in manifests.load(settings) if frozen.month > month]
+    manifests.require_undamaged([manifest], with_days=True)
+    manifests.require_undamaged(later, with_days=False)
     declared = declaration.load(settings, bill.source) if bill.source else None
     file = input_files.look_at(bill.path, declared.formats if declared else ())
     with (

@@ -27,8 +27,7 @@ SECTIONS = f"read_csv({text(SEEDS / 'sections.csv')}, columns = {{'section': 'va
 
 def read(settings: Settings, month: Month, account_id: str | None) -> dict[str, Any]:
     """`statements` (wide, one per currency), `lines` and `corrections`, record by record, of a closed month."""
-    # A month whose manifest is damaged is not shown, though the warehouse could.
-    manifests.require_closed(settings, month)
+    manifests.require_undamaged([manifests.require_closed(settings, month)], with_days=False)
     if account_id is None:
         wide, lines, where, values = "organization", "organization_statement", "month = ?", [str(month)]
     else:

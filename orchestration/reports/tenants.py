@@ -32,7 +32,9 @@ def _order(sort: str) -> str:
 
 
 def _query(settings: Settings, month: Month) -> str:
-    manifests.require_closed(settings, month)
+    manifest = manifests.require_closed(settings, month)
+    before = [one for one in manifests.load(settings) if one.month == month.previous]
+    manifests.require_undamaged([manifest, *before], with_days=False)
     return f"""
         with this as (
             from statements.statements where month = {text(str(month))}

@@ -53,7 +53,7 @@ NAMES = {
         "reference",
     ),
     "started_at": ("start", "call date", "calldate", "date time", "datetime", "timestamp", "date", "time", "begin"),
-    "duration_seconds": ("total duration", "call duration", "duration", "seconds", "length", "talk", "dauer", "dur"),
+    "duration_seconds": ("total duration", "call duration", "duration", "seconds", "secs", "length", "talk", "dauer", "dur"),
     "billed_seconds": ("billable duration", "billed", "billable", "billsec", "charged duration", "rated"),
     "from_number": (
         "call from",
@@ -213,6 +213,8 @@ class _Writer:
     def draft(self) -> Draft:
         started_at = self._started_at()
         seconds = {name: self._seconds(name) for name in ("billed_seconds", "duration_seconds")}
+        if not any(seconds.values()):
+            self.to_do.append("no column of durations was seen; without duration_seconds, every call lasts 0 seconds.")
         before = set(self.taken)
         cost = self._cost()
         record_id = self._record_id(rated=self.taken - before)

@@ -15,7 +15,7 @@ from orchestration.engine import identifier, text
 from orchestration.errors import Refused
 from orchestration.landing.input_files import InputFile
 from orchestration.landing.services import Services
-from orchestration.landing.source_files import OUR_MISTAKES, SourceFile
+from orchestration.landing.source_files import SourceFile
 from orchestration.sources import expressions, lookups, rating
 from orchestration.sources.declaration import Source
 from orchestration.sources.expressions import Evaluated
@@ -145,7 +145,7 @@ def _write_mapped(
             connection.execute("set disabled_optimizers = 'common_subexpressions'")
             (written,) = engine.row(connection, copy)
             connection.execute("set disabled_optimizers = ''")
-    except (*engine.MACHINE_ERRORS, *OUR_MISTAKES):
+    except (*engine.MACHINE_ERRORS, *engine.OUR_MISTAKES):
         raise
     except duckdb.Error as error:
         # An expression of a row rejects that row. `rows` is about all of them, as is one that holds a query.

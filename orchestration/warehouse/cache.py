@@ -19,7 +19,7 @@ from orchestration.close import dbt_build, manifests, on_duckdb, statement_docum
 from orchestration.close.manifests import Chain
 from orchestration.close.pinning import ClosePeriod
 from orchestration.engine import identifier, text
-from orchestration.errors import Refused
+from orchestration.errors import Damaged, Refused
 from orchestration.landing import receipts
 from orchestration.landing.feeds import CDRS
 from orchestration.landing.receipts import Receipt
@@ -59,7 +59,7 @@ def _contents(settings: Settings) -> tuple[set[tuple[Any, ...]], set[tuple[Any, 
         with reader.reading(settings) as connection:
             batches = connection.execute("select batch_id from operations.batches").fetchall()
             heads = connection.execute("select month, manifest_sha256 from operations.closes").fetchall()
-    except (Refused, duckdb.Error):
+    except (Refused, Damaged, duckdb.Error):
         return None
     return set(batches), set(heads)
 

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from orchestration import engine
-from orchestration.errors import Refused
+from orchestration.errors import Damaged, Refused
 from orchestration.settings import Settings
 
 
@@ -46,6 +46,14 @@ def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         raise Refused(
             f"A file that the warehouse points to cannot be read: {engine.first_line(error)} "
             "If the data folder was moved, `statements rebuild`; `statements verify` tells what is damaged."
+        ) from error
+    except (duckdb.OutOfMemoryException, *engine.OUR_MISTAKES):
+        raise
+    except duckdb.Error as error:
+        # A query of ours fails over damaged bytes alone, and in whatever way its reader then stumbles.
+        raise Damaged(
+            f"A file that the warehouse points to is damaged: {engine.without_values(error)}. "
+            "`statements verify` tells which; restore it from a backup."
         ) from error
     finally:
         connection.close()

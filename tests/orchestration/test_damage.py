@@ -96,6 +96,49 @@ def stored(closed_april: Path, tmp_path_factory) -> Settings:
         return settings.load(stand_in(folder, monkeypatch, AFTER_APRIL).data)
 
 
+HANDED_OUT = (
+    "show 2026-03",
+    "show 2026-03 alpha",
+    "show 2026-03 --tenants",
+    "export 2026-03 --account alpha --format html --out {out}",
+    "export 2026-03 --each --format html --out {out}",
+    "export 2026-03 --format duckdb --out {out}",
+)
+
+
+@pytest.mark.parametrize("command", HANDED_OUT)
+def test_no_damaged_table_is_shown_or_handed_out(copy_of, closed_march, command):
+    line = copy_of(closed_march)
+    damage_one(line.data / "statements" / "month=2026-03" / "statements.parquet")
+    outcome = line.run(command.format(out=line.folder / "out"))
+    assert (outcome.exit_status, "statements.parquet does not match the hash" in outcome.stderr) == (3, True)
+    assert not (line.folder / "out").exists()
+
+
+@pytest.mark.parametrize("options", ["--format csv", "--format html --detail", "--format duckdb --with-usage"])
+def test_no_damaged_record_is_handed_out(copy_of, closed_march, options):
+    line = copy_of(closed_march)
+    damage_one(line.data / "statements" / "month=2026-03" / "usage" / "day=10.parquet")
+    outcome = line.run(f"export 2026-03 {options} --out {line.folder / 'out'}")
+    assert (outcome.exit_status, "day=10.parquet does not match the hash" in outcome.stderr) == (3, True)
+    assert not (line.folder / "out").exists()
+
+
+def test_a_question_that_meets_damaged_bytes_is_answered_with_a_sentence(copy_of, closed_march):
+    line = copy_of(closed_march)
+    path = next(path for path in (line.data / "statements").rglob("day=*.parquet") if path.stat().st_size > 4_000)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:4] + b"\x55" * 600 + path.read_bytes()[604:])
+    line.must("rebuild")
+    outcome = line.run("explain in-alpha")
+    assert (outcome.exit_status, "is damaged" in outcome.stderr) == (3, True)
+
+
+def damage_one(path: Path) -> None:
+    path.chmod(0o644)
+    flip_a_bit(path, [], random.Random(SEED))
+
+
 def content_of(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files.files_below(folder)}
 

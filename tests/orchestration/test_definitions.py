@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,13 +12,14 @@ import dagster as dg
 import pytest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
+from dbt.cli.main import dbtRunnerResult
 
 from orchestration import clock, dagster_run, settings
 from orchestration.close import manifests, pinning
 from orchestration.definitions import build_defs
 from orchestration.defs import jobs, partitions
 from orchestration.months import Month
-from tests.orchestration.conftest import AFTER_APRIL, IN_APRIL, land
+from tests.orchestration.conftest import AFTER_APRIL, BROKEN, IN_APRIL, IPS, NUMBERS, TENANTS, land, stand_in
 from tests.unit.deliveries import record, tree
 
 FEEDS = {f"landing/{feed}" for feed in ("cdrs", "tenants", "number_assignments", "ip_assignments")}
@@ -466,6 +468,36 @@ def test_a_mistake_of_ours_ends_the_close_with_what_it_says(april, monkeypatch):
     monkeypatch.setattr(pinning, "receipt_counts", fail)
     with pytest.raises(ZeroDivisionError, match="a mistake of ours"):
         dagster_run.close_through_dagster(settings.load(april.data), Month.parse("2026-04"), accept_rejected=False)
+
+
+def test_the_first_month_that_is_named_may_have_rejected_rows_alone(tmp_path, monkeypatch):
+    line = stand_in(tmp_path, monkeypatch, AFTER_APRIL)
+    for feed, rows in {"tenants": TENANTS, "number_assignments": NUMBERS, "ip_assignments": IPS}.items():
+        land(line, feed, *rows)
+    land(line, "cdrs", BROKEN, *IN_APRIL)
+    assert line.run("close 2026-03").exit_status == 1
+    assert "Closed 2026-03: 0 records" in line.must("close 2026-03 --accept-rejected").stdout
+    assert "Closed 2026-04" in line.must("close 2026-04").stdout
+
+
+def press(*_given, **_named):
+    signal.raise_signal(signal.SIGINT)
+
+
+def tell_of_it(*_given, **_named):
+    """What dbt makes of Ctrl+C in one of its queries."""
+    return dbtRunnerResult(success=False, exception=KeyboardInterrupt())
+
+
+@pytest.mark.parametrize(
+    ("place", "ended"),
+    [("orchestration.close.month_build.make", press), ("dbt.cli.main.dbtRunner.invoke", tell_of_it)],
+)
+def test_ctrl_c_in_a_close_ends_it_as_it_ends_any_command(april, monkeypatch, place, ended):
+    land(april, "cdrs", *IN_APRIL)
+    monkeypatch.setattr(place, ended)
+    assert april.run("close 2026-04").exit_status == 130
+    assert not (april.data / "statements" / "month=2026-04").exists()
 
 
 # The daily look -------------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def test_what_clears_a_rejected_row_is_hashed_and_named_wherever_it_lies(copy_of
     path = batches[-1].path(file)
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1] + b"0")
-    with pytest.raises(Damaged, match="does not match the hash on its receipt"):
+    with pytest.raises(Damaged, match="does not match the hash that was kept of it"):
         closing(line)
 
 

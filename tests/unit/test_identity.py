@@ -193,7 +193,7 @@ def test_ids_that_are_not_as_they_landed_stop_the_next_landing(land):
     path = first.folder / "ids.parquet"
     path.chmod(0o600)
     path.write_bytes(path.read_bytes()[:-1] + b"0")
-    with pytest.raises(Damaged, match=r"ids\.parquet does not match the hash on its receipt"):
+    with pytest.raises(Damaged, match=r"ids\.parquet does not match the hash that was kept of it"):
         land(record("b"))
 
 

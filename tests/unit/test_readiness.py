@@ -74,6 +74,13 @@ def test_the_first_month_has_to_have_something(tmp_path):
         "Landed are 2026-03 (1 record), 2026-05 (2,000 records)."
     )
     assert "No cdrs have landed at all." in refusal(readiness.require_next, close(APRIL, [], landed[1:]), settings)
+    landed += [rejected(4, {"2026-02": 3, "2026-05": 1, "": 1})]
+    assert "Landed are 2026-03 (1 record), 2026-05 (2,000 records). Rejected is all of 2026-02 (3 rows)." in refusal(
+        readiness.require_next, close(APRIL, [], landed), settings
+    )
+    assert "Only rejected rows have landed, none with a time that can be read." in refusal(
+        readiness.require_next, close(APRIL, [], [rejected(1, {"": 1})]), settings
+    )
 
 
 def test_the_first_month_of_the_settings_is_the_only_one_to_begin_with(tmp_path, monkeypatch):

@@ -39,6 +39,8 @@ from orchestration.settings import SEEDS, Settings
 from orchestration.warehouse import reader
 
 HISTORY_MONTHS = 12
+# The tables of earlier months with the totals that a statement shows.
+OF_HISTORY = ("statements", "organization")
 # The columns of a record that a correction may change, in the words of a statement.
 CHANGEABLE = {
     "service": "service",
@@ -88,6 +90,16 @@ def _key(row: dict[str, Any]) -> tuple[str, str]:
     return row["service"], row["direction"]
 
 
+def require_undamaged(settings: Settings, month: Month, *, with_days: bool) -> None:
+    """Raise Damaged when what a statement is read from is not as it was frozen. Refused when the month is not closed.
+
+    `with_days`: the records, too, which a statement without them does not need.
+    """
+    manifests.require_undamaged([manifests.require_closed(settings, month)], with_days=with_days)
+    totals = [f"{name}.parquet" for name in OF_HISTORY]
+    manifests.require_undamaged(_history_of(settings, month), with_days=False, only=totals)
+
+
 @contextmanager
 def opened(settings: Settings, month: Month) -> Iterator[Source]:
     """A closed month, to read statements from. Refused when it is not closed."""
@@ -126,12 +138,15 @@ def _view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[Any]
     connection.execute(f"create view {name} as from {engine.parquet(paths)}")
 
 
+def _history_of(settings: Settings, month: Month) -> list[Manifest]:
+    return [manifest for manifest in manifests.load(settings) if manifest.month <= month][-HISTORY_MONTHS:]
+
+
 def _make_history(settings: Settings, connection: duckdb.DuckDBPyConnection, month: Month) -> None:
     """The totals of the last frozen months up to this one, of each tenant; of the organization without an account."""
-    last = [manifest for manifest in manifests.load(settings) if manifest.month <= month][-HISTORY_MONTHS:]
+    last = _history_of(settings, month)
     tenants, organization = (
-        engine.parquet([manifest.folder / f"{name}.parquet" for manifest in last])
-        for name in ("statements", "organization")
+        engine.parquet([manifest.folder / f"{name}.parquet" for manifest in last]) for name in OF_HISTORY
     )
     connection.execute(
         f"""
