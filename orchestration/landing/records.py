@@ -70,7 +70,7 @@ ACCEPTED = {
     "billed_unusable": "whole seconds, 0 to 999999999; a source may declare durations and rounding",
     "currency_unknown": "a code of ISO 4217 such as USD",
     "currency_contradicts_sign": "one currency",
-    "unrated": "a number after +, 00 or 011 that the rate table covers: a prefix such as +1, or =411 for a short number",
+    "unrated": "a number after +, 00 or 011 that the rate table covers: by a prefix such as +1, or =411 for 411",
     "record_id_missing": "a record id",
     "withdrawn_unusable": "true or false",
 }

@@ -53,7 +53,17 @@ NAMES = {
         "reference",
     ),
     "started_at": ("start", "call date", "calldate", "date time", "datetime", "timestamp", "date", "time", "begin"),
-    "duration_seconds": ("total duration", "call duration", "duration", "seconds", "secs", "length", "talk", "dauer", "dur"),
+    "duration_seconds": (
+        "total duration",
+        "call duration",
+        "duration",
+        "seconds",
+        "secs",
+        "length",
+        "talk",
+        "dauer",
+        "dur",
+    ),
     "billed_seconds": ("billable duration", "billed", "billable", "billsec", "charged duration", "rated"),
     "from_number": (
         "call from",

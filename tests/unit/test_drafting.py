@@ -162,3 +162,13 @@ def test_columns_of_another_language_are_told_by_their_values(tmp_path):
     assert "'eingehend'" in record["direction"]
     assert record["record_id"] == 'md5(row("Datum", "Richtung", "Quelle", "Ziel", "Dauer in Sekunden")::varchar)'
     assert [sentence for sentence in written.to_do if "key" not in sentence] == []
+
+
+def test_a_file_in_which_no_duration_is_seen_says_what_that_means(tmp_path):
+    path = tmp_path / "calls.csv"
+    path.write_text("when,from,to,how_long,price\n2026-10-05 10:00:00,+12015550101,+12015550102,61,0.0190\n")
+    assert any("durations" in sentence for sentence in drafting.draft(path, "UTC").to_do)
+    path.write_text(path.read_text().replace("how_long", "secs"))
+    written = drafting.draft(path, "UTC")
+    assert tomllib.loads(written.text)["record"]["duration_seconds"] == '"secs"'
+    assert not any("durations" in sentence for sentence in written.to_do)
