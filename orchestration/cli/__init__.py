@@ -67,7 +67,7 @@ SOURCES_COMMANDS: Commands = {
 }
 EXIT_STATUS = (
     "Exit status: 0 done, or nothing to do; 1 refused, with the reason and nothing half done; 2 wrong usage; "
-    "3 a stored byte does not match its hash."
+    "3 a stored byte does not match its hash; 130 ended by Ctrl+C."
 )
 
 

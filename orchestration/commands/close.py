@@ -5,7 +5,7 @@ not: the steps themselves, which are the modules beside this one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,13 +81,10 @@ def close_month(settings: Settings, month: Month, *, accept_rejected: bool, prog
             files.remove(_build_folder(settings))
             return Closed(manifests.read(settings, month), already_frozen=True)
         inputs = _inputs(settings, month, chain, accept_rejected=accept_rejected)
-        try:
+        with _removed_at_the_end(_build_folder(settings)):
             build = _build(settings, inputs, progress)
             progress("Freezing")
             frozen = publishing.freeze(settings, inputs, build)
-        finally:
-            # Also when the disk is full: the steps that follow must be able to write down the reason.
-            files.remove(_build_folder(settings))
         progress("Refreshing the warehouse")
         cache.refresh(settings)
         return Closed(frozen, already_frozen=False, nodes=build.nodes)
@@ -109,10 +106,8 @@ def rehearse(settings: Settings, month: Month, progress: Progress) -> dict[str, 
         if month in chain:
             raise Refused(f"{month} is frozen already; `statements show {month}` shows it.")
         inputs = _inputs(settings, month, chain, accept_rejected=True)
-        try:
+        with _removed_at_the_end(_build_folder(settings)):
             return rehearsal.figures(settings, inputs, _build(settings, inputs, progress))
-        finally:
-            files.remove(_build_folder(settings))
 
 
 def _inputs(settings: Settings, month: Month, chain: Chain, *, accept_rejected: bool, rehash: bool = True) -> Inputs:
@@ -145,6 +140,22 @@ def _inputs(settings: Settings, month: Month, chain: Chain, *, accept_rejected: 
 
 def _build_folder(settings: Settings) -> Path:
     return settings.build / "close"
+
+
+@contextmanager
+def _removed_at_the_end(folder: Path) -> Iterator[None]:
+    """Around what is made in a folder. It is removed also when the disk is full: the reason must be written down then."""
+    try:
+        yield
+    except Exception:
+        files.remove(folder)
+        raise
+    except BaseException:
+        # After Ctrl+C threads of dbt's still write there, for a moment. The next close removes what they leave.
+        with suppress(OSError):
+            files.remove(folder)
+        raise
+    files.remove(folder)
 
 
 def _build(settings: Settings, inputs: Inputs, progress: Progress) -> Build:
