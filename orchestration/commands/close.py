@@ -144,7 +144,7 @@ def _build_folder(settings: Settings) -> Path:
 
 @contextmanager
 def _removed_at_the_end(folder: Path) -> Iterator[None]:
-    """Around what is made in a folder. It is removed also when the disk is full: the reason must be written down then."""
+    """Around what is made in a folder. It is removed also when the disk is full: so the reason can be written down."""
     try:
         yield
     except Exception:
