@@ -129,11 +129,16 @@ def _print(stream: TextIO, sentence: str) -> None:
 
 
 def table(
-    title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, look: Look | None = None
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    look: Look | None = None,
+    total: int | None = None,
 ) -> None:
     """Rows as a table, or as a block for each where no table fits; no value cut off.
 
     Columns for which a narrow terminal has no room are named below, and rows beyond the first thousand are counted.
+    `total`: how many there are, where only the first of them are given.
     """
     if not rows:
         return
@@ -146,8 +151,8 @@ def table(
     if gone:
         names = ", ".join(name.replace("_", " ") for name in gone)
         say(f"This terminal has no room for {names}; --json has all of it.")
-    if len(rows) > MOST_ROWS:
-        say(f"These are the first {MOST_ROWS:,} of {len(rows):,} rows; --json has all of them.")
+    if (total := total or len(rows)) > MOST_ROWS:
+        say(f"These are the first {MOST_ROWS:,} of {total:,} rows; --json has all of them.")
 
 
 def is_watched() -> bool:

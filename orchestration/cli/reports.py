@@ -212,7 +212,12 @@ def list_rejected(
     if export is None:
         look = Look(may_go=("batch_id", "source"))
         form = Form.chosen(as_json=as_json, as_csv=as_csv)
-        print_rows("Rejected rows", rejected.rows(STATE.existing, only), form, look=look)
+        most = screen.MOST_ROWS if form is Form.TABLE else None
+        rows, total = rejected.first_rows(STATE.existing, only, most)
+        if rows and form is Form.TABLE:
+            screen.table("Rejected rows", rows, None, look, total)
+        else:
+            print_rows("Rejected rows", rows, form)
         return
     count = rejected.export(STATE.existing, only, source, export)
     if as_json:

@@ -52,12 +52,12 @@ def of_close(settings: Settings, month: Month, error: Refused | Damaged) -> Fail
             f"{error.finding} Land mended rows with the same record_id; or leave these out of this close alone, by the "
             "run's configuration: the manifest then names them, for ever."
         )
-        rows = [row for row in rejected.rows(settings, month) if row["state"] == "open"]
+        rows, total = rejected.first_rows(settings, month, ROWS_SHOWN, only_open=True)
         return Failed(
             sentence,
             {
-                "rejected_rows": _table(rows[:ROWS_SHOWN]),
-                "rows_not_shown": max(0, len(rows) - ROWS_SHOWN),
+                "rejected_rows": _table(rows),
+                "rows_not_shown": total - len(rows),
                 "configuration_that_leaves_them_out": dg.MetadataValue.md(ACCEPTING),
                 "then_press": f"Materialize all… on the job below, for {month}",
                 "job": CLOSE_MONTH,

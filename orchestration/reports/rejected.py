@@ -30,17 +30,28 @@ LISTED = "month, source, file_name, batch_id, source_row, record_id, reason, val
 
 
 def rows(settings: Settings, month: Month | None) -> list[dict[str, Any]]:
-    """Every rejected row, or those that a month's close answers for, in landing order.
+    """Every rejected row, or those that a month's close answers for, in landing order."""
+    return first_rows(settings, month)[0]
+
+
+def first_rows(
+    settings: Settings, month: Month | None, most: int | None = None, *, only_open: bool = False
+) -> tuple[list[dict[str, Any]], int]:
+    """So many of the rows at most, and how many there are: a delivery that went wrong has millions.
 
     `value` is what stands where the reason points, which batches of earlier versions do not have, and `accepted` what
     would be taken there. `state`: open; cleared, when a later delivery of its record was usable; left out, when a close
     had to do without.
     """
     with _rejected(settings) as connection:
+        wanted = f"from rejected where {_of(month)}" + (" and state = 'open'" if only_open else "")
+        (total,) = engine.row(connection, f"select count(*) {wanted}")
         listed = engine.records(
-            connection, f"select {LISTED} from rejected where {_of(month)} order by batch_id, source_row"
+            connection,
+            f"select {LISTED} {wanted} order by batch_id, source_row limit ?",
+            [total if most is None else most],
         )
-    return [row | {"accepted": records.accepted(row["reason"])} for row in listed]
+    return [row | {"accepted": records.accepted(row["reason"])} for row in listed], int(total)
 
 
 def export(settings: Settings, month: Month | None, source: str | None, target: Path) -> int:

@@ -151,6 +151,8 @@ def test_a_long_table_tells_how_many_rows_it_leaves_out(capsys):
     assert printed.endswith("These are the first 1,000 of 1,001 rows; --json has all of them.\n")
     screen.table("Rows", [{"row": at} for at in range(1_000)])
     assert "These are" not in capsys.readouterr().out
+    screen.table("Rows", [{"row": at} for at in range(1_000)], total=2_500_000)
+    assert capsys.readouterr().out.endswith("These are the first 1,000 of 2,500,000 rows; --json has all of them.\n")
 
 
 class Terminal(io.StringIO):

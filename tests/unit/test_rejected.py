@@ -47,6 +47,16 @@ def test_a_canonical_row_is_mended_where_it_is_and_clears(warehouse, tmp_path):
     assert states(warehouse) == {"odd": "cleared"}
 
 
+def test_the_first_of_many_are_counted_without_the_others(warehouse, tmp_path):
+    bad = [record(f"bad-{place}", cost="free") for place in range(5)]
+    warehouse.land("cdrs", write_csv(tmp_path / "day.csv", *bad))
+    warehouse.land("cdrs", write_csv(tmp_path / "mended.csv", record("bad-0")))
+    first = rejected.first_rows(warehouse.settings, MARCH, 2)
+    assert ([row["record_id"] for row in first[0]], first[1]) == (["bad-0", "bad-1"], 5)
+    still_open = rejected.first_rows(warehouse.settings, MARCH, 2, only_open=True)
+    assert ([row["record_id"] for row in still_open[0]], still_open[1]) == (["bad-1", "bad-2"], 4)
+
+
 @pytest.mark.slow
 def test_a_row_that_is_still_wrong_stays_and_can_be_written_out_again(warehouse, tmp_path):
     warehouse.land("cdrs", write_csv(tmp_path / "day.csv", record("odd", cost="free")))
