@@ -45,7 +45,7 @@ CAUSES = {
     "state machine": "its rows do not all end alike, or a quote stands where none may",
     r"Expected Number of Columns: (\d+) Found: (\d+)": r"it has \2 columns instead of \1",
     "unterminated quote": "a quote is not closed, or stands where none may",
-    "Maximum line size": f"its row is longer than {LONGEST_LINE:,} bytes",
+    "Maximum line size": f"its row, or the empty lines before it, have more than {LONGEST_LINE:,} bytes",
     "(?i)unicode|utf-8": "it is not text in UTF-8",
     TOO_LONG: f"a value has more than {LONGEST_LINE:,} bytes",
 }
