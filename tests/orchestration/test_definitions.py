@@ -489,6 +489,7 @@ def tell_of_it(*_given, **_named):
     return dbtRunnerResult(success=False, exception=KeyboardInterrupt())
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("place", "ended"),
     [("orchestration.close.month_build.make", press), ("dbt.cli.main.dbtRunner.invoke", tell_of_it)],

@@ -245,6 +245,7 @@ def test_ctrl_c_ends_every_part(warehouse, tmp_path, monkeypatch, small_parts):
     assert warehouse.receipts == []
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_a_query_is_no_mistake_of_ours(warehouse):
     def press_while_it_runs(connection) -> None:
         threading.Timer(0.3, _thread.interrupt_main).start()
