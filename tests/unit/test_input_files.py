@@ -357,6 +357,7 @@ def test_a_trial_and_a_bill_are_held_to_it_too(warehouse, tmp_path, in_the_middl
         return value(*arguments)
 
     monkeypatch.setattr(reconcile.manifests, "require_closed", lambda *_: None)
+    monkeypatch.setattr(reconcile.manifests, "require_undamaged", lambda *_, **__: None)
     monkeypatch.setattr(reconcile, "_value", changed)
     with pytest.raises(FileChanged):
         reconcile.reconcile(warehouse.settings, Month(2026, 3), reconcile.Bill(bill), tmp_path / "out.csv")
