@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from orchestration import files
-from orchestration.errors import refused_by_machine
-from orchestration.settings import Settings
+from orchestration.errors import Refused, refused_by_machine
+from orchestration.settings import MORE_ROOM, Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +46,6 @@ def connect(
     options: dict[str, str | bool | int | float | list[str]] = {
         "threads": settings.threads,
         "memory_limit": settings.memory_limit,
-        "max_temp_directory_size": settings.spill_limit,
         "preserve_insertion_order": keep_order,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -59,7 +58,13 @@ def connect(
                 _ended_by_ctrl_c(connection),
             ):
                 connection.execute(SESSION)
+                # Given at connect, DuckDB shows it and does not keep to it.
+                connection.execute(f"set max_temp_directory_size = {text(settings.spill_limit)}")
                 yield connection
+        except duckdb.OutOfMemoryException as error:
+            raise Refused(
+                f"A query needs {settings.too_much}. Nothing is half done. {MORE_ROOM} and try again."
+            ) from error
         except MACHINE_ERRORS as error:
             raise refused_by_machine(first_line(error).rstrip(".")) from error
 

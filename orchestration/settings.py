@@ -36,6 +36,17 @@ NAMES = (
     "UI_HOSTS",
 )
 
+# A size as it is written, and the bytes of its units.
+SIZE = "([1-9][0-9]{0,9})(MB|GB|MiB|GiB)"
+UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
+# What DuckDB asks for. With half of it, large files could not land.
+MEMORY_OF_A_THREAD = 125 * UNITS["MB"]
+# What helps where a query has too little room.
+MORE_ROOM = (
+    "Raise STATEMENTS_MEMORY_LIMIT or STATEMENTS_SPILL_LIMIT, lower STATEMENTS_THREADS, or name a larger disk with "
+    "STATEMENTS_TEMP_DIRECTORY,"
+)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -117,6 +128,15 @@ class Settings:
         return self.data / ".lock"
 
     @property
+    def too_much(self) -> str:
+        """What a query needs that has no room."""
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return (
+            f"more than {self.memory_limit} of memory for {threads}, or more than {self.spill_limit} of disk under "
+            f"{self.spill}"
+        )
+
+    @property
     def closed_to_exports(self) -> tuple[Path, ...]:
         """The places in the data folder that no file which is handed out may take: this software's, and the operator's
         services and declarations, which decide what lands."""
@@ -160,6 +180,7 @@ def load(data_dir: Path | None = None) -> Settings:
     currency = environment.get("STATEMENTS_DEFAULT_CURRENCY") or "USD"
     if not re.fullmatch(r"[A-Z]{3}", currency):
         raise Refused(f"STATEMENTS_DEFAULT_CURRENCY is {currency!r}: write an ISO 4217 code such as USD.")
+    memory_limit = _size("STATEMENTS_MEMORY_LIMIT", _usual_memory_limit())
     spill = Path(environment.get("STATEMENTS_TEMP_DIRECTORY") or data / "build" / "spill").expanduser().absolute()
     require_printable(spill, "The folder of STATEMENTS_TEMP_DIRECTORY")
     return Settings(
@@ -167,8 +188,8 @@ def load(data_dir: Path | None = None) -> Settings:
         first_month=first_month,
         grace=timedelta(hours=_whole("STATEMENTS_GRACE_HOURS", "12", least=0, most=24 * 366)),
         default_currency=currency,
-        memory_limit=_size("STATEMENTS_MEMORY_LIMIT", _usual_memory_limit()),
-        threads=_whole("STATEMENTS_THREADS", str(len(os.sched_getaffinity(0))), least=1, most=1024),
+        memory_limit=memory_limit,
+        threads=_whole("STATEMENTS_THREADS", str(_usual_threads(memory_limit)), least=1, most=1024),
         spill=spill,
         spill_limit=_size("STATEMENTS_SPILL_LIMIT", _usual_spill_limit(spill)),
         on_failure=environment.get("STATEMENTS_ON_FAILURE") or None,
@@ -198,6 +219,11 @@ def _usual_memory_limit() -> str:
     return f"{min(700, max(128, memory // 4_000_000))}MB"
 
 
+def _usual_threads(memory_limit: str) -> int:
+    """All cores that the process may use, and no more than the memory limit has room for."""
+    return max(1, min(len(os.sched_getaffinity(0)), _bytes(memory_limit) // MEMORY_OF_A_THREAD))
+
+
 def _usual_spill_limit(spill: Path) -> str:
     """Nine tenths of what is free where queries spill, so that the disk never fills up."""
     there = next(folder for folder in (spill, *spill.parents) if folder.is_dir())
@@ -218,9 +244,15 @@ def _hosts(name: str) -> tuple[str, ...]:
 
 def _size(name: str, default: str) -> str:
     text = os.environ.get(name) or default
-    if not re.fullmatch(r"[1-9][0-9]{0,9}(MB|GB|MiB|GiB)", text):
+    if not re.fullmatch(SIZE, text):
         raise Refused(f"{name} is {text!r}: write a size such as 800MB or 4GB.")
     return text
+
+
+def _bytes(size: str) -> int:
+    match = re.fullmatch(SIZE, size)
+    assert match is not None, size
+    return int(match[1]) * UNITS[match[2]]
 
 
 def _whole(name: str, default: str, *, least: int, most: int) -> int:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration import engine, files
 from orchestration.close import dbt_events
 from orchestration.errors import Refused
-from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, SEEDS, Settings
+from orchestration.settings import DBT_PROJECT, MORE_ROOM, PROJECT_ROOT, SEEDS, Settings
 
 Progress = Callable[[str], None]
 
@@ -210,11 +210,7 @@ def _refusal(settings: Settings, build_file: Path, failed: Sequence[NodeResult],
             f"The disk under {build_file.parent} is full, so nothing was published. Make room and close again."
         )
     if any(sign in result.message for result in failed for sign in OUT_OF_ROOM):
-        return Refused(
-            f"The close needs more than {settings.memory_limit} of memory and {settings.spill_limit} of "
-            f"disk under {settings.spill}, so nothing was published. Raise STATEMENTS_MEMORY_LIMIT or "
-            "STATEMENTS_SPILL_LIMIT, or name a larger disk with STATEMENTS_TEMP_DIRECTORY, and close again."
-        )
+        return Refused(f"The close needs {settings.too_much}, so nothing was published. {MORE_ROOM} and close again.")
     return does_not_add_up(failed, results)
 
 

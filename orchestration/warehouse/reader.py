@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from orchestration import engine
-from orchestration.errors import Damaged, Refused
+from orchestration.errors import Damaged, Refused, refused_by_machine
 from orchestration.settings import Settings
 
 
@@ -47,7 +47,9 @@ def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             f"A file that the warehouse points to cannot be read: {engine.first_line(error)} "
             "If the data folder was moved, `statements rebuild`; `statements verify` tells what is damaged."
         ) from error
-    except (duckdb.OutOfMemoryException, *engine.OUR_MISTAKES):
+    except duckdb.OutOfMemoryException as error:
+        raise refused_by_machine(engine.first_line(error).rstrip(".")) from error
+    except engine.OUR_MISTAKES:
         raise
     except duckdb.Error as error:
         # A query of ours fails over damaged bytes alone, and in whatever way its reader then stumbles.

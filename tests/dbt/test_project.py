@@ -6,6 +6,7 @@ Rules that concern one model alone are unit tests beside that model; they run he
 from __future__ import annotations
 
 import bisect
+import copy
 import csv
 import os
 import random
@@ -737,6 +738,18 @@ def test_a_service_in_a_new_section_fails_the_build_by_name(manifest: Manifest, 
     outcomes = run_dbt(tmp_path / "close", manifest, "build", "--select", "sections", "stg_services").result.results
     failures = {one.node.name: one.failures for one in outcomes if one.status not in ("success", "pass")}
     assert failures == {"services_stand_in_a_section_of_sections_csv": 1}
+
+
+@pytest.mark.parametrize(("spill", "fits"), [("1MB", False), ("1GB", True)])
+def test_a_model_spills_no_more_than_it_may(manifest: Manifest, tmp_path: Path, monkeypatch, spill, fits) -> None:
+    for name, value in {"SPILL_LIMIT": spill, "MEMORY_LIMIT": "60MB", "THREADS": "1"}.items():
+        monkeypatch.setenv(f"STATEMENTS_{name}", value)
+    sort = "select md5(number::varchar) as key from range(2_000_000) as numbers (number) order by key"
+    # An inline query becomes a node of the manifest.
+    question = ("show", "--inline", f"select count(*) from (from ({sort}) offset 1)")
+    outcome = run_dbt(tmp_path, copy.deepcopy(manifest), *question)
+    assert outcome.success == fits, outcome.exception
+    assert fits or "max_temp_directory_size" in str(outcome.exception)
 
 
 def test_a_difference_in_the_reconciliation_fails_the_build(build: Build) -> None:

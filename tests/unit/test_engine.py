@@ -53,6 +53,22 @@ def test_two_processes_that_spill_at_once_do_not_meet(tmp_path, monkeypatch):
     assert list(spills.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("memory", "spill", "setting"),
+    [("2MB", "1GB", "STATEMENTS_MEMORY_LIMIT"), ("60MB", "1MB", "STATEMENTS_SPILL_LIMIT")],
+)
+def test_a_query_without_room_says_which_settings_make_room(tmp_path, monkeypatch, memory, spill, setting):
+    monkeypatch.setenv("STATEMENTS_MEMORY_LIMIT", memory)
+    monkeypatch.setenv("STATEMENTS_SPILL_LIMIT", spill)
+    monkeypatch.setenv("STATEMENTS_THREADS", "1")
+    query = "create table made as select md5(n::varchar) as key from range(2_000_000) as numbers (n) order by key"
+    with (
+        pytest.raises(Refused, match=f"more than {memory} of memory for 1 thread, or .* {spill} .*{setting}"),
+        engine.connect(settings.load(tmp_path / "data")) as connection,
+    ):
+        connection.execute(query)
+
+
 NUMBERS = pa.schema([("n", pa.int64())])
 
 

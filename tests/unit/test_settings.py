@@ -70,3 +70,16 @@ def test_a_variable_that_is_like_no_setting_is_somebody_elses(tmp_path, monkeypa
 def test_every_variable_that_is_read_is_a_known_name():
     text = Path(settings.__file__).read_text(encoding="utf-8")
     assert set(re.findall("STATEMENTS_([A-Z_]+)", text)) == set(settings.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "threads"),
+    [(2, "", 2), (64, "700MB", 5), (64, "4GB", 32), (64, "1MiB", 1), (8, "1GiB", 8), (16, "1GiB", 8)],
+)
+def test_there_are_no_more_threads_than_the_memory_has_room_for(tmp_path, monkeypatch, cores, memory, threads):
+    """Sixteen threads within the usual limit could not land ten million records."""
+    monkeypatch.setattr(settings.os, "sched_getaffinity", lambda process: set(range(cores)))
+    monkeypatch.setenv("STATEMENTS_MEMORY_LIMIT", memory)
+    assert settings.load(tmp_path).threads == threads
+    monkeypatch.setenv("STATEMENTS_THREADS", "16")
+    assert settings.load(tmp_path).threads == 16

@@ -4,6 +4,7 @@ import duckdb
 import pytest
 
 from orchestration.commands import registry
+from orchestration.errors import Refused
 from orchestration.warehouse import cache, reader
 from tests.unit.deliveries import number_of, record, tenant, write_csv
 
@@ -54,6 +55,16 @@ def test_a_warehouse_that_cannot_be_read_is_made_anew(warehouse, tmp_path, spoil
     published.write_bytes(spoil(published.read_bytes()))
     warehouse.receipt("cdrs", write_csv(tmp_path / "c.csv", record("a")))
     assert [row[0] for row in contents(warehouse.settings)["tenants"]] == ["alpha"]
+
+
+def test_a_question_for_which_the_memory_does_not_do_is_refused(warehouse, tmp_path):
+    warehouse.with_published_warehouse()
+    warehouse.receipt("tenants", write_csv(tmp_path / "t.csv", tenant("alpha")))
+    with (
+        pytest.raises(Refused, match="Out of Memory"),
+        reader.reading(warehouse.settings) as connection,
+    ):
+        connection.execute("set memory_limit = '2MB'; select list(n) from range(1_000_000) as numbers (n)")
 
 
 @pytest.mark.slow
