@@ -103,7 +103,7 @@ test-hostile: setup  ## Every malformed file and payload in every place, damage,
 test-faults: setup  ## Kill, refuse and squeeze closes and landings at every system call. Needs root and strace.
 	STATEMENTS_TEST_REACH=full $(BIN)/python -m pytest -n 2 --dist loadfile -rP tests/faults
 
-test-mutants: setup  ## Try small faults in the SQL and in the publishing code: make test-mutants [MUTANTS="sql --sample 100"]. Hours.
+test-mutants: setup  ## Try small faults in the SQL, publishing and landing: make test-mutants [MUTANTS="sql --sample 100"]. Hours.
 	$(BIN)/python -m tests.mutants.run $(MUTANTS)
 
 test-sip: setup  ## Make real calls through a Kamailio, and state them. Needs Debian's kamailio, kamailio-sqlite-modules, sip-tester.

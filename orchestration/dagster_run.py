@@ -32,6 +32,8 @@ INSTANCE_CONFIG = Path(__file__).parent / "runtime" / "dagster.yaml"
 WORKSPACE = Path(__file__).parent / "runtime" / "workspace.yaml"
 # Seconds. Dagster gives its web server and its daemon 45 each.
 STOPPING = 120
+# What stops the servers: Ctrl+C, `kill`, and a terminal that is closed.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 IN_POSTGRES = {"postgres": {"postgres_url": {"env": "STATEMENTS_DAGSTER_POSTGRES"}}}
 
 
@@ -226,14 +228,27 @@ def serve(settings: Settings, port: int) -> int:
     fresh = ["--db-pool-recycle", "1"]
     arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port), *quiet, *fresh]
     # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. A shell's
-    # background job would start with interrupts ignored.
+    # background job would start with interrupts ignored. In a session of their own, the servers are interrupted by us
+    # alone, whoever asks for it, and a close in progress is not.
     child = subprocess.Popen(
         [sys.executable, "-m", "dagster", "dev", *arguments],
         cwd=settings.data,
         env=os.environ | {"PYTHONWARNINGS": "ignore"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        start_new_session=True,
     )
-    signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
+
+    def interrupt(*_: object) -> None:
+        # Once: a second one would cut the stopping short, and leave servers behind.
+        for asked in STOPS:
+            signal.signal(asked, signal.SIG_IGN)
+        child.send_signal(signal.SIGINT)
+        raise KeyboardInterrupt
+
+    for asked in STOPS:
+        # `nohup` and a shell's background have them ignored, and mean it.
+        if signal.getsignal(asked) != signal.SIG_IGN:
+            signal.signal(asked, interrupt)
     try:
         _require_guard(child, port)
         screen.say(f"Open http://127.0.0.1:{port}, stop with Ctrl-C.")

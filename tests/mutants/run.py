@@ -1,4 +1,4 @@
-"""The share of small faults, put into the SQL and the publishing code, that the tests notice: `make test-mutants`.
+"""The share of small faults in the SQL, in publishing and in landing that the tests notice: `make test-mutants`.
 
 What belongs here: choosing mutants, running the tests against each in a copy of the project, and counting. What does
 not: which wrongs there are, or the tests. Each mutant has a process of its own, forked from this one, which has
@@ -112,6 +112,36 @@ SUBJECTS = {
             "tests/scenarios/test_scenarios.py",
             "tests/faults/test_order.py",
             "tests/oracle/test_over_months.py",
+        ),
+        target=0.90,
+    ),
+    "landing": Subject(
+        files=(
+            "orchestration/landing/csv_parts.py",
+            "orchestration/landing/events.py",
+            "orchestration/landing/fingerprints.py",
+            "orchestration/landing/identity.py",
+            "orchestration/landing/input_files.py",
+            "orchestration/landing/receipts.py",
+            "orchestration/landing/records.py",
+            "orchestration/landing/seal.py",
+            "orchestration/landing/source_files.py",
+        ),
+        mutants=python_mutations.mutants,
+        tests=(
+            "tests/unit/test_csv_parts.py",
+            "tests/unit/test_fingerprints.py",
+            "tests/unit/test_identity.py",
+            "tests/unit/test_landing_records.py",
+            "tests/unit/test_landing_files.py",
+            "tests/unit/test_landing_events.py",
+            "tests/unit/test_input_files.py",
+            "tests/unit/test_large_files.py",
+            "tests/unit/test_landed_rows.py",
+            "tests/unit/test_rejected.py",
+            "tests/unit/test_warehouse.py",
+            "tests/unit/test_conventions.py",
+            "tests/orchestration/test_close.py",
         ),
         target=0.90,
     ),
@@ -253,7 +283,9 @@ def judge(subject: Subject, mutants: list[Mutant], slots: int, log: Path | None)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], help="sql, publishing; both when none is named")
+    parser.add_argument(
+        "subjects", nargs="*", choices=[*SUBJECTS, []], help="sql, publishing, landing; all when none is named"
+    )
     parser.add_argument("--sample", type=int, help="how many mutants of each; all when not given")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="mutants whose name contains this")

@@ -357,6 +357,67 @@ def test_servers_that_answer_a_stranger_are_stopped(monkeypatch, interrupts, sto
         child.wait()
 
 
+# A `statements ui` whose servers are a program that tells of each interrupt, and takes a second to end.
+SERVES = """
+import subprocess, sys
+from orchestration import dagster_run, settings
+program = '''
+import signal, time
+signal.signal(signal.SIGINT, lambda *_: (print("interrupted", flush=True), told.append(1)))
+told = []
+print("serving", flush=True)
+while not told:
+    time.sleep(0.05)
+time.sleep(1)
+sys.exit(7)
+'''
+start = subprocess.Popen
+dagster_run.subprocess.Popen = lambda _, **options: start([sys.executable, "-c", "import sys" + program], **options)
+dagster_run._tell_of_everything = dagster_run._require_guard = lambda *_: None
+found = settings.load()
+found.data.mkdir()
+sys.exit(dagster_run.serve(found, 3000))
+"""
+SERVING = {"serving\n", "Open http://127.0.0.1:3000, stop with Ctrl-C.\n"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [["SIGINT"], ["SIGTERM"], ["SIGHUP"], ["SIGINT", "SIGINT"], ["SIGTERM", "SIGHUP"]])
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+@pytest.mark.usefixtures("interruptible")
+def test_the_servers_are_interrupted_once_whoever_asks_for_it(tmp_path, signals, send):
+    """By Ctrl+C, which goes to all processes of a terminal, or by a signal to `statements ui` alone."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVES],
+        env=os.environ | {"STATEMENTS_DATA_DIR": str(tmp_path / "data")},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as serving:
+        assert {serving.stdout.readline() for _ in range(2)} == SERVING
+        for name in signals:
+            send(serving.pid, signal.Signals[name])
+            time.sleep(0.2)
+        assert (serving.stdout.read(), serving.wait()) == ("interrupted\n", 7)
+
+
+@pytest.mark.slow
+def test_what_a_shell_has_ignored_stays_ignored(tmp_path):
+    """`nohup statements ui &` outlives its terminal."""
+    with subprocess.Popen(
+        ["nohup", sys.executable, "-c", SERVES],
+        env=os.environ | {"STATEMENTS_DATA_DIR": str(tmp_path / "data")},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as serving:
+        assert {serving.stdout.readline() for _ in range(2)} == SERVING
+        serving.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert serving.poll() is None
+        serving.send_signal(signal.SIGTERM)
+        assert (serving.stdout.read(), serving.wait()) == ("interrupted\n", 7)
+
+
 def test_servers_that_refuse_a_stranger_go_on(server):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
