@@ -98,6 +98,8 @@ def test_what_is_no_plain_csv_is_not_cut(tmp_path, small_parts):
         b"a\n1\r\n",
         b'a\r\n"1\n"\r\n',
         b"a\r1\r",
+        b"a\n1\r2\n",
+        b"a\r\n1\r2\r\n",
         b"a\n1",
         b'a\n1"2"\n',
         b'a\n "1"\n',
