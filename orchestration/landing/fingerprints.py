@@ -84,21 +84,21 @@ def shared(own: Path, others: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         is_twice = fingerprints[1:] == fingerprints[:-1]
         is_shared[1:] |= is_twice
         is_shared[:-1] |= is_twice
-        for batch in looked_up(wanted, others, first_position=1):
+        for batch in _looked_up(wanted, others):
             yield batch
             # A fingerprint that is there twice is shared as it is.
             is_shared[fingerprints.searchsorted(batch["fingerprint"].to_numpy())] = True
         yield from _found(part.filter(pa.array(is_shared)), 0)
 
 
-def looked_up(wanted: Wanted, paths: Sequence[Path], first_position: int = 0) -> Iterator[pa.RecordBatch]:
-    """Each place in these files at which a wanted fingerprint stands, in the columns of SHARED."""
+def _looked_up(wanted: Wanted, others: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+    """Each place in these files, of which the first has position 1, at which a wanted fingerprint stands."""
 
     def places(path: Path) -> pa.Table:
         return _places(wanted, path)
 
-    for first in range(0, len(paths), 2):
-        for position, found in enumerate(files.two_at_a_time(places, paths[first : first + 2]), first_position + first):
+    for first in range(0, len(others), 2):
+        for position, found in enumerate(files.two_at_a_time(places, others[first : first + 2]), first + 1):
             yield from _found(found, position)
 
 
