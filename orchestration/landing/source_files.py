@@ -187,12 +187,13 @@ def _open_csv(connection: duckdb.DuckDBPyConnection, feed: Feed, file: InputFile
 
 
 def _parts(connection: duckdb.DuckDBPyConnection, file: InputFile) -> list[Part]:
-    """A part of a CSV for each thread, where there is memory for all of them; none where the file is small, or not
-    plain."""
+    """A part of a CSV for each thread, or for as many as there is memory for; none where the file is small, not plain,
+    or as quickly read as a whole."""
     threads, memory = engine.row(
         connection, "select current_setting('threads'), parse_formatted_bytes(current_setting('memory_limit'))"
     )
-    return csv_parts.parts(file.row_ends, threads) if threads * MEMORY_OF_A_PART <= memory else []
+    number = min(threads, memory // MEMORY_OF_A_PART)
+    return csv_parts.parts(file.row_ends, number) if number >= min(threads, 2) else []
 
 
 def _open_in_parts(
