@@ -168,7 +168,7 @@ def test_batches_from_before_there_were_ids_get_theirs_when_first_needed_and_aga
 @pytest.mark.slow
 @pytest.mark.parametrize("older", [0, 1, 2], ids=["of none", "of one", "of both"])
 def test_the_judge_of_all_months_sees_batches_from_before_there_were_ids_beside_those_with_theirs(
-    warehouse, land, older
+    warehouse, land, monkeypatch, older
 ):
     batches = [
         land(record("a", started_at=JANUARY), record("b"), record("c")),
@@ -180,12 +180,15 @@ def test_the_judge_of_all_months_sees_batches_from_before_there_were_ids_beside_
     landed = warehouse.receipts
     assert [receipt.ids is None for receipt in landed] == [place < older for place in range(len(landed))]
     with engine.connect(warehouse.settings) as connection:
-        identity.create_moved_ids(connection, landed)
-        assert connection.execute("select position, day from shared_id order by all nulls last").fetchall() == [
-            (0, date(2026, 1, 5)), (0, date(2026, 3, 5)),
-            (1, date(2026, 1, 5)), (1, date(2026, 3, 5)),
-            (2, date(2026, 3, 5)), (2, None),
-        ]  # fmt: skip
+        # At once, and in parts.
+        for at_once in (identity.IDS_AT_ONCE, 2):
+            monkeypatch.setattr(identity, "IDS_AT_ONCE", at_once)
+            identity.create_moved_ids(connection, landed)
+            assert connection.execute("select position, day from shared_id order by all nulls last").fetchall() == [
+                (0, date(2026, 1, 5)), (0, date(2026, 3, 5)),
+                (1, date(2026, 1, 5)), (1, date(2026, 3, 5)),
+                (2, date(2026, 3, 5)), (2, None),
+            ]  # fmt: skip
 
 
 def test_ids_that_are_not_as_they_landed_stop_the_next_landing(land):
