@@ -237,24 +237,23 @@ def serve(settings: Settings, port: int) -> int:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         start_new_session=True,
     )
-
-    def interrupt(*_: object) -> None:
-        # Once: a second one would cut the stopping short, and leave servers behind.
-        for asked in STOPS:
-            signal.signal(asked, signal.SIG_IGN)
-        child.send_signal(signal.SIGINT)
-        raise KeyboardInterrupt
-
     for asked in STOPS:
         # `nohup` and a shell's background have them ignored, and mean it.
         if signal.getsignal(asked) != signal.SIG_IGN:
-            signal.signal(asked, interrupt)
+            signal.signal(asked, _interrupted)
     try:
         _require_guard(child, port)
         screen.say(f"Open http://127.0.0.1:{port}, stop with Ctrl-C.")
         return child.wait()
     except KeyboardInterrupt:
-        return child.wait()
+        return _stop(child)
+
+
+def _interrupted(*_: object) -> None:
+    """Asked to stop. A second time would cut the stopping short, and leave servers behind."""
+    for asked in STOPS:
+        signal.signal(asked, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _tell_of_everything(settings: Settings) -> None:
@@ -291,11 +290,14 @@ def _require_guard(child: subprocess.Popen[bytes], port: int) -> None:
     raise Refused("The UI did not start. The lines above give the reason.")
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Interrupt the servers, and kill a process that has not ended in STOPPING seconds: it may ignore interrupts."""
+def _stop(child: subprocess.Popen[bytes]) -> int:
+    """Interrupt the servers, and kill a process that has not ended in STOPPING seconds: it may ignore interrupts.
+
+    Returns its exit status.
+    """
     child.send_signal(signal.SIGINT)
     try:
-        child.wait(STOPPING)
+        return child.wait(STOPPING)
     except subprocess.TimeoutExpired:
         child.kill()
-        child.wait()
+        return child.wait()
