@@ -216,7 +216,7 @@ class _Stderr:
 
 
 def serve(settings: Settings, port: int) -> int:
-    """Run Dagster's web UI and daemon on 127.0.0.1 until they are stopped. Returns their exit status.
+    """Run Dagster's web UI and daemon on 127.0.0.1 until they are stopped. Returns 0, or their status if they end.
 
     Refused, with the servers stopped, when the web server answers a request that `runtime.ui_guard` should refuse.
     """
@@ -227,33 +227,52 @@ def serve(settings: Settings, port: int) -> int:
     # an error. A connection that is opened anew after a second outlives no restart.
     fresh = ["--db-pool-recycle", "1"]
     arguments = ["-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port), *quiet, *fresh]
-    # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. A shell's
-    # background job would start with interrupts ignored. In a session of their own, the servers are interrupted by us
-    # alone, whoever asks for it, and a close in progress is not.
+    # Dagster stops its servers when it is interrupted, and leaves them running when it is merely ended. In a session of
+    # their own, the servers are interrupted by us alone, whoever asks for it, and a close in progress is not.
+    asked = _Asked()
+    for number in STOPS:
+        # `nohup` and a shell's background have them ignored, and mean it.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, asked)
     child = subprocess.Popen(
         [sys.executable, "-m", "dagster", "dev", *arguments],
         cwd=settings.data,
         env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        # A shell's background job would start with interrupts ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         start_new_session=True,
     )
-    for asked in STOPS:
-        # `nohup` and a shell's background have them ignored, and mean it.
-        if signal.getsignal(asked) != signal.SIG_IGN:
-            signal.signal(asked, _interrupted)
     try:
+        asked.from_now_on()
         _require_guard(child, port)
         screen.say(f"Open http://127.0.0.1:{port}, stop with Ctrl-C.")
         return child.wait()
     except KeyboardInterrupt:
-        return _stop(child)
+        _stop(child)
+        return 0
 
 
-def _interrupted(*_: object) -> None:
-    """Asked to stop. A second time would cut the stopping short, and leave servers behind."""
-    for asked in STOPS:
-        signal.signal(asked, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class _Asked:
+    """Hears once that somebody wants the servers stopped: a second interrupt would cut that short, and leave some.
+
+    Raises KeyboardInterrupt for it, but not before there are servers that can be stopped.
+    """
+
+    def __init__(self) -> None:
+        self._is_heard = self._is_raised = False
+
+    def __call__(self, *_: object) -> None:
+        for number in STOPS:
+            signal.signal(number, signal.SIG_IGN)
+        self._is_heard = True
+        if self._is_raised:
+            raise KeyboardInterrupt
+
+    def from_now_on(self) -> None:
+        """Raise, also what was heard before."""
+        self._is_raised = True
+        if self._is_heard:
+            raise KeyboardInterrupt
 
 
 def _tell_of_everything(settings: Settings) -> None:
@@ -290,14 +309,11 @@ def _require_guard(child: subprocess.Popen[bytes], port: int) -> None:
     raise Refused("The UI did not start. The lines above give the reason.")
 
 
-def _stop(child: subprocess.Popen[bytes]) -> int:
-    """Interrupt the servers, and kill a process that has not ended in STOPPING seconds: it may ignore interrupts.
-
-    Returns its exit status.
-    """
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Interrupt the servers, and kill a process that has not ended in STOPPING seconds: it may ignore interrupts."""
     child.send_signal(signal.SIGINT)
     try:
-        return child.wait(STOPPING)
+        child.wait(STOPPING)
     except subprocess.TimeoutExpired:
         child.kill()
-        return child.wait()
+        child.wait()

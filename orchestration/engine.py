@@ -63,7 +63,7 @@ def connect(
                 yield connection
         except duckdb.OutOfMemoryException as error:
             raise Refused(
-                f"A query needs {settings.too_much}. Nothing is half done. {MORE_ROOM} and try again."
+                f"A query needs {settings.too_much}. No file is half written. {MORE_ROOM} and try again."
             ) from error
         except MACHINE_ERRORS as error:
             raise refused_by_machine(first_line(error).rstrip(".")) from error

@@ -29,4 +29,4 @@ def did_you_mean(text: str, names: Iterable[str], *, likeness: float = 0.6) -> s
 
 def refused_by_machine(reason: str) -> Refused:
     """A sentence for an operation that the machine refused, true both before something is published and after."""
-    return Refused(f"The machine would not do it: {reason}. Nothing is half done: the same command again goes on.")
+    return Refused(f"The machine would not do it: {reason}. No file is half written: the same command again goes on.")

@@ -207,10 +207,12 @@ def _refusal(settings: Settings, build_file: Path, failed: Sequence[NodeResult],
     """The reason why nothing was published: no room on the disk or in memory, or figures that do not agree."""
     if any(sign in result.message for result in failed for sign in FULL_DISK):
         return Refused(
-            f"The disk under {build_file.parent} is full, so nothing was published. Make room and close again."
+            f"The disk under {build_file.parent} is full, so nothing was published. Make room and try again."
         )
     if any(sign in result.message for result in failed for sign in OUT_OF_ROOM):
-        return Refused(f"The close needs {settings.too_much}, so nothing was published. {MORE_ROOM} and close again.")
+        return Refused(
+            f"Computing the month needs {settings.too_much}, so nothing was published. {MORE_ROOM} and try again."
+        )
     return does_not_add_up(failed, results)
 
 

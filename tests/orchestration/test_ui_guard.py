@@ -398,7 +398,27 @@ def test_the_servers_are_interrupted_once_whoever_asks_for_it(tmp_path, signals,
         for name in signals:
             send(serving.pid, signal.Signals[name])
             time.sleep(0.2)
-        assert (serving.stdout.read(), serving.wait()) == ("interrupted\n", 7)
+        assert (serving.stdout.read(), serving.wait()) == ("interrupted\n", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.usefixtures("interruptible")
+def test_servers_that_have_just_been_started_are_stopped_too(tmp_path, name):
+    """The signal comes before it is known which process they are."""
+    started = "dagster_run.subprocess.Popen = lambda _, **options: "
+    assert started in SERVES
+    signalled = f"import os, signal; dagster_run._sent = lambda child: os.kill(os.getpid(), signal.{name}) or child"
+    program = SERVES.replace(started, f"{signalled}\n{started}dagster_run._sent(").replace("**options)", "**options))")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"STATEMENTS_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "Open" in done.stdout) == (0, False), done.stderr
 
 
 @pytest.mark.slow
@@ -415,7 +435,7 @@ def test_what_a_shell_has_ignored_stays_ignored(tmp_path):
         time.sleep(0.5)
         assert serving.poll() is None
         serving.send_signal(signal.SIGTERM)
-        assert (serving.stdout.read(), serving.wait()) == ("interrupted\n", 7)
+        assert (serving.stdout.read(), serving.wait()) == ("interrupted\n", 0)
 
 
 def test_servers_that_refuse_a_stranger_go_on(server):
